@@ -1,0 +1,98 @@
+/** The one table of error codes and the one error class: what was given, what was expected, what to do. */
+
+/** Every code a TenonError can carry, with the sentence that `docs/guide/errors.md` prints for it. */
+export const ERROR_CODES = {
+  INTERNAL: "A defect in Tenon itself; please report it with the cause.",
+  USAGE: "A command or function was called with arguments it does not take.",
+  CONFIG_INVALID: "A setting has a value outside its range, or its name is unknown.",
+  FILE_NOT_FOUND: "A file or folder does not exist or cannot be read.",
+  FILE_INVALID: "A file does not have the format that was expected.",
+  DEPENDENCY_MISSING: "An optional package is needed and not installed.",
+  TENSOR_SHAPE: "Shapes, axes or sizes do not fit together.",
+  TENSOR_DTYPE: "A dtype is unknown or the operation does not take it.",
+  TENSOR_VALUE: "A value cannot be stored in, or read from, a tensor of this dtype.",
+  MODEL_INVALID: "The model file is damaged, truncated or breaks the ONNX specification.",
+  MODEL_UNSUPPORTED: "The model is valid but uses something that this runtime cannot run.",
+  MODEL_NOT_FOUND: "No model of this name or version is known.",
+  MODEL_UNAVAILABLE: "The model is known but cannot answer now.",
+  MODEL_CRASHED: "The model's native code ended its process while it ran this input.",
+  INPUT_MISSING: "A required model input was not given.",
+  INPUT_UNKNOWN: "An input was given that the model does not have.",
+  INPUT_DUPLICATE: "An input was given twice.",
+  INPUT_DTYPE: "An input has another dtype than the model's.",
+  INPUT_SHAPE: "An input's rank or a fixed dimension differs from the model's.",
+  INPUT_BATCH: "The inputs of one request differ in their batch size, or it is out of bounds.",
+  INPUT_SIZE: "An input's bytes are not as many as its shape and dtype need.",
+  INPUT_VALUE: "An input holds a value that its dtype cannot hold.",
+  OUTPUT_UNKNOWN: "An output was asked for that the model does not have.",
+  REQUEST_INVALID: "A request is malformed.",
+  REQUEST_NOT_FOUND: "No route of the server has this path.",
+  REQUEST_METHOD: "The route exists, but not for this HTTP method.",
+  REQUEST_TOO_LARGE: "A request is larger than the server's limit.",
+  REQUEST_TIMEOUT: "A request's bytes came too slowly.",
+  REQUEST_UNSUPPORTED: "A request asks for something that this server does not do.",
+  REQUEST_FORBIDDEN: "A request came from a host or an origin that is not allowed.",
+  QUEUE_FULL: "Too many requests are waiting for this model.",
+  DEADLINE: "The request's deadline passed, or cannot be met.",
+  CANCELLED: "The caller cancelled the request.",
+  ENGINE_CLOSED: "The engine or the model was closed before this call.",
+  ENGINE_LIBRARY: "The ONNX Runtime library is missing, unusable or too old.",
+  ENGINE_FAILED: "ONNX Runtime reported an error while it ran the model.",
+  ENGINE_PROVIDER: "An execution provider is not available.",
+  SERVER_DRAINING: "The server is shutting down and takes no new work.",
+  ADDRESS_IN_USE: "The port is taken by another program.",
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** What a TenonError is made of. `given`, `expected` and `do` become sentences of the message. */
+export interface ErrorParts {
+  /** One clause that names the problem; default: the code's own sentence. */
+  readonly problem?: string;
+  readonly given?: string;
+  readonly expected?: string;
+  readonly do?: string;
+  /** Machine-readable facts (input name, dims, …), from which a protocol words its own text. */
+  readonly details?: Readonly<Record<string, unknown>>;
+  readonly cause?: unknown;
+}
+
+/**
+ * The error that every public function throws. `code` is stable; the message may be reworded.
+ * Messages never hold native source lines; those stay in `cause`.
+ */
+export class TenonError extends Error {
+  readonly code: ErrorCode;
+  readonly given: string | undefined;
+  readonly expected: string | undefined;
+  readonly do: string | undefined;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, parts: ErrorParts = {}) {
+    super(compose(code, parts), parts.cause === undefined ? undefined : { cause: parts.cause });
+    this.name = "TenonError";
+    this.code = code;
+    this.given = parts.given;
+    this.expected = parts.expected;
+    this.do = parts.do;
+    this.details = parts.details ?? {};
+  }
+}
+
+function compose(code: ErrorCode, parts: ErrorParts): string {
+  const clauses = [parts.problem ?? ERROR_CODES[code].replace(/\.$/, "")];
+  if (parts.given !== undefined) clauses.push(`given: ${parts.given}`);
+  if (parts.expected !== undefined) clauses.push(`expected: ${parts.expected}`);
+  if (parts.do !== undefined) clauses.push(`do: ${parts.do}`);
+  return clauses.join("; ");
+}
+
+/** True for an error of ours, optionally of one code. */
+export function isTenonError(error: unknown, code?: ErrorCode): error is TenonError {
+  return error instanceof TenonError && (code === undefined || error.code === code);
+}
+
+/** `error` itself when it is ours, else wrapped under `code` with the original kept as cause. */
+export function toTenonError(error: unknown, code: ErrorCode = "INTERNAL"): TenonError {
+  return error instanceof TenonError ? error : new TenonError(code, { cause: error });
+}

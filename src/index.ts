@@ -1,0 +1,1 @@
+export { TenonError } from "./base/index.js";

@@ -1,0 +1,2 @@
+/** tenon/onnx: ONNX files read, built, printed and written; loads no native code. */
+export {};

@@ -1,0 +1,43 @@
+/** tenon/tensor: n-dimensional arrays over shared bytes; loads no native code. */
+export {
+  allocateStorage,
+  byteLengthOf,
+  DTYPES,
+  type DType,
+  type DTypeKind,
+  dtypeFromNumpy,
+  dtypeFromOip,
+  dtypeFromOnnx,
+  dtypeFromOrt,
+  dtypeInfo,
+  isDType,
+  type NumericArray,
+  parseDType,
+  type StorageOf,
+  storageAlignment,
+  storageLengthOf,
+  viewStorage,
+} from "./dtype.js";
+export { type Element, readElement } from "./element.js";
+export { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from "./float16.js";
+export {
+  broadcastShapes,
+  denseLayout,
+  denseStrides,
+  isDense,
+  type Layout,
+  normalizeAxis,
+  sizeOf,
+} from "./layout.js";
+export { StringStorage } from "./strings.js";
+export {
+  type DataOf,
+  gatherInto,
+  type NestedArray,
+  type SliceStep,
+  type Storage,
+  Tensor,
+  tensorFromBytes,
+  tensorFromStorage,
+  zeros,
+} from "./tensor.js";
