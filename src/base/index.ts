@@ -1,4 +1,13 @@
 /** base: errors, settings, events and small pieces that every layer uses; imports nothing of ours. */
+export {
+  CONFIG_FILES,
+  type ConfigFile,
+  type KnobSources,
+  loadConfigFile,
+  type Origin,
+  type ResolvedKnobs,
+  resolveKnobs,
+} from "./config.js";
 export { closest, editDistance, suggest } from "./did-you-mean.js";
 export {
   ERROR_CODES,
@@ -9,6 +18,8 @@ export {
   toTenonError,
 } from "./errors.js";
 export { type EventMap, type EventName, emit, heard, on } from "./events.js";
+export type { Knob } from "./knob-kinds.js";
+export { flagOf, KNOB_NAMES, KNOBS, type KnobName, type Knobs, knob, variableOf } from "./knobs.js";
 export {
   formatBytes,
   formatCount,

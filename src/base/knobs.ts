@@ -1,0 +1,80 @@
+/** The one table of settings; flags, `TENON_*` variables and config-file keys derive from its names. */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import {
+  bytes,
+  choice,
+  count,
+  countOrAuto,
+  duration,
+  type Knob,
+  list,
+  onOff,
+  path,
+  text,
+} from "./knob-kinds.js";
+
+/** Every setting. `httpPort` is `--http-port`, `TENON_HTTP_PORT` and the key `httpPort` of a config file. */
+export const KNOBS = {
+  host: text("127.0.0.1", "Address the server listens on; 0.0.0.0 opens it to the network.", "address"),
+  httpPort: count(8000, "HTTP port; 0 takes any free one.", { max: 65_535, placeholder: "port" }),
+  allowedHosts: list("Host names that requests may address, besides the one listened on.", "host,…"),
+  corsOrigin: list("Web origins that browsers may call from; none by default.", "origin,…"),
+  responseCompression: onOff(false, "Compress answers for clients that accept it."),
+  bodyMax: bytes("64MiB", "Largest request body, also after decompression.", { min: 1024 }),
+  jsonBodyMax: bytes("8MiB", "Largest JSON part of a request body.", { min: 1024 }),
+  jsonDepth: count(64, "Deepest nesting of JSON in a request.", { min: 4, max: 10_000 }),
+  bodyChunks: count(65_536, "Most chunks that one request body may arrive in.", { min: 16 }),
+  connections: count(1024, "Most open client connections.", { min: 1 }),
+  headersTimeout: duration("10s", "Longest wait for a request's headers.", { min: 100, max: 3600e3 }),
+  requestTimeout: duration("60s", "Longest wait for a whole request.", { min: 100, max: 3600e3 }),
+  replyTimeout: duration("60s", "Longest wait for a client to take its answer.", { min: 100, max: 3600e3 }),
+  keepAlive: duration("72s", "How long an idle connection stays open.", { max: 3600e3 }),
+  drain: duration("30s", "How long running requests may finish after SIGTERM.", { max: 3600e3 }),
+  queue: count(512, "Most requests that wait for one model; further ones are refused.", { min: 1 }),
+  runDeadline: duration("30s", "Longest time of one request, waiting included.", { min: 1 }),
+  loadTimeout: duration("120s", "Longest time of loading one model.", { min: 100 }),
+  lanes: countOrAuto("Concurrent one-thread runs per model; auto: one per processor core.", {
+    min: 1,
+    max: 1024,
+  }),
+  warmup: onOff(true, "Run each model once before it counts as ready."),
+  cache: path(defaultCache(), "Folder of optimised models.", "off"),
+  cacheMax: bytes("20GiB", "Size above which the least used cache entries are dropped.", { min: 2 ** 20 }),
+  ortLib: path("auto", "ONNX Runtime's shared library; auto: the one of onnxruntime-node.", "auto"),
+  log: choice(
+    ["silent", "error", "warn", "info", "debug"],
+    "warn",
+    "What is logged; info adds each request.",
+  ),
+  logFormat: choice(["json", "pretty"], "json", "One JSON object per line, or lines for reading."),
+} as const;
+
+export type KnobName = keyof typeof KNOBS;
+
+type ValueOf<K> = K extends { readonly parse: (text: string) => infer T } ? T : never;
+
+/** A value for every setting, typed: `knobs.httpPort` is a number. */
+export type Knobs = { readonly [N in KnobName]: ValueOf<(typeof KNOBS)[N]> };
+
+export const KNOB_NAMES = Object.keys(KNOBS) as readonly KnobName[];
+
+/** One row of the table, with its wide type. */
+export function knob(name: KnobName): Knob<unknown> {
+  // Sound while `format` is only given what the same row's `parse` or `default` made.
+  return KNOBS[name] as Knob<unknown>;
+}
+
+/** `httpPort` → `TENON_HTTP_PORT`. */
+export function variableOf(name: string): string {
+  return `TENON_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+/** `httpPort` → `--http-port`. */
+export function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+function defaultCache(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "tenon");
+}
