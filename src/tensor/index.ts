@@ -1,6 +1,4 @@
 /** tenon/tensor: n-dimensional arrays over shared bytes; loads no native code. */
-
-export { gatherInto } from "./copy.js";
 export {
   allocateStorage,
   byteLengthOf,
@@ -20,7 +18,7 @@ export {
   storageLengthOf,
   viewStorage,
 } from "./dtype.js";
-export { type Element, readElement, writeElement } from "./element.js";
+export { type Element, readElement } from "./element.js";
 export { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from "./float16.js";
 export {
   broadcastShapes,
@@ -31,15 +29,15 @@ export {
   normalizeAxis,
   sizeOf,
 } from "./layout.js";
+export { StringStorage } from "./strings.js";
 export {
-  type Nested,
-  type TensorOptions,
-  type TensorValues,
-  tensor,
+  type DataOf,
+  gatherInto,
+  type NestedArray,
+  type SliceStep,
+  type Storage,
+  Tensor,
   tensorFromBytes,
   tensorFromStorage,
   zeros,
-} from "./make.js";
-export type { DataOf, Storage } from "./storage.js";
-export { StringStorage } from "./strings.js";
-export { type NestedArray, type SliceStep, Tensor } from "./tensor.js";
+} from "./tensor.js";
