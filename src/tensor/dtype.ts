@@ -1,17 +1,21 @@
 /** DTYPES: the one table of element types (ONNX IR 13) from which every other name map derives. */
 import { suggest, TenonError } from "../base/index.js";
 
-export type NumericArray =
-  | Float32Array
-  | Float64Array
-  | Int8Array
-  | Int16Array
-  | Int32Array
-  | BigInt64Array
-  | Uint8Array
-  | Uint16Array
-  | Uint32Array
-  | BigUint64Array;
+interface TypedArrays {
+  readonly Float32Array: Float32Array;
+  readonly Float64Array: Float64Array;
+  readonly Int8Array: Int8Array;
+  readonly Int16Array: Int16Array;
+  readonly Int32Array: Int32Array;
+  readonly BigInt64Array: BigInt64Array;
+  readonly Uint8Array: Uint8Array;
+  readonly Uint16Array: Uint16Array;
+  readonly Uint32Array: Uint32Array;
+  readonly BigUint64Array: BigUint64Array;
+}
+
+/** A typed array that can store a tensor. */
+export type NumericArray = TypedArrays[keyof TypedArrays];
 
 /** What the arithmetic of a dtype is: chosen by this property, never by the dtype's name. */
 export type DTypeKind = "float" | "int" | "uint" | "bool" | "string" | "complex";
@@ -34,7 +38,7 @@ interface DTypeRow {
   readonly array: TypedArrayName | null;
 }
 
-type TypedArrayName = keyof typeof ARRAYS;
+type TypedArrayName = keyof TypedArrays;
 
 const ARRAYS = {
   Float32Array,
@@ -86,7 +90,7 @@ export type DType = keyof typeof DTYPES;
 /** The typed array that stores a dtype (`never` for strings, which a `StringStorage` holds). */
 export type StorageOf<D extends DType> = (typeof DTYPES)[D]["array"] extends infer A
   ? A extends TypedArrayName
-    ? InstanceType<(typeof ARRAYS)[A]>
+    ? TypedArrays[A]
     : never
   : never;
 

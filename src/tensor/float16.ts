@@ -1,4 +1,5 @@
 /** float16 and bfloat16 bit patterns to and from float32 (IEEE 754 binary16; round to nearest, ties to even). */
+import { exponentOf, roundHalfEven } from "./minifloat.js";
 
 const word = new Uint32Array(1);
 const float = new Float32Array(word.buffer);
@@ -20,18 +21,8 @@ export function numberToFloat16(value: number): number {
   const magnitude = Math.abs(value);
   if (magnitude >= 65520) return sign | 0x7c00;
   if (magnitude < 2 ** -14) return sign | roundHalfEven(magnitude * 2 ** 24);
-  let exponent = Math.floor(Math.log2(magnitude));
-  if (2 ** exponent > magnitude) exponent--;
-  else if (2 ** (exponent + 1) <= magnitude) exponent++;
+  const exponent = exponentOf(magnitude);
   return sign | (((exponent + 15) << 10) + roundHalfEven((magnitude / 2 ** exponent - 1) * 1024));
-}
-
-function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  if (rest > 0.5) return floor + 1;
-  if (rest < 0.5) return floor;
-  return floor % 2 === 0 ? floor : floor + 1;
 }
 
 /** float32 value of a bfloat16 bit pattern. */

@@ -1,4 +1,6 @@
 /** tenon/tensor: n-dimensional arrays over shared bytes; loads no native code. */
+
+export { gatherInto } from "./copy.js";
 export {
   allocateStorage,
   byteLengthOf,
@@ -18,7 +20,7 @@ export {
   storageLengthOf,
   viewStorage,
 } from "./dtype.js";
-export { type Element, readElement } from "./element.js";
+export { type Element, readElement, writeElement } from "./element.js";
 export { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from "./float16.js";
 export {
   broadcastShapes,
@@ -29,15 +31,15 @@ export {
   normalizeAxis,
   sizeOf,
 } from "./layout.js";
-export { StringStorage } from "./strings.js";
 export {
-  type DataOf,
-  gatherInto,
-  type NestedArray,
-  type SliceStep,
-  type Storage,
-  Tensor,
+  type Nested,
+  type TensorOptions,
+  type TensorValues,
+  tensor,
   tensorFromBytes,
   tensorFromStorage,
   zeros,
-} from "./tensor.js";
+} from "./make.js";
+export type { DataOf, Storage } from "./storage.js";
+export { StringStorage } from "./strings.js";
+export { type NestedArray, type SliceStep, Tensor } from "./tensor.js";

@@ -44,12 +44,12 @@ export function denseLayout(shape: readonly number[], offset = 0): Layout {
   return { shape, strides: denseStrides(shape), offset };
 }
 
-/** True when the elements lie row-major without gaps (strides of dims of size 1 do not matter). */
+/** True when the elements, if any, lie row-major without gaps (strides of dims of size 1 do not matter). */
 export function isDense(layout: Layout): boolean {
+  if (layout.shape.includes(0)) return true;
   let step = 1;
   for (let axis = layout.shape.length - 1; axis >= 0; axis--) {
     const dim = layout.shape[axis]!;
-    if (dim === 0) return true;
     if (dim !== 1 && layout.strides[axis] !== step) return false;
     step *= dim;
   }
@@ -66,6 +66,18 @@ export function normalizeAxis(axis: number, rank: number): number {
     });
   }
   return axis < 0 ? axis + rank : axis;
+}
+
+/** An index in [-length, length) as one in [0, length). */
+export function resolveIndex(index: number, length: number, axis: number): number {
+  if (!Number.isInteger(index) || index < -length || index >= length) {
+    throw new TenonError("TENSOR_SHAPE", {
+      problem: `index out of range on axis ${axis}`,
+      given: String(index),
+      expected: length === 0 ? "no index: the axis is empty" : `an integer from ${-length} to ${length - 1}`,
+    });
+  }
+  return index < 0 ? index + length : index;
 }
 
 /** numpy's broadcasting of two or more shapes. */
@@ -109,4 +121,33 @@ export function forEachIndex(layout: Layout, visit: (index: number) => void): vo
       counter[axis] = 0;
     }
   }
+}
+
+/**
+ * One shape with several operands' strides, with fewer axes: those of size 1 dropped, neighbours that every operand
+ * walks in one stride merged. The result has at least one axis.
+ */
+export function collapse(
+  shape: readonly number[],
+  operands: readonly (readonly number[])[],
+): { shape: number[]; strides: number[][] } {
+  const dims: number[] = [];
+  const strides: number[][] = operands.map(() => []);
+  for (let axis = 0; axis < shape.length; axis++) {
+    const dim = shape[axis]!;
+    if (dim === 1) continue;
+    const last = dims.length - 1;
+    const merges = last >= 0 && operands.every((own, k) => strides[k]![last] === own[axis]! * dim);
+    if (merges) dims[last]! *= dim;
+    else dims.push(dim);
+    const at = dims.length - 1;
+    operands.forEach((own, k) => {
+      strides[k]![at] = own[axis]!;
+    });
+  }
+  if (dims.length === 0) {
+    dims.push(1);
+    for (const own of strides) own.push(0);
+  }
+  return { shape: dims, strides };
 }

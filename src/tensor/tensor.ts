@@ -1,25 +1,20 @@
 /** Tensor: a dtype and a layout over shared storage. Every method but toArray, clone and contiguous is a view. */
 import { TenonError } from "../base/index.js";
-import {
-  allocateStorage,
-  byteLengthOf,
-  DTYPES,
-  type DType,
-  dtypeInfo,
-  type NumericArray,
-  type StorageOf,
-  storageLengthOf,
-  viewStorage,
-} from "./dtype.js";
+import { copyDense } from "./copy.js";
+import { byteLengthOf, DTYPES, type DType, type NumericArray, storageLengthOf } from "./dtype.js";
 import { type Element, readElement } from "./element.js";
-import { denseLayout, forEachIndex, isDense, type Layout, normalizeAxis, sizeOf } from "./layout.js";
+import {
+  denseLayout,
+  forEachIndex,
+  isDense,
+  type Layout,
+  normalizeAxis,
+  resolveIndex,
+  sizeOf,
+} from "./layout.js";
+import { resolveShape, stridesAfterReshape } from "./reshape.js";
+import type { DataOf, Storage } from "./storage.js";
 import { StringStorage } from "./strings.js";
-
-/** What stores a tensor of dtype D. */
-export type Storage<D extends DType = DType> = D extends "string" ? StringStorage : StorageOf<D>;
-
-/** What `data` of a dense tensor of dtype D is. */
-export type DataOf<D extends DType> = D extends "string" ? readonly string[] : StorageOf<D>;
 
 /** Nested arrays of JavaScript values: number, bigint (64-bit ints), boolean, string, [re, im]. */
 export type NestedArray = Element | readonly NestedArray[];
@@ -276,18 +271,22 @@ export class Tensor<D extends DType = DType> {
 
   /** A dense copy with storage of its own. */
   clone(): Tensor<D> {
-    return copyDense(this);
+    return this.#copy();
   }
 
   /** This tensor when it is dense and starts on a byte, else a dense copy. */
   contiguous(): Tensor<D> {
     const startsOnByte = (this.offset * DTYPES[this.dtype].bits) % 8 === 0;
-    return this.isDense && startsOnByte ? this : copyDense(this);
+    return this.isDense && startsOnByte ? this : this.#copy();
   }
 
   /** `Tensor float32 [2, 3]`: what it is, not what it holds. */
   toString(): string {
     return `Tensor ${this.dtype} [${this.shape.join(", ")}]`;
+  }
+
+  #copy(): Tensor<D> {
+    return new Tensor(this.dtype, copyDense(this) as Storage<D>, denseLayout(this.shape));
   }
 
   #with(layout: Layout): Tensor<D> {
@@ -302,17 +301,6 @@ export class Tensor<D extends DType = DType> {
       do: "call contiguous() first, which copies",
     });
   }
-}
-
-function resolveIndex(index: number, length: number, axis: number): number {
-  if (!Number.isInteger(index) || index < -length || index >= length) {
-    throw new TenonError("TENSOR_SHAPE", {
-      problem: `index out of range on axis ${axis}`,
-      given: String(index),
-      expected: length === 0 ? "no index: the axis is empty" : `an integer from ${-length} to ${length - 1}`,
-    });
-  }
-  return index < 0 ? index + length : index;
 }
 
 function resolveSlice(
@@ -336,49 +324,6 @@ function resolveSlice(
   return { start, count: Math.max(0, Math.ceil((end - start) / step)), step };
 }
 
-function resolveShape(shape: readonly number[], size: number): number[] {
-  const unknown = shape.filter((dim) => dim === -1).length;
-  const known = sizeOf(shape.map((dim) => (dim === -1 ? 1 : dim)));
-  const fits = unknown === 0 ? known === size : unknown === 1 && known > 0 && size % known === 0;
-  if (!fits) {
-    throw new TenonError("TENSOR_SHAPE", {
-      problem: "reshape to another number of elements",
-      given: `[${shape.join(", ")}]`,
-      expected: `a shape of ${size} elements (one dimension may be -1)`,
-    });
-  }
-  return shape.map((dim) => (dim === -1 ? size / known : dim));
-}
-
-/** Strides of a strided view in a new shape, or undefined when no strides express it (numpy's `attempt_nocopy_reshape`). */
-function stridesAfterReshape(layout: Layout, target: readonly number[]): number[] | undefined {
-  const dims = layout.shape.flatMap((dim, axis) =>
-    dim === 1 ? [] : [{ dim, stride: layout.strides[axis]! }],
-  );
-  const strides = new Array<number>(target.length).fill(1);
-  let from = 0;
-  let to = 0;
-  while (from < dims.length && to < target.length) {
-    const firstFrom = from;
-    const firstTo = to;
-    let have = dims[from++]!.dim;
-    let want = target[to++]!;
-    while (have !== want) {
-      if (want < have) want *= target[to++]!;
-      else have *= dims[from++]!.dim;
-    }
-    for (let axis = firstFrom; axis + 1 < from; axis++) {
-      if (dims[axis]!.stride !== dims[axis + 1]!.stride * dims[axis + 1]!.dim) return undefined;
-    }
-    let step = dims[from - 1]!.stride;
-    for (let axis = to - 1; axis >= firstTo; axis--) {
-      strides[axis] = step;
-      step *= target[axis]!;
-    }
-  }
-  return strides;
-}
-
 function equalParts(parts: number, length: number): number[] {
   if (!Number.isInteger(parts) || parts < 1 || length % parts !== 0) {
     throw new TenonError("TENSOR_SHAPE", {
@@ -391,121 +336,4 @@ function equalParts(parts: number, length: number): number[] {
 
 function without(values: readonly number[], axis: number): number[] {
   return values.filter((_, i) => i !== axis);
-}
-
-function copyDense<D extends DType>(source: Tensor<D>): Tensor<D> {
-  const { dtype } = source;
-  const storage = source.storage as Storage;
-  const layout = denseLayout(source.shape);
-  if (storage instanceof StringStorage) {
-    const strings: string[] = [];
-    forEachIndex(source, (index) => void strings.push(storage.get(index)));
-    return new Tensor(dtype, StringStorage.fromStrings(strings) as Storage<D>, layout);
-  }
-  const target = allocateStorage(dtype, source.size);
-  gatherInto(source as Tensor, target);
-  return new Tensor(dtype, target as unknown as Storage<D>, layout);
-}
-
-/**
- * Writes the elements of any view, row-major, into `target` (of the dtype's storage type and at least as long);
- * one block copy when the view is dense. This is the only copy on the way into a model.
- */
-export function gatherInto(source: Tensor, target: NumericArray): void {
-  const storage = source.storage;
-  if (storage instanceof StringStorage)
-    throw new TenonError("TENSOR_DTYPE", { problem: "string tensors are not gathered" });
-  const bits = DTYPES[source.dtype].bits;
-  const startsOnByte = (source.offset * bits) % 8 === 0;
-  if (source.isDense && startsOnByte) {
-    (target as Float64Array).set(source.data as unknown as Float64Array);
-    return;
-  }
-  if (dtypeInfo(source.dtype).bits < 8) {
-    gatherPacked(source, storage as Uint8Array, target as Uint8Array, bits);
-    return;
-  }
-  let next = 0;
-  if (dtypeInfo(source.dtype).kind === "complex") {
-    forEachIndex(source, (index) => {
-      target[next++] = storage[2 * index]!;
-      target[next++] = storage[2 * index + 1]!;
-    });
-    return;
-  }
-  forEachIndex(source, (index) => {
-    target[next++] = storage[index]!;
-  });
-}
-
-function gatherPacked(source: Tensor, from: Uint8Array, to: Uint8Array, bits: number): void {
-  to.fill(0, 0, Math.ceil((source.size * bits) / 8));
-  let next = 0;
-  forEachIndex(source, (index) => {
-    for (let bit = 0; bit < bits; bit++) {
-      const at = index * bits + bit;
-      const value = (from[at >> 3]! >> (at & 7)) & 1;
-      to[next >> 3]! |= value << (next & 7);
-      next++;
-    }
-  });
-}
-
-// ── making tensors ─────────────────────────────────────────────────────────────────────────────
-
-/** A tensor over existing storage, without a copy. Throws TENSOR_SHAPE when the storage's length does not fit. */
-export function tensorFromStorage<D extends DType>(
-  dtype: D,
-  shape: readonly number[],
-  storage: Storage<D>,
-): Tensor<D> {
-  const size = sizeOf(shape);
-  const wanted = dtype === "string" ? size : storageLengthOf(dtype, size);
-  if (storage.length !== wanted) {
-    throw new TenonError("TENSOR_SHAPE", {
-      problem: "data and shape differ in length",
-      given: `${storage.length} entries for ${dtype} [${shape.join(", ")}]`,
-      expected: `${wanted}`,
-    });
-  }
-  return new Tensor(dtype, storage, denseLayout([...shape]));
-}
-
-/**
- * A tensor over raw little-endian bytes: a view when they are aligned for the dtype, else one copy.
- * Throws TENSOR_SHAPE when there are more or fewer bytes than the shape needs.
- */
-export function tensorFromBytes<D extends Exclude<DType, "string">>(
-  dtype: D,
-  shape: readonly number[],
-  bytes: Uint8Array,
-): Tensor<D> {
-  const size = sizeOf(shape);
-  const wanted = byteLengthOf(dtype, size);
-  if (bytes.byteLength !== wanted) {
-    throw new TenonError("TENSOR_SHAPE", {
-      problem: "bytes and shape differ in length",
-      given: `${bytes.byteLength} bytes for ${dtype} [${shape.join(", ")}]`,
-      expected: `${wanted} bytes`,
-    });
-  }
-  const unit = size === 0 ? 1 : allocateStorage(dtype, 0).BYTES_PER_ELEMENT;
-  const aligned = bytes.byteOffset % unit === 0 ? bytes : bytes.slice();
-  const storage = viewStorage(
-    dtype,
-    aligned.buffer,
-    aligned.byteOffset - (size === 0 ? aligned.byteOffset : 0),
-    size,
-  );
-  return new Tensor(dtype, storage as unknown as Storage<D>, denseLayout([...shape]));
-}
-
-/** A tensor of zeros (empty strings for dtype string). */
-export function zeros<D extends DType>(dtype: D, shape: readonly number[]): Tensor<D> {
-  const size = sizeOf(shape);
-  const storage =
-    dtype === "string"
-      ? StringStorage.fromStrings(new Array<string>(size).fill(""))
-      : allocateStorage(dtype, size);
-  return new Tensor(dtype, storage as unknown as Storage<D>, denseLayout([...shape]));
 }
