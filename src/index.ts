@@ -1,1 +1,2 @@
+/** tenon: the short public surface; each layer has a subpath of its own. */
 export { TenonError } from "./base/index.js";

@@ -3,16 +3,16 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { type ConfigFile, loadConfigFile, resolveKnobs } from "./config.js";
 import { isTenonError } from "./errors.js";
 import { flagOf, KNOB_NAMES, knob, variableOf } from "./knobs.js";
 
-let folder: string;
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "tenon-config-"));
-});
-afterEach(() => rm(folder, { recursive: true }));
+async function temporaryFolder(context: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "tenon-config-"));
+  context.after(() => rm(folder, { recursive: true }));
+  return folder;
+}
 
 const file = (values: Record<string, unknown>): ConfigFile => ({ path: "/app/tenon.config.json", values });
 
@@ -87,7 +87,8 @@ test("an unknown TENON_ variable is a warning with a suggestion", () => {
   ]);
 });
 
-test("config files: JSON, module, none, absent and broken", async () => {
+test("config files: JSON, module, none, absent and broken", async (context) => {
+  const folder = await temporaryFolder(context);
   assert.equal(await loadConfigFile({ cwd: folder }), undefined);
   await writeFile(join(folder, "tenon.config.mjs"), "export default { httpPort: 9 };");
   assert.deepEqual((await loadConfigFile({ cwd: folder }))?.values, { httpPort: 9 });
@@ -102,7 +103,8 @@ test("config files: JSON, module, none, absent and broken", async () => {
   }
 });
 
-test("a TypeScript config file is run where Node.js can, else refused with the reason", async () => {
+test("a TypeScript config file is run where Node.js can, else refused with the reason", async (context) => {
+  const folder = await temporaryFolder(context);
   await writeFile(join(folder, "tenon.config.ts"), "export default { httpPort: 11 as number };");
   const loading = loadConfigFile({ cwd: folder });
   if ((process.features as { typescript?: unknown }).typescript) {

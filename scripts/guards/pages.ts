@@ -1,0 +1,50 @@
+/** Pages of docs/guide that are made from tables of the code: error codes and settings. */
+import { ERROR_CODES, flagOf, KNOB_NAMES, type KnobName, knob, variableOf } from "tenon/base";
+
+/** docs/guide/errors.md. */
+export function errorsPage(): string {
+  const rows = Object.entries(ERROR_CODES).map(([code, sentence]) => `| \`${code}\` | ${sentence} |`);
+  return `# Error codes
+
+Every function of Tenon throws a \`TenonError\`: \`code\` is one of this table and stays the same from version to
+version; the message may be reworded. \`given\`, \`expected\` and \`do\` hold its parts, \`details\` machine-readable
+facts, \`cause\` the error underneath.
+
+| code | meaning |
+|---|---|
+${rows.join("\n")}
+`;
+}
+
+/** docs/guide/settings.md. */
+export function settingsPage(): string {
+  const rows = KNOB_NAMES.map((name) => {
+    const { description } = knob(name);
+    return `| \`${flagOf(name)}\` | \`${variableOf(name)}\` | ${defaultOf(name)} | ${description} |`;
+  });
+  return `# Settings
+
+One table gives every setting its flag, its environment variable and its key in a config file (the flag in
+camel case: \`httpPort\`). Flags win over variables, variables over the file, the file over the defaults;
+\`tenon env\` prints each value and where it came from. Sizes and durations carry their unit (\`64MiB\`, \`30s\`).
+
+The config file is \`tenon.config.json\`, \`tenon.config.mjs\` or (Node.js 22.18 and newer) \`tenon.config.ts\` in the
+working directory, or the one that \`--config\` names:
+
+\`\`\`js
+export default { httpPort: 9000, drain: "10s", warmup: false };
+\`\`\`
+
+| flag | variable | default | what it does |
+|---|---|---|---|
+${rows.join("\n")}
+`;
+}
+
+/** The default as its text; the cache folder depends on the user and is written as such. */
+function defaultOf(name: KnobName): string {
+  if (name === "cache") return "`~/.cache/tenon`";
+  const row = knob(name);
+  const text = row.format(row.default);
+  return text === "" ? "none" : `\`${text}\``;
+}
