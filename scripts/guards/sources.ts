@@ -1,11 +1,11 @@
 /** Guards on the form of sources: they open with a sentence, and tests leave the one shared process alone. */
 import type { Finding, Tree } from "./tree.js";
 
-/** Findings on sources that do not open with one `/** … *\/` sentence (after a `#!` line). */
+/** Findings on sources that do not open with one `/**` comment (after a `#!` line). */
 export function checkOpenings(tree: Tree): Finding[] {
   return [...tree]
-    .filter(([file, source]) => file.endsWith(".ts") && !/^(#!.*\n)?\/\*\* \S/.test(source))
-    .map(([file]) => ({ file, message: "does not open with a /** sentence */ that says what it holds" }));
+    .filter(([file, source]) => file.endsWith(".ts") && !/^(#!.*\n)?\/\*\*\s/.test(source))
+    .map(([file]) => ({ file, message: "does not open with a /** comment that says what it holds" }));
 }
 
 /** Findings on hooks outside a `describe`: all test files share one process, so such a hook runs for every test. */
