@@ -63,6 +63,8 @@ export interface ErrorParts {
  */
 export class TenonError extends Error {
   readonly code: ErrorCode;
+  /** The clause that names the problem; the message opens with it. */
+  readonly problem: string;
   readonly given: string | undefined;
   readonly expected: string | undefined;
   readonly do: string | undefined;
@@ -72,6 +74,7 @@ export class TenonError extends Error {
     super(compose(code, parts), parts.cause === undefined ? undefined : { cause: parts.cause });
     this.name = "TenonError";
     this.code = code;
+    this.problem = problemOf(code, parts);
     this.given = parts.given;
     this.expected = parts.expected;
     this.do = parts.do;
@@ -79,8 +82,12 @@ export class TenonError extends Error {
   }
 }
 
+function problemOf(code: ErrorCode, parts: ErrorParts): string {
+  return parts.problem ?? ERROR_CODES[code].replace(/\.$/, "");
+}
+
 function compose(code: ErrorCode, parts: ErrorParts): string {
-  const clauses = [parts.problem ?? ERROR_CODES[code].replace(/\.$/, "")];
+  const clauses = [problemOf(code, parts)];
   if (parts.given !== undefined) clauses.push(`given: ${parts.given}`);
   if (parts.expected !== undefined) clauses.push(`expected: ${parts.expected}`);
   if (parts.do !== undefined) clauses.push(`do: ${parts.do}`);

@@ -1,0 +1,171 @@
+/** Which models a path of the command line stands for: a file, a folder of files, or a model repository. */
+import { type Stats, statSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { TenonError } from "../base/index.js";
+
+export interface FoundModel {
+  readonly name: string;
+  /** A decimal number above 0; files outside a repository are version 1. */
+  readonly version: string;
+  readonly path: string;
+}
+
+export interface Discovery {
+  readonly models: readonly FoundModel[];
+  /** One sentence for each thing that was seen and not used. */
+  readonly warnings: readonly string[];
+}
+
+const EXTENSION = ".onnx";
+const NAME = /^(?!\.)[A-Za-z0-9._-]{1,128}$/;
+const VERSION = /^[1-9][0-9]{0,8}$/;
+
+/**
+ * Finds the models of every argument: `model.onnx` (named by its base name), `NAME=model.onnx`, a folder whose model
+ * files are one model each, or a repository `<model>/<version>/model.onnx`, of which the newest version counts.
+ * Throws FILE_NOT_FOUND for what is not there and USAGE for names that a URL cannot hold or that are given twice.
+ */
+export async function discoverModels(paths: readonly string[], cwd = process.cwd()): Promise<Discovery> {
+  const models: FoundModel[] = [];
+  const warnings: string[] = [];
+  for (const argument of paths) {
+    const found = await discoverOne(argument, cwd);
+    models.push(...found.models);
+    warnings.push(...found.warnings);
+  }
+  const byName = new Map<string, FoundModel>();
+  for (const model of models) {
+    const other = byName.get(model.name);
+    if (other !== undefined) {
+      throw new TenonError("USAGE", {
+        problem: `two models are named "${model.name}"`,
+        given: `${other.path} and ${model.path}`,
+        do: `name one of them: ${model.name}-2=${model.path}`,
+      });
+    }
+    byName.set(model.name, model);
+  }
+  return { models, warnings };
+}
+
+async function discoverOne(argument: string, cwd: string): Promise<Discovery> {
+  const { name, path } = splitName(argument, cwd);
+  const stats = statOf(path);
+  if (stats === undefined) {
+    throw new TenonError("FILE_NOT_FOUND", {
+      problem: "there is no such model file or folder",
+      given: argument,
+      expected: "a .onnx file, a folder of them, or a repository <model>/<version>/model.onnx",
+    });
+  }
+  if (stats.isFile()) return one(name ?? withoutExtension(basename(path)), "1", path, argument);
+  const versions = await versionsIn(path);
+  if (versions.length > 0)
+    return one(name ?? basename(path), versions[0]!, modelFile(path, versions[0]!), argument);
+  if (name !== undefined) {
+    throw new TenonError("USAGE", {
+      problem: "a name can be given to one model, not to a folder of models",
+      given: argument,
+      expected: "NAME=FILE, or the folder without a name",
+    });
+  }
+  const found = (await repository(path)) ?? (await folder(path));
+  if (found.models.length > 0) return found;
+  throw new TenonError("FILE_NOT_FOUND", {
+    problem: "the folder holds no model",
+    given: argument,
+    expected: "files *.onnx, or <model>/<version>/model.onnx",
+  });
+}
+
+/** `NAME=PATH`, unless the whole text is itself a path that exists. */
+function splitName(argument: string, cwd: string): { name: string | undefined; path: string } {
+  const whole = resolve(cwd, argument);
+  const at = argument.indexOf("=");
+  if (at <= 0 || /[/\\]/.test(argument.slice(0, at)) || statOf(whole) !== undefined) {
+    return { name: undefined, path: whole };
+  }
+  return { name: argument.slice(0, at), path: resolve(cwd, argument.slice(at + 1)) };
+}
+
+function one(name: string, version: string, path: string, argument: string): Discovery {
+  checkName(name, argument.includes("=") ? argument.slice(argument.indexOf("=") + 1) : argument);
+  return { models: [{ name, version, path }], warnings: [] };
+}
+
+async function folder(path: string): Promise<Discovery> {
+  const models: FoundModel[] = [];
+  for (const file of await readdir(path)) {
+    if (!file.endsWith(EXTENSION) || file.startsWith(".")) continue;
+    const model = join(path, file);
+    const name = withoutExtension(file);
+    checkName(name, model);
+    models.push({
+      name,
+      version: "1",
+      path: statOf(model)?.isDirectory() ? join(model, "model.onnx") : model,
+    });
+  }
+  return { models: models.sort(byNameOrder), warnings: [] };
+}
+
+/** The models of a repository; undefined when no subfolder holds a version. */
+async function repository(path: string): Promise<Discovery | undefined> {
+  const models: FoundModel[] = [];
+  const warnings: string[] = [];
+  const empty: string[] = [];
+  for (const name of (await readdir(path)).sort()) {
+    const model = join(path, name);
+    if (name.startsWith(".") || !statOf(model)?.isDirectory()) continue;
+    const versions = await versionsIn(model);
+    if (versions.length === 0) {
+      empty.push(name);
+      continue;
+    }
+    checkName(name, modelFile(model, versions[0]!));
+    if (statOf(join(model, "config.pbtxt")) !== undefined) {
+      warnings.push(`${name}/config.pbtxt is not read; the model serves with its own signature`);
+    }
+    models.push({ name, version: versions[0]!, path: modelFile(model, versions[0]!) });
+  }
+  if (models.length === 0) return undefined;
+  for (const name of empty) warnings.push(`${name} holds no <version>/model.onnx and is left out`);
+  return { models, warnings };
+}
+
+/** Version folders that hold a model, newest first. */
+async function versionsIn(model: string): Promise<string[]> {
+  const names = (await readdir(model)).filter((name) => VERSION.test(name));
+  return names
+    .filter((version) => statOf(modelFile(model, version))?.isFile())
+    .sort((a, b) => Number(b) - Number(a));
+}
+
+/** `<version>/model.onnx`, or the file of that name in a folder of that name (models with external data). */
+function modelFile(model: string, version: string): string {
+  const path = join(model, version, "model.onnx");
+  return statOf(path)?.isDirectory() ? join(path, "model.onnx") : path;
+}
+
+function checkName(name: string, path: string): void {
+  if (NAME.test(name)) return;
+  throw new TenonError("USAGE", {
+    problem: "a URL cannot hold this model name",
+    given: `"${name}"`,
+    expected: "1 to 128 letters, digits, dots, hyphens or underscores, and no leading dot",
+    do: `name it: NAME=${path}`,
+  });
+}
+
+function withoutExtension(file: string): string {
+  return file.endsWith(EXTENSION) ? file.slice(0, -EXTENSION.length) : file.replace(/(?<=.)\.[^.]*$/, "");
+}
+
+function byNameOrder(a: FoundModel, b: FoundModel): number {
+  return a.name < b.name ? -1 : 1;
+}
+
+function statOf(path: string): Stats | undefined {
+  return statSync(path, { throwIfNoEntry: false });
+}

@@ -1,0 +1,34 @@
+/** The command line as a whole: its verbs, its help text, and how a failure ends it. */
+import { Command } from "commander";
+import { envCommand } from "./env.js";
+import { EXIT, exitCodeHelp } from "./exit-codes.js";
+import { reportFailure } from "./failure.js";
+import { packageVersion } from "./version.js";
+
+/** Runs one command line (without `node` and the script) and tells its exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  const program = createProgram();
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return EXIT.done;
+  } catch (error) {
+    return reportFailure(error, { json: args.includes("--json"), debug: debugging(args) });
+  }
+}
+
+function createProgram(): Command {
+  const program = new Command("tenon")
+    .description("Load any trained model, run it fast, serve it.")
+    .version(packageVersion(), "-V, --version")
+    .addHelpText("after", exitCodeHelp())
+    .exitOverride()
+    // Failures are printed in one place, in one form.
+    .configureOutput({ outputError: () => undefined });
+  for (const command of [envCommand()]) program.addCommand(command.copyInheritedSettings(program));
+  return program;
+}
+
+function debugging(args: readonly string[]): boolean {
+  const at = args.indexOf("--log");
+  return args.includes("--log=debug") || (at >= 0 ? args[at + 1] : process.env.TENON_LOG) === "debug";
+}
