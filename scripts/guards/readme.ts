@@ -1,0 +1,131 @@
+/** Guard: every code block of the README says how it is proved, and is. */
+import { spawn } from "node:child_process";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Finding } from "./tree.js";
+
+/**
+ * The word after a block's language. `run`: run here, must succeed. `serve`: must print a curl line that then works.
+ * `ci`: a line that .ci/run runs itself. `shown`: cannot be run here (it installs the published package, say).
+ */
+const MARKS = ["run", "serve", "ci", "shown"] as const;
+type Mark = (typeof MARKS)[number];
+
+export interface Block {
+  readonly language: string;
+  readonly mark: string;
+  readonly code: string;
+  readonly line: number;
+}
+
+const PROVED = ["sh", "ts"];
+const LIMIT_MS = 180_000;
+const FOLDER = ".cache/readme";
+
+/** The fenced blocks of a Markdown text. */
+export function blocksOf(markdown: string): Block[] {
+  return [...markdown.matchAll(/^```(\w+)(?: ([^\n]*))?\n([\s\S]*?)^```/gm)].map((match) => ({
+    language: match[1]!,
+    mark: match[2] ?? "",
+    code: match[3]!,
+    line: markdown.slice(0, match.index).split("\n").length,
+  }));
+}
+
+/** Findings on blocks without a mark, on `ci` lines that .ci/run lacks, and on a README that has no `serve` block. */
+export function checkMarks(readme: string, ci: string): Finding[] {
+  const blocks = blocksOf(readme).filter(({ language }) => PROVED.includes(language));
+  const findings: Finding[] = [];
+  for (const { mark, code, line } of blocks) {
+    const at = (message: string): void => void findings.push({ file: `README.md:${line}`, message });
+    if (!MARKS.some((word) => word === mark)) at(`the block needs one of the marks ${MARKS.join(", ")}`);
+    if (mark === "ci" && !ci.includes(`run "${code.trim()}"`)) at(`.ci/run does not run "${code.trim()}"`);
+  }
+  for (const mark of ["serve", "ci"] satisfies Mark[]) {
+    if (!blocks.some((block) => block.mark === mark)) {
+      findings.push({ file: "README.md", message: `has no block marked ${mark}` });
+    }
+  }
+  return findings;
+}
+
+/** Proves one block at `root` (dependencies installed, package built); findings when it fails. */
+export async function proveBlock(root: string, { language, mark, code, line }: Block): Promise<Finding[]> {
+  const at = (message: string): Finding[] => [{ file: `README.md:${line}`, message }];
+  if (mark === "serve") return (await serveAndCurl(root, code)).flatMap(at);
+  if (mark !== "run") return [];
+  const command = language === "ts" ? prepareTypeScript(root, code) : code;
+  const { status, output } = await runShell(root, command);
+  return status === 0 ? [] : at(`exits with ${status}:\n${output}`);
+}
+
+/** Compiles a block like the examples are compiled; tells the command that runs it. */
+function prepareTypeScript(root: string, code: string): string {
+  const folder = join(root, FOLDER);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "block.ts"), code);
+  const options = { rootDir: ".", outDir: ".", declaration: false, noUnusedLocals: false };
+  const config = { extends: "../../tsconfig.json", compilerOptions: options, include: ["block.ts"] };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+  return `node_modules/.bin/tsc -p ${FOLDER} && node ${FOLDER}/block.js`;
+}
+
+async function runShell(root: string, command: string): Promise<{ status: number | null; output: string }> {
+  const child = spawn("bash", ["-euo", "pipefail", "-c", command], { cwd: root, timeout: LIMIT_MS });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (part: string) => {
+      output += part;
+    });
+  }
+  const status = await new Promise<number | null>((done) => child.on("close", done));
+  return { status, output };
+}
+
+/** Starts the server of a block on a free port, runs the curl line it prints, stops it; says what went wrong. */
+async function serveAndCurl(root: string, code: string): Promise<string[]> {
+  // `npm ci` has just been done, and would pull the dependencies from under this process.
+  const command = code.trim().replace(/^npm ci && /, "");
+  const child = spawn("bash", ["-euo", "pipefail", "-c", command], {
+    cwd: root,
+    env: { ...process.env, TENON_HTTP_PORT: "0" },
+    // A group of its own: a signal then reaches the server behind npm and its shell too, as Ctrl-C does.
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const stop = (signal: NodeJS.Signals): void => {
+    try {
+      process.kill(-child.pid!, signal);
+    } catch {
+      // The whole group has ended already.
+    }
+  };
+  const killer = setTimeout(() => stop("SIGKILL"), LIMIT_MS);
+  let output = "";
+  const curl = await new Promise<string | undefined>((found) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (part: string) => {
+        output += part;
+        const line = /^\s*(curl .*)\n/m.exec(output);
+        if (line) found(line[1]);
+      });
+    }
+    child.on("close", () => found(undefined));
+  });
+  const closed = new Promise<void>((done) => {
+    if (child.exitCode !== null || child.signalCode !== null) done();
+    else child.on("close", () => done());
+  });
+  const problems: string[] = [];
+  if (curl === undefined) problems.push(`printed no curl line:\n${output}`);
+  else {
+    const { status, output: answer } = await runShell(root, curl);
+    if (status !== 0 || !/"outputs"/.test(answer))
+      problems.push(`"${curl}" answered (${status}): ${answer.slice(0, 2000)}`);
+  }
+  stop("SIGTERM");
+  await closed;
+  clearTimeout(killer);
+  return problems;
+}
