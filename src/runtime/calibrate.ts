@@ -1,0 +1,175 @@
+/** Calibration: measures batch sizes while the engine is idle, and remembers the result for this machine. */
+import type { Tensor } from "../tensor/index.js";
+import { type BatchAxis, probeOfShape } from "./batch-axis.js";
+import { BufferPool } from "./buffers.js";
+import type { ModelCache } from "./cache.js";
+import type { CostModels, CostPoint } from "./cost-model.js";
+import { Lane } from "./lane.js";
+import type { LaneBudget } from "./lane-budget.js";
+import type { Loaded } from "./load.js";
+import type { Model } from "./model.js";
+import { OutputShapes } from "./output-shapes.js";
+
+const RUNS = 15;
+const BUDGET_PER_SIZE_MS = 250;
+const BUDGET_MS = 500;
+/** Larger batches than one that takes this long are not tried. */
+const TOO_LONG_MS = 400;
+/** Runs shorter than this are measured on this thread, without the hop; longer ones would block the event loop. */
+const SYNC_BELOW_MS = 2;
+const IDLE_POLL_MS = 20;
+
+export class Calibration {
+  readonly #budget: LaneBudget;
+  readonly #cache: ModelCache | undefined;
+  #stopped = false;
+
+  constructor(budget: LaneBudget, cache: ModelCache | undefined) {
+    this.#budget = budget;
+    this.#cache = cache;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** One run on probe values, so that kernels and memory are ready. Models that refuse the probe stay cold. */
+  async warmUp(model: Model, axis: BatchAxis): Promise<void> {
+    const shapes = axis.probe ?? fixedShapes(model, 1);
+    if (shapes === undefined) return;
+    const inputs = Object.fromEntries(
+      model.signature.inputs.map((spec, i) => [spec.name, probeOfShape(spec.dtype, shapes[i]!, i)]),
+    );
+    await model.run(inputs).then(
+      (outputs) => outputs[Symbol.dispose](),
+      () => undefined,
+    );
+  }
+
+  /** Restores what was measured before, or measures in the background. Only models whose only free dim is the batch axis. */
+  start(model: Model, loaded: Loaded, axis: BatchAxis, costs: CostModels): void {
+    const batched = model.maxBatch > 1 && axis.probe !== undefined;
+    const fixed = loaded.signature.inputs.every(({ dims }) =>
+      dims?.slice(batched ? 1 : 0).every((dim) => typeof dim === "number"),
+    );
+    const probe = fixed ? (axis.probe ?? fixedShapes(model)) : undefined;
+    if (probe !== undefined) void this.#measure(model, loaded, probe, costs).catch(() => undefined);
+  }
+
+  async #measure(
+    model: Model,
+    loaded: Loaded,
+    probe: readonly (readonly number[])[],
+    costs: CostModels,
+  ): Promise<void> {
+    const batched = model.maxBatch > 1;
+    const key = batchKeyOf(probe, batched);
+    const note = `cost-${model.maxBatch}`;
+    const known = await this.#cache?.readNote<CostPoint[]>(loaded.key, note);
+    if (known !== undefined) {
+      costs.restore(key, known);
+      return;
+    }
+    const lane = new Lane(loaded.session, new OutputShapes(loaded.session.signature), new BufferPool());
+    const cost = costs.of(key);
+    const startedAt = performance.now();
+    const points: CostPoint[] = [];
+    let previous = 0;
+    try {
+      for (let n = 1; n <= Math.max(1, model.maxBatch); n *= 2) {
+        const inputs = probe.map((shape, i) =>
+          probeOfShape(loaded.signature.inputs[i]!.dtype, batched ? [n, ...shape.slice(1)] : shape, i),
+        );
+        const ms = await this.#medianOf(lane, inputs, n, previous * 2, cost.hopMs);
+        if (ms === undefined) return;
+        cost.calibrate(n, ms);
+        points.push({ n, ms });
+        previous = ms;
+        if (ms > TOO_LONG_MS || performance.now() - startedAt > BUDGET_MS) break;
+      }
+    } finally {
+      lane.dispose();
+    }
+    await this.#cache?.writeNote(loaded.key, note, points);
+  }
+
+  /** Median milliseconds of a run without the hop; undefined when the engine was closed meanwhile. */
+  async #medianOf(
+    lane: Lane,
+    inputs: readonly Tensor[],
+    rows: number,
+    expectedMs: number,
+    hopMs: number,
+  ): Promise<number | undefined> {
+    const times: number[] = [];
+    const startedAt = performance.now();
+    let expected = expectedMs;
+    for (let run = 0; run <= RUNS && performance.now() - startedAt < BUDGET_PER_SIZE_MS; run++) {
+      if (!(await this.#idle())) return undefined;
+      const sync = expected > 0 && expected < SYNC_BELOW_MS;
+      const ms = await timed(this.#budget, lane, inputs, rows, sync);
+      expected = sync ? ms : Math.max(ms - hopMs, ms / 4);
+      // The first run allocates.
+      if (run > 0) times.push(expected);
+    }
+    return times.length === 0 ? expected : times.sort((a, b) => a - b)[times.length >> 1]!;
+  }
+
+  /** Waits until no request is in the system; false when the engine was closed. */
+  async #idle(): Promise<boolean> {
+    do {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      if (this.#stopped) return false;
+      if (this.#budget.requests === 0 && this.#budget.inFlight === 0) return true;
+      await new Promise<void>((resolve) => void setTimeout(resolve, IDLE_POLL_MS).unref());
+    } while (!this.#stopped);
+    return false;
+  }
+}
+
+async function timed(
+  budget: LaneBudget,
+  lane: Lane,
+  inputs: readonly Tensor[],
+  rows: number,
+  sync: boolean,
+): Promise<number> {
+  const batch = { members: [{ inputs, rows, into: undefined }], rows, outputs: lane.allOutputs };
+  const startedAt = performance.now();
+  if (sync) {
+    lane.runSync(batch);
+    return performance.now() - startedAt;
+  }
+  budget.take(1);
+  try {
+    await new Promise<void>((resolve, reject) =>
+      lane.run(batch, (error) => (error === null ? resolve() : reject(error))),
+    );
+    return performance.now() - startedAt;
+  } finally {
+    budget.give(1);
+  }
+}
+
+/** The inputs' shapes with `free` for dims that are not fixed; undefined when a rank or, without `free`, a dim is unknown. */
+function fixedShapes(model: Model, free?: number): readonly (readonly number[])[] | undefined {
+  const shapes = model.signature.inputs.map(({ dims }) =>
+    dims?.map((dim) => (typeof dim === "number" ? dim : free)),
+  );
+  return shapes.some((shape) => shape === undefined || shape.includes(undefined))
+    ? undefined
+    : (shapes as number[][]);
+}
+
+/** The key under which requests of these shapes are queued (see Model). */
+function batchKeyOf(shapes: readonly (readonly number[])[], batched: boolean): string {
+  return shapes
+    .map(
+      (shape) =>
+        `${shape
+          .slice(batched ? 1 : 0)
+          .map((dim) => `${dim},`)
+          .join("")};`,
+    )
+    .join("");
+}

@@ -1,0 +1,352 @@
+/** Engine: the models of a process, their shared lanes and cache; everything it opens it closes. */
+import { emit, isTenonError, suggest, TenonError } from "../base/index.js";
+import { type BatchAxis, declaredObstacle, proveBatchAxis } from "./batch-axis.js";
+import { BufferPool } from "./buffers.js";
+import { defaultCacheFolder, ModelCache } from "./cache.js";
+import { Calibration } from "./calibrate.js";
+import { CostModels } from "./cost-model.js";
+import { Lane } from "./lane.js";
+import { LaneBudget } from "./lane-budget.js";
+import { type BuildOptions, type Loaded, loadModel, type Source, sourceKey } from "./load.js";
+import { defaultLanes, poolThreads, usableCores } from "./machine.js";
+import { Model } from "./model.js";
+import { modelNameOf } from "./model-name.js";
+import { ortLibrary } from "./ort/library.js";
+import { OutputShapes } from "./output-shapes.js";
+
+export interface EngineOptions {
+  /** Runs at the same time, one thread each; default: one per core, two threads of the libuv pool left free. */
+  readonly lanes?: number | "auto";
+  /** Folder of the compiled-model cache, or false for none. Default: `TENON_CACHE` or the platform's cache folder. */
+  readonly cache?: string | false;
+  /** Bytes that the cache may take; default 20 GiB. */
+  readonly cacheMaxBytes?: number;
+  /** The libuv pool runs models only: one thread per lane, and the next run queued behind each. Default false. */
+  readonly dedicatedPool?: boolean;
+  /** Execution providers in order of preference, by ONNX Runtime's names or `cpu`; default `["cpu"]`. */
+  readonly providers?: readonly string[];
+  /** Waiting requests per model, beyond which QUEUE_FULL is answered; default 4,096. */
+  readonly queueLimit?: number;
+}
+
+export interface LoadOptions {
+  /** Default: the file's name without its extension; `model` for bytes. */
+  readonly name?: string;
+  /** Decimal text; default "1". */
+  readonly version?: string;
+  readonly batch?: {
+    /** Most rows in one run; "auto" is 64; 1 switches batching off. */
+    readonly max?: number | "auto";
+    /** Milliseconds to wait for a batch to fill; default 0: nothing is ever held back. */
+    readonly maxDelayMs?: number;
+  };
+  /** Run once before the promise resolves, so that the first request is not slower. Default false. */
+  readonly warmup?: boolean;
+  /** Measure batch sizes in the background when idle; default true. */
+  readonly calibrate?: boolean;
+  /** Accept dimensions of size 0. Default false. */
+  readonly allowZero?: boolean;
+  /** Refuse a model that does not declare the rank of every input, as a server must. Default false. */
+  readonly requireRank?: boolean;
+  /** Graph optimisation; default `all`. */
+  readonly optimization?: BuildOptions["optimization"];
+  /** Further ONNX Runtime session settings (`AddSessionConfigEntry`). */
+  readonly sessionConfig?: Readonly<Record<string, string>>;
+}
+
+const DEFAULT_CACHE_BYTES = 20 * 2 ** 30;
+const DEFAULT_QUEUE_LIMIT = 4096;
+const AUTO_MAX_ROWS = 64;
+
+interface Shared {
+  readonly loaded: Promise<Loaded>;
+  handles: number;
+}
+
+export class Engine {
+  /** Version of the ONNX Runtime library. */
+  readonly runtimeVersion: string;
+  readonly #options: EngineOptions;
+  readonly #cache: ModelCache | undefined;
+  readonly #budget: LaneBudget;
+  readonly #hopMs: number;
+  readonly #models = new Map<string, Map<string, Model>>();
+  /** Sessions by content key: handles on the same content share one. */
+  readonly #shared = new Map<string, Shared>();
+  readonly #calibration: Calibration;
+  #closing: Promise<void> | undefined;
+
+  private constructor(
+    options: EngineOptions,
+    runtimeVersion: string,
+    cache: ModelCache | undefined,
+    budget: LaneBudget,
+    hopMs: number,
+  ) {
+    this.#options = options;
+    this.runtimeVersion = runtimeVersion;
+    this.#cache = cache;
+    this.#budget = budget;
+    this.#hopMs = hopMs;
+    this.#calibration = new Calibration(budget, cache);
+  }
+
+  /**
+   * Loads ONNX Runtime and opens the cache. Throws ENGINE_LIBRARY or CONFIG_INVALID.
+   *
+   * ```ts
+   * await using engine = await Engine.open();
+   * const model = await engine.load("model.onnx");
+   * ```
+   */
+  static async open(options: EngineOptions = {}): Promise<Engine> {
+    const lanes =
+      options.lanes === undefined || options.lanes === "auto"
+        ? defaultLanes(options.dedicatedPool ?? false)
+        : options.lanes;
+    if (!Number.isInteger(lanes) || lanes < 1 || lanes > 1024) {
+      throw new TenonError("CONFIG_INVALID", {
+        problem: "lanes",
+        given: String(lanes),
+        expected: `"auto" or an integer from 1 to 1024`,
+      });
+    }
+    if (lanes > poolThreads()) {
+      emit("engine:warning", {
+        code: "POOL_TOO_SMALL",
+        message: `${lanes} lanes share ${poolThreads()} threads of the libuv pool; start Node with UV_THREADPOOL_SIZE=${lanes + 2}`,
+      });
+    }
+    const library = await ortLibrary();
+    const cache =
+      options.cache === false
+        ? undefined
+        : await ModelCache.open(
+            options.cache ?? defaultCacheFolder(),
+            options.cacheMaxBytes ?? DEFAULT_CACHE_BYTES,
+          );
+    const { measureHop } = await import("./hop.js");
+    return new Engine(
+      options,
+      library.version,
+      cache,
+      new LaneBudget(lanes, options.dedicatedPool ? 2 : 1),
+      await measureHop(library),
+    );
+  }
+
+  /** Lanes that may run at the same time, and cores that this process may use. */
+  get capacity(): { readonly lanes: number; readonly cores: number } {
+    return { lanes: this.#budget.lanes, cores: usableCores() };
+  }
+
+  /** Where compiled models are kept; undefined without a cache. */
+  get cacheFolder(): string | undefined {
+    return this.#cache?.folder;
+  }
+
+  /**
+   * Loads a model file (or its bytes) off the event loop. Loads of the same content share one session; two loads at
+   * once do the work once. Throws FILE_NOT_FOUND, MODEL_INVALID, MODEL_UNSUPPORTED or USAGE for a name that is taken.
+   */
+  async load(source: Source, options: LoadOptions = {}): Promise<Model> {
+    this.#assertOpen();
+    const name = modelNameOf(source, options.name);
+    const version = options.version ?? "1";
+    if (!/^[0-9]+$/.test(version))
+      throw new TenonError("USAGE", { problem: "model version", given: version, expected: "decimal digits" });
+    if (this.#models.get(name)?.has(version)) throw taken(name, version);
+
+    const build = this.#buildOptions(options);
+    const identity = await sourceKey(source, build, this.#cache);
+    const shared = this.#share(identity.key, () => loadModel(source, identity, build, this.#cache));
+    try {
+      const loaded = await shared.loaded;
+      if (options.requireRank) assertRanks(name, loaded);
+      const axis = await this.#axisOf(loaded, options);
+      const maxRows = this.#maxRows(options);
+      const costs = new CostModels(axis.batchable ? maxRows : 1, this.#hopMs);
+      this.#assertOpen();
+      if (this.#models.get(name)?.has(version)) throw taken(name, version);
+      const model = new Model({
+        name,
+        version,
+        loaded,
+        axis,
+        costs,
+        budget: this.#budget,
+        maxRows,
+        maxDelayMs: options.batch?.maxDelayMs ?? 0,
+        queueLimit: this.#options.queueLimit ?? DEFAULT_QUEUE_LIMIT,
+        allowZero: options.allowZero ?? false,
+        onUnload: () => this.#forget(name, version, identity.key),
+      });
+      const versions = this.#models.get(name) ?? new Map<string, Model>();
+      this.#models.set(name, versions.set(version, model));
+      if (options.warmup) await this.#calibration.warmUp(model, axis);
+      if (options.calibrate !== false) this.#calibration.start(model, loaded, axis, costs);
+      emit("model:loaded", {
+        model: name,
+        version,
+        milliseconds: loaded.milliseconds,
+        cacheHit: loaded.cacheHit,
+      });
+      return model;
+    } catch (error) {
+      await this.#unshare(identity.key);
+      throw isTenonError(error)
+        ? error
+        : new TenonError("INTERNAL", { problem: `model "${name}" could not be loaded`, cause: error });
+    }
+  }
+
+  /** A function that loads at its first call and then gives the same model; a failed load is tried again. */
+  lazy(source: Source, options: LoadOptions = {}): () => Promise<Model> {
+    let model: Promise<Model> | undefined;
+    return () => {
+      model ??= this.load(source, options).catch((error: unknown) => {
+        model = undefined;
+        throw error;
+      });
+      return model;
+    };
+  }
+
+  /** A loaded model; without a version its highest. Throws MODEL_NOT_FOUND. */
+  get(name: string, version?: string): Model {
+    const versions = this.#models.get(name);
+    const model = version === undefined ? newest(versions) : versions?.get(version);
+    if (model !== undefined) return model;
+    const known = [...this.#models.keys()];
+    throw new TenonError("MODEL_NOT_FOUND", {
+      problem:
+        versions === undefined
+          ? `no model "${name.slice(0, 128)}"`
+          : `model "${name}" has no version ${String(version).slice(0, 32)}`,
+      expected:
+        versions !== undefined
+          ? `one of ${[...versions.keys()].join(", ")}`
+          : known.length === 0
+            ? "no model is loaded"
+            : suggest(name, known),
+      details: { model: name, version: version ?? null, known: versions !== undefined },
+    });
+  }
+
+  /** All loaded models. */
+  models(): readonly Model[] {
+    return [...this.#models.values()].flatMap((versions) => [...versions.values()]);
+  }
+
+  /** Rejects what waits, stops what runs and frees every model. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#calibration.stop();
+    await Promise.all(this.models().map((model) => model.close()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  // ── inside ───────────────────────────────────────────────────────────────────────────────────
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined)
+      throw new TenonError("ENGINE_CLOSED", { problem: "the engine was closed" });
+  }
+
+  #maxRows(options: LoadOptions): number {
+    const max = options.batch?.max ?? "auto";
+    if (max === "auto") return AUTO_MAX_ROWS;
+    if (Number.isInteger(max) && max >= 1) return max;
+    throw new TenonError("CONFIG_INVALID", {
+      problem: "batch.max",
+      given: String(max),
+      expected: `"auto" or a positive integer`,
+    });
+  }
+
+  #buildOptions(options: LoadOptions): BuildOptions {
+    const providers = (this.#options.providers ?? ["cpu"]).filter(
+      (provider) => provider.toLowerCase() !== "cpu",
+    );
+    return {
+      optimization: options.optimization ?? "all",
+      config: options.sessionConfig ?? {},
+      providers: providers.map((name) => ({ name })),
+    };
+  }
+
+  #share(key: string, load: () => Promise<Loaded>): Shared {
+    let shared = this.#shared.get(key);
+    if (shared === undefined) {
+      shared = { loaded: load(), handles: 0 };
+      shared.loaded.catch(() => this.#shared.delete(key));
+      this.#shared.set(key, shared);
+    }
+    shared.handles++;
+    return shared;
+  }
+
+  async #unshare(key: string): Promise<void> {
+    const shared = this.#shared.get(key);
+    if (shared === undefined || --shared.handles > 0) return;
+    this.#shared.delete(key);
+    const loaded = await shared.loaded.catch(() => undefined);
+    await loaded?.session.release();
+  }
+
+  async #forget(name: string, version: string, key: string): Promise<void> {
+    const versions = this.#models.get(name);
+    versions?.delete(version);
+    if (versions?.size === 0) this.#models.delete(name);
+    await this.#unshare(key);
+  }
+
+  /** The proof is remembered: it depends on the model's content and on this machine's kernels, which are in the key. */
+  async #axisOf(loaded: Loaded, options: LoadOptions): Promise<BatchAxis> {
+    if (options.batch?.max === 1)
+      return { batchable: false, reason: "batching is switched off (batch.max is 1)" };
+    const obstacle = declaredObstacle(loaded.signature);
+    if (obstacle !== undefined) return { batchable: false, reason: obstacle };
+    const known = await this.#cache?.readNote<BatchAxis>(loaded.key, "batch-axis");
+    if (known !== undefined) return known;
+    const lane = new Lane(loaded.session, new OutputShapes(loaded.session.signature), new BufferPool(0));
+    try {
+      const axis = await proveBatchAxis(loaded.session.signature, lane);
+      await this.#cache?.writeNote(loaded.key, "batch-axis", axis);
+      return axis;
+    } finally {
+      lane.dispose();
+    }
+  }
+}
+
+function newest(versions: ReadonlyMap<string, Model> | undefined): Model | undefined {
+  let best: Model | undefined;
+  for (const model of versions?.values() ?? [])
+    if (best === undefined || BigInt(model.version) > BigInt(best.version)) best = model;
+  return best;
+}
+
+function taken(name: string, version: string): TenonError {
+  return new TenonError("USAGE", {
+    problem: `model "${name}" version ${version} is already loaded`,
+    do: "give another name or version, or unload it first",
+  });
+}
+
+function assertRanks(name: string, loaded: Loaded): void {
+  const input = loaded.signature.inputs.find((spec) => spec.dims === undefined);
+  if (input === undefined) return;
+  throw new TenonError("MODEL_UNSUPPORTED", {
+    problem: `model "${name}" does not declare the rank of input "${input.name}"`,
+    expected: "declared ranks: requests of any rank could crash the native kernels",
+    do: "export the model with input shapes",
+  });
+}

@@ -1,0 +1,101 @@
+/** LaneBudget: one bound on running lanes over all models of an engine, and who gets the next free one. */
+
+/** A model's side of the budget. */
+export interface Contender {
+  /** Arrival time of the oldest waiting request; undefined when none waits. */
+  oldestWaiting(): number | undefined;
+  /** Runs in flight. */
+  readonly running: number;
+  /** Start something; `free` lanes are idle (0: it would only be queued behind a running lane). */
+  dispatch(free: number): void;
+}
+
+export class LaneBudget {
+  /** Runs that make progress at the same time: one per core that may be used. */
+  readonly lanes: number;
+  /** Runs handed to the thread pool per lane: 2 keeps a lane from waiting for the event loop, where the pool is ours. */
+  readonly depth: number;
+  readonly #contenders = new Set<Contender>();
+  #inFlight = 0;
+  #requests = 0;
+  #averageRequests = 0;
+  #scheduled = false;
+
+  constructor(lanes: number, depth: number) {
+    this.lanes = lanes;
+    this.depth = depth;
+  }
+
+  join(contender: Contender): void {
+    this.#contenders.add(contender);
+  }
+
+  leave(contender: Contender): void {
+    this.#contenders.delete(contender);
+  }
+
+  /** Lanes taken by runs in flight; a wide run takes all. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Requests accepted and not yet answered, over all models. */
+  get requests(): number {
+    return this.#requests;
+  }
+
+  /** True when the system has had, lately and now, not more than one request at a time. */
+  get alone(): boolean {
+    return this.#requests === 1 && this.#averageRequests < 1.5;
+  }
+
+  accepted(): void {
+    this.#requests++;
+    this.schedule();
+  }
+
+  answered(): void {
+    this.#requests--;
+  }
+
+  take(lanes: number): void {
+    this.#inFlight += lanes;
+  }
+
+  /** Gives lanes back and starts what waits. */
+  give(lanes: number): void {
+    this.#inFlight -= lanes;
+    this.pump();
+  }
+
+  /** Everything that arrives in this turn of the event loop is seen together. */
+  schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#averageRequests += (this.#requests - this.#averageRequests) / 8;
+      this.pump();
+    });
+  }
+
+  /** Starts runs while there is room: first models that have none running, then whose request has waited longest. */
+  pump(): void {
+    while (this.#inFlight < this.lanes * this.depth) {
+      let next: Contender | undefined;
+      let oldest = Number.POSITIVE_INFINITY;
+      for (const contender of this.#contenders) {
+        const waiting = contender.oldestWaiting();
+        if (waiting === undefined) continue;
+        const first = contender.running === 0;
+        const nextFirst = next !== undefined && next.running === 0;
+        if (next === undefined || (first !== nextFirst ? first : waiting < oldest)) {
+          next = contender;
+          oldest = waiting;
+        }
+      }
+      if (next === undefined) return;
+      next.dispatch(Math.max(0, this.lanes - this.#inFlight));
+    }
+  }
+}

@@ -1,0 +1,185 @@
+/** Loading: from a model file or bytes to a session on the compiled cache, everything slow off the event loop. */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { isTenonError, TenonError } from "../base/index.js";
+import { type CompiledMeta, type ModelCache, machineKey } from "./cache.js";
+import { type OrtLibrary, ortLibrary } from "./ort/library.js";
+import { createSession, type OrtSession, type SessionOptions } from "./ort/session.js";
+import { type Prepared, prepareModel } from "./prepare.js";
+import type { Signature } from "./signature.js";
+import { hashBytes, identify } from "./source-identity.js";
+
+/** Graph optimisation level of the built model, and what the session is given beside it. */
+export interface BuildOptions {
+  readonly optimization: SessionOptions["optimization"];
+  readonly config: Readonly<Record<string, string>>;
+  readonly providers: NonNullable<SessionOptions["providers"]>;
+}
+
+/** A model that is ready to run: shared by every handle on the same content and options. */
+export interface Loaded {
+  readonly key: string;
+  readonly session: OrtSession;
+  readonly signature: Signature;
+  readonly cacheHit: boolean;
+  readonly milliseconds: number;
+  readonly bytes: number;
+  /** Another session on the same weights with more threads per run; undefined without a cache. */
+  widen(threads: number): Promise<OrtSession | undefined>;
+}
+
+/** Weights of at least this size go to the shared file; smaller ones stay in the graph. */
+const SHARED_WEIGHT_BYTES = "1024";
+
+export type Source = string | Uint8Array;
+
+/** Content key of a source with these options: equal keys are the same compiled model. */
+export async function sourceKey(
+  source: Source,
+  options: BuildOptions,
+  cache: ModelCache | undefined,
+): Promise<{ key: string; path: string | undefined; bytes: number }> {
+  const library = await ortLibrary();
+  let sha256: string;
+  let path: string | undefined;
+  let bytes: number;
+  if (typeof source === "string") {
+    const identity = await identify(
+      source,
+      async (file) => (await prepareModel(file)).externalFiles,
+      cache?.hashFolder,
+    );
+    ({ sha256, path, bytes } = identity);
+  } else {
+    if (source.byteLength === 0)
+      throw new TenonError("MODEL_INVALID", {
+        problem: "the model has no bytes",
+        expected: "the bytes of an ONNX file",
+      });
+    sha256 = await hashBytes(source);
+    bytes = source.byteLength;
+  }
+  const parts = JSON.stringify([sha256, library.version, await machineKey(), options]);
+  return { key: createHash("sha256").update(parts).digest("hex").slice(0, 40), path, bytes };
+}
+
+/** Loads what `sourceKey` identified. Throws MODEL_INVALID, MODEL_UNSUPPORTED, FILE_NOT_FOUND or ENGINE_PROVIDER. */
+export async function loadModel(
+  source: Source,
+  identity: { key: string; bytes: number },
+  options: BuildOptions,
+  cache: ModelCache | undefined,
+): Promise<Loaded> {
+  const startedAt = performance.now();
+  const library = await ortLibrary();
+  const finish = (
+    session: OrtSession,
+    meta: Pick<CompiledMeta, "labels">,
+    cacheHit: boolean,
+    path: string | undefined,
+  ): Loaded => ({
+    key: identity.key,
+    session,
+    signature: withLabels(session.signature, meta),
+    cacheHit,
+    milliseconds: performance.now() - startedAt,
+    bytes: identity.bytes,
+    widen: async (threads) =>
+      path === undefined ? undefined : await openCompiled(library, path, options, threads),
+  });
+
+  const hit = await cache?.find(identity.key);
+  if (hit !== undefined) {
+    try {
+      return finish(await openCompiled(library, hit.modelPath, options, 1), hit.meta, true, hit.modelPath);
+    } catch (error) {
+      if (!isTenonError(error) || error.code === "ENGINE_PROVIDER") throw error;
+      await cache!.drop(identity.key); // damaged: built again below
+    }
+  }
+
+  const prepared = await prepareModel(source);
+  for (const form of cache === undefined ? [] : await usableForms(cache, identity.key)) {
+    try {
+      const entry = await cache!.add(identity.key, { labels: prepared.labels }, async (folder) => {
+        const builder = await openPrepared(library, prepared, options, {
+          optimizedModelPath: join(folder, "model.onnx"),
+          config: FORMS[form]!,
+        });
+        await builder.release();
+      });
+      return finish(
+        await openCompiled(library, entry.modelPath, options, 1),
+        entry.meta,
+        false,
+        entry.modelPath,
+      );
+    } catch (error) {
+      if (isTenonError(error, "ENGINE_PROVIDER")) throw error;
+      // Either the model is bad, which the plain load below reports, or it cannot be written and read back in this form.
+      await cache!.drop(identity.key);
+      await cache!.writeNote(identity.key, "form", form + 1);
+    }
+  }
+  return finish(await openPrepared(library, prepared, options, {}), prepared, false, undefined);
+}
+
+/** Forms of a compiled model, the best first: some models with subgraphs cannot be read back with weights beside them. */
+const FORMS: readonly Readonly<Record<string, string>>[] = [
+  {
+    "session.optimized_model_external_initializers_file_name": "weights.bin",
+    "session.optimized_model_external_initializers_min_size_in_bytes": SHARED_WEIGHT_BYTES,
+    "session.save_external_prepacked_constant_initializers": "1",
+  },
+  {},
+];
+
+/** Indices of the forms that have not failed before for this key. */
+async function usableForms(cache: ModelCache, key: string): Promise<number[]> {
+  const from = (await cache.readNote<number>(key, "form")) ?? 0;
+  return FORMS.map((_, form) => form).slice(from);
+}
+
+function openCompiled(
+  library: OrtLibrary,
+  path: string,
+  options: BuildOptions,
+  threads: number,
+): Promise<OrtSession> {
+  // Already optimised when it was written.
+  return createSession(library, path, {
+    threads,
+    optimization: "none",
+    config: options.config,
+    providers: options.providers,
+  });
+}
+
+function openPrepared(
+  library: OrtLibrary,
+  prepared: Prepared,
+  options: BuildOptions,
+  extra: Partial<SessionOptions>,
+): Promise<OrtSession> {
+  return createSession(library, prepared.source, {
+    threads: 1,
+    optimization: options.optimization,
+    providers: options.providers,
+    ...extra,
+    config: { ...options.config, ...prepared.config, ...extra.config },
+  });
+}
+
+function withLabels(signature: Signature, meta: Pick<CompiledMeta, "labels">): Signature {
+  return {
+    inputs: signature.inputs,
+    outputs: signature.outputs.map((output) => {
+      const labels = Object.hasOwn(meta.labels, output.name) ? meta.labels[output.name] : undefined;
+      if (labels === undefined) return output;
+      return {
+        ...output,
+        labels: labels.map((label) => (typeof label === "string" ? label : BigInt(label.int64))),
+      };
+    }),
+  };
+}

@@ -1,0 +1,449 @@
+/** Scheduler: one model's queue and lanes. Collects a turn's requests, forms batches, runs them, answers each request. */
+import { TenonError, toTenonError } from "../base/index.js";
+import { gatherInto, type NumericArray, type Tensor } from "../tensor/index.js";
+import type { BatchLog, BatchReason, BatchRecord } from "./batch-log.js";
+import type { BufferPool } from "./buffers.js";
+import type { CostModels } from "./cost-model.js";
+import { type Batch, type BatchOutputs, Lane, rowsOf } from "./lane.js";
+import type { Contender, LaneBudget } from "./lane-budget.js";
+import type { OrtSession } from "./ort/session.js";
+import type { OutputShapes } from "./output-shapes.js";
+import { type Outputs, outputRecord, SharedBuffers } from "./outputs.js";
+import { type Request, RequestQueue } from "./queue.js";
+
+/** A request on its way, with its ways out. */
+export interface Pending extends Request {
+  /** A lease's own lane; such a request runs alone. */
+  readonly lane: Lane | undefined;
+  readonly resolve: (outputs: Outputs) => void;
+  readonly reject: (error: TenonError) => void;
+  readonly signal: AbortSignal | undefined;
+  state: "queued" | "running" | "done";
+  run: Running | undefined;
+  timer: NodeJS.Timeout | undefined;
+  onAbort: (() => void) | undefined;
+}
+
+interface Running {
+  readonly members: readonly Pending[];
+  readonly lane: Lane;
+  /** Members that still want an answer. */
+  wanted: number;
+}
+
+export interface SchedulerOptions {
+  readonly model: string;
+  /** Most rows in a batch; 1 when the model is not batched. */
+  readonly maxRows: number;
+  /** Most waiting requests. */
+  readonly queueLimit: number;
+  /** Milliseconds to wait for a batch to fill; 0 never holds a request back. */
+  readonly maxDelayMs: number;
+}
+
+/** A lone request on a model below this runs on the event-loop thread: another thread would cost more. */
+const INLINE_BELOW_MS = 0.05;
+/** Below this, more threads for a lone request do not pay. */
+const WIDE_FROM_MS = 2;
+/** Runs shorter than this are not queued behind a running lane before a full batch waits. */
+const QUEUE_AHEAD_FROM_MS = 1;
+/** A burst's memory is given back by the first run after this much idleness. */
+const IDLE_BEFORE_SHRINK_MS = 5000;
+/** Input bytes of a batch from which its run counts as a burst. */
+const BURST_BYTES = 4 << 20;
+
+export class Scheduler implements Contender {
+  readonly #options: SchedulerOptions;
+  readonly #session: OrtSession;
+  readonly #budget: LaneBudget;
+  readonly #shapes: OutputShapes;
+  readonly #pool: BufferPool;
+  readonly #costs: CostModels;
+  readonly #log: BatchLog;
+  readonly #queue = new RequestQueue<Pending>();
+  readonly #idleLanes: Lane[] = [];
+  readonly #running = new Set<Running>();
+  readonly #wideGear: WideGear;
+  #inlineLane: Lane | undefined;
+  #closed: TenonError | undefined;
+  #drained: (() => void) | undefined;
+  #burst = false;
+  #lastRunAt = performance.now();
+  #delayTimer: NodeJS.Timeout | undefined;
+
+  constructor(
+    options: SchedulerOptions,
+    session: OrtSession,
+    parts: {
+      budget: LaneBudget;
+      shapes: OutputShapes;
+      pool: BufferPool;
+      costs: CostModels;
+      log: BatchLog;
+      wideGear: WideGear;
+    },
+  ) {
+    this.#options = options;
+    this.#session = session;
+    this.#budget = parts.budget;
+    this.#shapes = parts.shapes;
+    this.#pool = parts.pool;
+    this.#costs = parts.costs;
+    this.#log = parts.log;
+    this.#wideGear = parts.wideGear;
+    this.#budget.join(this);
+  }
+
+  get running(): number {
+    return this.#running.size;
+  }
+
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
+  oldestWaiting(): number | undefined {
+    const head = this.#queue.head();
+    if (head === undefined) return undefined;
+    const delay = this.#options.maxDelayMs;
+    if (
+      delay > 0 &&
+      this.#queue.rowsLike(head) < this.#options.maxRows &&
+      performance.now() - head.arrivedAt < delay
+    ) {
+      this.#wakeAfter(delay - (performance.now() - head.arrivedAt));
+      return undefined;
+    }
+    if (this.#budget.inFlight >= this.#budget.lanes && !this.#mayQueueAhead(head)) return undefined;
+    return head.arrivedAt;
+  }
+
+  #wakeAfter(ms: number): void {
+    this.#delayTimer ??= setTimeout(() => {
+      this.#delayTimer = undefined;
+      this.#budget.pump();
+    }, ms);
+  }
+
+  #mayQueueAhead(head: Pending): boolean {
+    if (head.lane !== undefined) return true;
+    const cost = this.#costs.of(head.batchKey);
+    return cost.predict(1) >= QUEUE_AHEAD_FROM_MS || this.#queue.rowsLike(head) >= cost.best;
+  }
+
+  /** Takes a request on. Rejects it at once with QUEUE_FULL, MODEL_UNAVAILABLE, CANCELLED or DEADLINE. */
+  submit(request: Pending): void {
+    const refused = this.#refusal(request);
+    if (refused !== undefined) {
+      request.state = "done";
+      request.reject(refused);
+      return;
+    }
+    this.#queue.push(request);
+    this.#budget.accepted();
+    const { signal } = request;
+    if (signal !== undefined) {
+      request.onAbort = () => this.#abandon(request, cancelled(signal));
+      signal.addEventListener("abort", request.onAbort, { once: true });
+    }
+    if (request.deadlineAt !== Number.POSITIVE_INFINITY) {
+      const left = request.deadlineAt - performance.now();
+      request.timer = setTimeout(() => this.#abandon(request, deadlinePassed()), Math.max(left, 0));
+    }
+  }
+
+  #refusal(request: Pending): TenonError | undefined {
+    if (this.#closed !== undefined) return this.#closed;
+    if (request.signal?.aborted) return cancelled(request.signal);
+    if (request.deadlineAt <= performance.now()) return deadlinePassed();
+    if (this.#queue.length < this.#options.queueLimit) return undefined;
+    return new TenonError("QUEUE_FULL", {
+      given: `${this.#queue.length} waiting requests for model "${this.#options.model}"`,
+      expected: `at most ${this.#options.queueLimit}`,
+      do: "send fewer requests at once, or try again later",
+      details: { model: this.#options.model, limit: this.#options.queueLimit },
+    });
+  }
+
+  /** A request that nobody waits for any more: free while queued; alone in a run it stops the run. */
+  #abandon(request: Pending, error: TenonError): void {
+    if (request.state === "done") return;
+    if (request.state === "queued") this.#queue.remove(request);
+    else if (request.run !== undefined && --request.run.wanted === 0) request.run.lane.terminate();
+    this.#settle(request, error);
+  }
+
+  #settle(request: Pending, error: TenonError | undefined, outputs?: Outputs): void {
+    if (request.state === "done") return;
+    request.state = "done";
+    if (request.timer !== undefined) clearTimeout(request.timer);
+    if (request.onAbort !== undefined) request.signal!.removeEventListener("abort", request.onAbort);
+    this.#budget.answered();
+    if (error !== undefined) request.reject(error);
+    else request.resolve(outputs!);
+  }
+
+  // ── forming batches ──────────────────────────────────────────────────────────────────────────
+
+  dispatch(free: number): void {
+    const head = this.#queue.head()!;
+    const now = performance.now();
+    const cost = this.#costs.of(head.batchKey);
+    const alone = cost.predict(head.member.rows);
+    if (head.deadlineAt - now < alone && head.lane === undefined) {
+      this.#queue.remove(head);
+      this.#settle(head, deadlineUnreachable(alone, head.deadlineAt - now));
+      return;
+    }
+    if (head.lane !== undefined) {
+      this.#start(this.#queue.take(head, head.member.rows), head.lane, "lease", "lease", now);
+      return;
+    }
+    const like = this.#queue.rowsLike(head);
+    let { rows, reason }: { rows: number; reason: BatchReason } = {
+      rows: head.member.rows,
+      reason: "unbatched",
+    };
+    if (this.#options.maxRows > 1) {
+      ({ rows, reason } = cost.choose(like, Math.max(free, 1), this.#budget.lanes));
+      while (rows > head.member.rows && head.deadlineAt - now < cost.predict(rows)) {
+        rows = Math.floor(rows / 2);
+        reason = "deadline";
+      }
+      if (reason === "all" && like < this.#queue.rows) reason = "shape";
+    }
+    const members = this.#queue.take(head, rows);
+    if (this.#budget.alone && members.length === 1 && this.#budget.inFlight === 0) {
+      if (cost.known && alone < INLINE_BELOW_MS) {
+        this.#runInline(members[0]!, now, alone);
+        return;
+      }
+      const wide =
+        alone >= WIDE_FROM_MS && this.#budget.lanes > 1 ? this.#wideGear.lane(head.member.rows) : undefined;
+      if (wide !== undefined) {
+        this.#start(members, wide, "wide", reason, now);
+        return;
+      }
+    }
+    this.#start(members, this.#idleLanes.pop() ?? this.#newLane(), "lane", reason, now);
+  }
+
+  #newLane(): Lane {
+    return new Lane(this.#session, this.#shapes, this.#pool);
+  }
+
+  #runInline(request: Pending, now: number, predictedMs: number): void {
+    this.#inlineLane ??= this.#newLane();
+    const batch = { members: [request.member], rows: request.member.rows, outputs: request.outputs };
+    request.state = "running";
+    let outputs: BatchOutputs | undefined;
+    let error: TenonError | undefined;
+    try {
+      outputs = this.#inlineLane.runSync(batch);
+    } catch (cause) {
+      error = toTenonError(cause);
+    }
+    const actualMs = performance.now() - now;
+    this.#lastRunAt = now + actualMs;
+    this.#record(
+      batch,
+      [request],
+      "inline",
+      "idle",
+      now,
+      predictedMs,
+      actualMs,
+      outputs?.copiedBytes ?? 0,
+      error,
+    );
+    if (error !== undefined) this.#settle(request, error);
+    else this.#answer([request], outputs!);
+  }
+
+  #start(
+    members: readonly Pending[],
+    lane: Lane,
+    gear: BatchRecord["gear"],
+    reason: BatchReason,
+    now: number,
+  ): void {
+    let rows = 0;
+    for (const member of members) rows += member.member.rows;
+    const running: Running = { members, lane, wanted: members.length };
+    for (const member of members) {
+      member.state = "running";
+      member.run = running;
+    }
+    const shrink = this.#burst && now - this.#lastRunAt > IDLE_BEFORE_SHRINK_MS;
+    if (shrink) this.#burst = false;
+    const cost = this.#costs.of(members[0]!.batchKey);
+    const predictedMs = cost.predict(rows);
+    const batch: Batch = {
+      members: members.map((member) => member.member),
+      rows,
+      outputs: members[0]!.outputs,
+      shrink,
+    };
+    this.#running.add(running);
+    const lanes = gear === "wide" ? this.#budget.lanes : 1;
+    this.#budget.take(lanes);
+    lane.run(batch, (failure, outputs) => {
+      const error = failure?.code === "CANCELLED" && this.#closed !== undefined ? this.#closed : failure;
+      const actualMs = performance.now() - now;
+      this.#running.delete(running);
+      this.#lastRunAt = now + actualMs;
+      if (lane.slabBytes > BURST_BYTES) this.#burst = true;
+      if (shrink) lane.shrinkSlab();
+      if (gear === "lane") {
+        this.#idleLanes.push(lane);
+        if (error === null) cost.learn(rows, actualMs);
+      } else if (gear === "wide") this.#wideGear.done(lane, rows, actualMs, predictedMs);
+      this.#record(
+        batch,
+        members,
+        gear,
+        reason,
+        now,
+        predictedMs,
+        actualMs,
+        outputs?.copiedBytes ?? 0,
+        error ?? undefined,
+      );
+      if (error !== null) for (const member of members) this.#settle(member, error);
+      else this.#answer(members, outputs!);
+      this.#budget.give(lanes);
+      if (this.#running.size === 0) this.#drained?.();
+    });
+  }
+
+  #record(
+    batch: Batch,
+    members: readonly Pending[],
+    gear: BatchRecord["gear"],
+    reason: BatchReason,
+    startedAt: number,
+    predictedMs: number,
+    actualMs: number,
+    copiedBytes: number,
+    error: TenonError | undefined,
+  ): void {
+    this.#log.add({
+      n: batch.rows,
+      members: members.length,
+      gear,
+      waitedMs: members.map((member) => startedAt - member.arrivedAt),
+      padRatio: 1,
+      predictedMs,
+      actualMs,
+      reason,
+      copiedBytes,
+      ...(error === undefined ? {} : { error: error.code }),
+    });
+  }
+
+  // ── answering ────────────────────────────────────────────────────────────────────────────────
+
+  #answer(members: readonly Pending[], outputs: BatchOutputs): void {
+    const names = this.#session.signature.outputs;
+    const shared = new SharedBuffers(this.#pool, outputs.buffers, members.length);
+    let start = 0;
+    for (const member of members) {
+      const { rows, into } = member.member;
+      if (member.state === "done") {
+        shared.release();
+        start += rows;
+        continue;
+      }
+      const tensors = members.length === 1 ? outputs.tensors : rowsOf(outputs.tensors, start, rows);
+      start += rows;
+      try {
+        const kept =
+          into === undefined
+            ? tensors
+            : tensors.map((tensor, i) => placeInto(tensor, into.get(member.outputs[i]!)));
+        this.#settle(
+          member,
+          undefined,
+          outputRecord(
+            member.outputs.map((output) => names[output]!.name),
+            kept,
+            shared,
+          ),
+        );
+      } catch (error) {
+        shared.release();
+        this.#settle(member, toTenonError(error));
+      }
+    }
+  }
+
+  /** Rejects what waits, stops what runs, and frees the lanes when the last run has ended. */
+  async close(reason: TenonError): Promise<void> {
+    if (this.#closed !== undefined) return;
+    this.#closed = reason;
+    for (const request of this.#queue.drain()) this.#settle(request, reason);
+    for (const running of this.#running) running.lane.terminate();
+    await this.#idle();
+    this.#release();
+  }
+
+  /** Takes no new requests, lets the accepted ones finish, then frees the lanes. */
+  async drain(reason: TenonError): Promise<void> {
+    if (this.#closed !== undefined) return;
+    this.#closed = reason;
+    while (this.#queue.length > 0 || this.#running.size > 0) await this.#idle();
+    this.#release();
+  }
+
+  async #idle(): Promise<void> {
+    if (this.#running.size > 0) await new Promise<void>((resolve) => (this.#drained = resolve));
+    else if (this.#queue.length > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+    this.#drained = undefined;
+  }
+
+  #release(): void {
+    clearTimeout(this.#delayTimer);
+    this.#budget.leave(this);
+    for (const lane of this.#idleLanes.splice(0)) lane.dispose();
+    this.#inlineLane?.dispose();
+    this.#inlineLane = undefined;
+  }
+}
+
+/** Lanes on a session with one thread per core, for lone requests on heavy models. */
+export interface WideGear {
+  /** A wide lane, or undefined while there is none or it does not pay for this model. */
+  lane(rows: number): Lane | undefined;
+  done(lane: Lane, rows: number, ms: number, oneThreadMs: number): void;
+}
+
+function placeInto(tensor: Tensor, target: Tensor | undefined): Tensor {
+  if (target === undefined || (tensor.storage === target.storage && tensor.offset === target.offset))
+    return tensor;
+  if (target.dtype !== tensor.dtype || target.size !== tensor.size || !target.isDense) {
+    throw new TenonError("TENSOR_SHAPE", {
+      problem: "`into` does not fit the output",
+      given: String(target),
+      expected: `a dense ${String(tensor)}`,
+    });
+  }
+  gatherInto(tensor, target.data as unknown as NumericArray);
+  return target.reshape(tensor.shape);
+}
+
+function cancelled(signal: AbortSignal): TenonError {
+  return new TenonError("CANCELLED", { problem: "the caller cancelled the request", cause: signal.reason });
+}
+
+function deadlinePassed(): TenonError {
+  return new TenonError("DEADLINE", { problem: "the deadline passed before the answer was there" });
+}
+
+function deadlineUnreachable(needsMs: number, leftMs: number): TenonError {
+  return new TenonError("DEADLINE", {
+    problem: "the deadline cannot be met",
+    given: `${leftMs.toFixed(1)} ms left`,
+    expected: `at least the ${needsMs.toFixed(1)} ms that one run takes`,
+    do: "allow more time, or send fewer requests at once",
+  });
+}
