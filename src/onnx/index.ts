@@ -1,2 +1,37 @@
 /** tenon/onnx: ONNX files read, built, printed and written; loads no native code. */
-export {};
+export {
+  type AddOptions,
+  type AttrInput,
+  type GraphBuilder,
+  type GraphOptions,
+  graph,
+} from "./builder.js";
+export { check } from "./check.js";
+export type { ExternalOptions } from "./external.js";
+export {
+  type Attr,
+  type AttrKind,
+  type AttrOf,
+  type AttrReference,
+  type Dim,
+  type FunctionDef,
+  functionKey,
+  type Graph,
+  type Int,
+  type Model as OnnxModel,
+  makeGraph,
+  makeNode,
+  type Node,
+  type Notes,
+  type Payload,
+  type SparseTensor,
+  subgraphsOf,
+  type TensorData,
+  type TensorType,
+  type Value,
+  type ValueType,
+} from "./graph.js";
+export { type ReadOptions, readModel } from "./read.js";
+export { readTensor, tensorData } from "./tensor-data.js";
+export { formatType } from "./types.js";
+export { writeModel } from "./write.js";
