@@ -1,3 +1,4 @@
+/** The builder: what it makes survives writing and reading, and what does not fit is refused. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { tensorFromStorage } from "../tensor/index.js";
