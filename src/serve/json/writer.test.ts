@@ -79,7 +79,7 @@ describe("JsonWriter", () => {
       { numRuns: 20_000 },
     );
     for (let exponent = -149; exponent < 128; exponent++) check(2 ** exponent);
-    for (let i = -45; i < 39; i++)
+    for (let i = -45; i < 37; i++)
       for (let d = 1; d < 100; d += 7) check(Math.fround(Number(`${d}e${i - 1}`)) || 1);
   });
 
@@ -148,7 +148,7 @@ describe("JsonWriter", () => {
         });
         writer.ascii("]");
         assert.deepEqual(
-          JSON.parse(writer.view().toString("utf8")),
+          JSON.parse(writer.take().toString("utf8")),
           list.map((text) => text.toWellFormed()),
         );
       }),

@@ -35,9 +35,12 @@ export class JsonWriter {
     if (this.#buffer.length > keep) this.#buffer = Buffer.allocUnsafeSlow(1024);
   }
 
-  /** The bytes written so far: a view that the next write or reset makes invalid. */
-  view(): Buffer {
-    return this.#buffer.subarray(0, this.#length);
+  /** The bytes written so far, which are the caller's from now on; the writer begins anew. */
+  take(): Buffer {
+    const bytes = this.#buffer.subarray(0, this.#length);
+    this.#buffer = Buffer.allocUnsafeSlow(1024);
+    this.#length = 0;
+    return bytes;
   }
 
   /** The bytes written so far, as text of one unit per byte. */
