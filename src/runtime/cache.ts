@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { emit } from "../base/index.js";
 
 /** Raised when the layout of an entry or the way it is built changes. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** What Tenon itself remembers of a compiled model. */
 export interface CompiledMeta {

@@ -5,6 +5,7 @@ import { isTenonError, TenonError } from "../base/index.js";
 import { type CompiledMeta, type ModelCache, machineKey } from "./cache.js";
 import { type OrtLibrary, ortLibrary } from "./ort/library.js";
 import { createSession, type OrtSession, type SessionOptions } from "./ort/session.js";
+import { packedWeightsAligned } from "./prepacked.js";
 import { type Prepared, prepareModel } from "./prepare.js";
 import type { Signature } from "./signature.js";
 import { hashBytes, identify } from "./source-identity.js";
@@ -107,6 +108,7 @@ export async function loadModel(
           config: FORMS[form]!,
         });
         await builder.release();
+        if (!(await packedWeightsAligned(join(folder, "model.onnx")))) throw new Error("misaligned weights");
       });
       return finish(
         await openCompiled(library, entry.modelPath, options, 1),
@@ -124,13 +126,18 @@ export async function loadModel(
   return finish(await openPrepared(library, prepared, options, {}), prepared, false, undefined);
 }
 
-/** Forms of a compiled model, the best first: some models with subgraphs cannot be read back with weights beside them. */
+const WEIGHTS_BESIDE = {
+  "session.optimized_model_external_initializers_file_name": "weights.bin",
+  "session.optimized_model_external_initializers_min_size_in_bytes": SHARED_WEIGHT_BYTES,
+} as const;
+
+/**
+ * Forms of a compiled model, the best first: some models would hold packed weights at places where the kernels cannot
+ * read them, some with subgraphs cannot be read back with weights beside them.
+ */
 const FORMS: readonly Readonly<Record<string, string>>[] = [
-  {
-    "session.optimized_model_external_initializers_file_name": "weights.bin",
-    "session.optimized_model_external_initializers_min_size_in_bytes": SHARED_WEIGHT_BYTES,
-    "session.save_external_prepacked_constant_initializers": "1",
-  },
+  { ...WEIGHTS_BESIDE, "session.save_external_prepacked_constant_initializers": "1" },
+  WEIGHTS_BESIDE,
   {},
 ];
 
