@@ -3,6 +3,7 @@ import { type Stats, statSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { TenonError } from "../base/index.js";
+import { isModelName } from "../runtime/index.js";
 
 export interface FoundModel {
   readonly name: string;
@@ -18,7 +19,6 @@ export interface Discovery {
 }
 
 const EXTENSION = ".onnx";
-const NAME = /^(?!\.)[A-Za-z0-9._-]{1,128}$/;
 const VERSION = /^[1-9][0-9]{0,8}$/;
 
 /**
@@ -149,7 +149,7 @@ function modelFile(model: string, version: string): string {
 }
 
 function checkName(name: string, path: string): void {
-  if (NAME.test(name)) return;
+  if (isModelName(name)) return;
   throw new TenonError("USAGE", {
     problem: "a URL cannot hold this model name",
     given: `"${name}"`,

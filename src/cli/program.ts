@@ -1,8 +1,10 @@
 /** The command line as a whole: its verbs, its help text, and how a failure ends it. */
 import { Command } from "commander";
+import { benchCommand } from "./bench.js";
 import { envCommand } from "./env.js";
 import { EXIT, exitCodeHelp } from "./exit-codes.js";
 import { reportFailure } from "./failure.js";
+import { runCommand } from "./run.js";
 import { packageVersion } from "./version.js";
 
 /** Runs one command line (without `node` and the script) and tells its exit code. */
@@ -24,7 +26,8 @@ function createProgram(): Command {
     .exitOverride()
     // Failures are printed in one place, in one form.
     .configureOutput({ outputError: () => undefined });
-  for (const command of [envCommand()]) program.addCommand(command.copyInheritedSettings(program));
+  for (const command of [runCommand(), benchCommand(), envCommand()])
+    program.addCommand(command.copyInheritedSettings(program));
   return program;
 }
 

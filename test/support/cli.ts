@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 
-const MAIN = resolve(import.meta.dirname, "../../../dist/cli/main.js");
+const MAIN = resolve(import.meta.dirname, "../../../dist/cli/main.cjs");
 
 export interface CliOptions {
   readonly cwd?: string;
