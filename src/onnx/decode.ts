@@ -12,7 +12,7 @@ const BITS32 = 5;
 /** Protobuf's own limit for nested messages. */
 const MAX_DEPTH = 100;
 /** Most messages that one file may hold: an empty one takes 2 bytes in the file and a hundred in memory. */
-const MAX_MESSAGES = 4_000_000;
+const MAX_MESSAGES = 2_000_000;
 /** Sliced decoding gives way after this many fields. */
 const SLICE = 256;
 

@@ -1,5 +1,6 @@
 /** Where a model's bytes lie: a buffer, or a file that is read by windows, so that weights stay on disk until used. */
-import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, writeSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync, realpathSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { TenonError } from "../base/index.js";
 import { invalid } from "./invalid.js";
 
@@ -114,50 +115,51 @@ export function openChecked(path: string): { descriptor: number; file: FileRef; 
   return { descriptor, file, links: Number(stat.nlink) };
 }
 
-/** Reads in pieces of this size when a range is streamed. */
-const STREAM_PIECE = 4 * 1024 * 1024;
-
 /** The bytes of a range; throws FILE_INVALID when the file is no longer the one that was checked. */
 export function readRange(range: FileRange): Uint8Array {
-  const target = new Uint8Array(range.length);
-  withFile(range.file, (descriptor) => readFully(descriptor, target, range.offset));
-  return target;
-}
-
-/** Copies a range into an open file in bounded pieces. */
-export function copyRange(range: FileRange, target: number): void {
-  withFile(range.file, (descriptor) => {
-    const piece = Buffer.allocUnsafeSlow(Math.min(STREAM_PIECE, range.length));
-    for (let done = 0; done < range.length; ) {
-      const part = piece.subarray(0, Math.min(piece.length, range.length - done));
-      readFully(descriptor, part, range.offset + done);
-      writeFully(target, part);
-      done += part.length;
-    }
-  });
-}
-
-/** Writes all of `bytes` at the file's position. */
-export function writeFully(descriptor: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.byteLength; ) {
-    done += writeSync(descriptor, bytes, done, bytes.byteLength - done);
-  }
-}
-
-function withFile(file: FileRef, use: (descriptor: number) => void): void {
-  const { descriptor, file: now } = openChecked(file.path);
+  const { descriptor } = openChecked(range.file.path);
   try {
-    if (now.size !== file.size || now.mtimeNs !== file.mtimeNs || now.inode !== file.inode) {
-      throw new TenonError("FILE_INVALID", {
-        problem: "the file changed after the model was read",
-        given: file.path,
-        do: "read the model again",
-      });
-    }
-    use(descriptor);
+    refuseChanged(range.file, fstatSync(descriptor, { bigint: true }));
+    const target = new Uint8Array(range.length);
+    readFully(descriptor, target, range.offset);
+    return target;
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** Streamed ranges are read in pieces of this size. */
+const STREAM_PIECE = 4 * 1024 * 1024;
+
+/** The bytes of a chunk in bounded pieces; each is valid until the next one. Throws as `readRange` does. */
+export async function* piecesOf(chunk: Chunk): AsyncGenerator<Uint8Array> {
+  if (chunk instanceof Uint8Array) {
+    yield chunk;
+    return;
+  }
+  const handle = await open(chunk.file.path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
+  try {
+    refuseChanged(chunk.file, await handle.stat({ bigint: true }));
+    const piece = Buffer.allocUnsafeSlow(Math.min(STREAM_PIECE, chunk.length));
+    for (let done = 0; done < chunk.length; ) {
+      const wanted = Math.min(piece.length, chunk.length - done);
+      const { bytesRead } = await handle.read(piece, 0, wanted, chunk.offset + done);
+      if (bytesRead === 0) throw invalid("the file ended while it was read", { do: "read the model again" });
+      done += bytesRead;
+      yield piece.subarray(0, bytesRead);
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+function refuseChanged(file: FileRef, now: BigIntStats): void {
+  if (Number(now.size) === file.size && now.mtimeNs === file.mtimeNs && now.ino === file.inode) return;
+  throw new TenonError("FILE_INVALID", {
+    problem: "the file changed after the model was read",
+    given: file.path,
+    do: "read the model again",
+  });
 }
 
 function readFully(descriptor: number, target: Uint8Array, offset: number): void {

@@ -100,6 +100,23 @@ export function readTensor(data: TensorData, options: { readonly maxBytes?: numb
   }
 }
 
+/** The weight's elements as dense little-endian bytes, unread where they already are that; undefined for strings. */
+export function rawBytes(data: TensorData): Chunk | undefined {
+  const { payload } = data;
+  switch (payload.in) {
+    case "raw":
+    case "floatData":
+    case "doubleData":
+      return payload.bytes;
+    case "stringData":
+      return undefined;
+    case "external":
+      return payload.range;
+    default:
+      return readTensor(data, { maxBytes: Number.POSITIVE_INFINITY }).bytes;
+  }
+}
+
 function stringStorage(strings: readonly Uint8Array[]): StringStorage {
   const offsets = new Uint32Array(strings.length + 1);
   strings.forEach((item, i) => {

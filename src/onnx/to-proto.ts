@@ -38,8 +38,8 @@ import {
 import type { Chunk } from "./source.js";
 import { typeToProto } from "./types.js";
 
-/** How weights are written: their data as it is, or placed elsewhere by `saveModel`. */
-export type PlaceWeight = (data: TensorData) => TensorData;
+/** How weights are written: as they are, or placed elsewhere by `saveModel`. Only initializers can lie outside the file. */
+export type PlaceWeight = (data: TensorData, isInitializer: boolean) => TensorData;
 
 export function modelToProto(model: Model, place: PlaceWeight): ModelProto {
   const graph = model.irVersion < 4 ? withInitializerInputs(model.graph) : model.graph;
@@ -71,7 +71,7 @@ function graphToProto(graph: Graph, place: PlaceWeight): GraphProto {
   return make(GRAPH, {
     node: graph.nodes.map((node) => nodeToProto(node, place)),
     name: graph.name,
-    initializer: [...graph.initializers].map(([name, data]) => tensorToProto({ ...data, name }, place)),
+    initializer: [...graph.initializers].map(([name, data]) => tensorToProto({ ...data, name }, place, true)),
     sparseInitializer: [...graph.sparseInitializers].map(([name, sparse]) =>
       sparseToProto({ ...sparse, values: { ...sparse.values, name } }, place),
     ),
@@ -169,8 +169,8 @@ function toBytes(value: string | Uint8Array): Uint8Array {
   return typeof value === "string" ? encoder.encode(value) : value;
 }
 
-function tensorToProto(data: TensorData, place: PlaceWeight): TensorProto {
-  const { dtype, dims, payload, name, notes } = place(data);
+function tensorToProto(data: TensorData, place: PlaceWeight, isInitializer = false): TensorProto {
+  const { dtype, dims, payload, name, notes } = place(data, isInitializer);
   const proto = make(TENSOR, {
     dims: [...dims],
     dtype: DTYPES[dtype].onnx,

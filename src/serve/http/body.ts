@@ -1,0 +1,193 @@
+/** A request's body in one buffer, laid out so that a binary section behind a JSON header is aligned for tensor views. */
+import type { IncomingMessage } from "node:http";
+import { gunzip, inflate } from "node:zlib";
+import { TenonError } from "../../base/index.js";
+import type { HandlerSettings } from "./settings.js";
+
+/** Tensors in the binary section may be viewed as any dtype, and as whole cache lines. */
+const ALIGNMENT = 64;
+
+export interface BodyLimits {
+  readonly maxBytes: number;
+  readonly maxChunks: number;
+  /** Bytes in front of the part that is to be aligned; 0 for none. */
+  readonly headerLength: number;
+}
+
+/** True when the client says that it will send a body. */
+export function hasBody(req: IncomingMessage): boolean {
+  const { headers } = req;
+  return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
+}
+
+/** The announced length; undefined for chunked bodies. The parser has checked that it is a number. */
+function contentLength(req: IncomingMessage): number | undefined {
+  if (req.headers["transfer-encoding"] !== undefined) return undefined;
+  return Number(req.headers["content-length"] ?? 0);
+}
+
+/** Throws REQUEST_TOO_LARGE when the announced length is over the limit, before anything is read. */
+export function checkAnnouncedLength(req: IncomingMessage, maxBytes: number): void {
+  const length = contentLength(req);
+  if (length !== undefined && length > maxBytes) throw tooLarge(length, maxBytes);
+}
+
+function tooLarge(length: number | string, maxBytes: number): TenonError {
+  return new TenonError("REQUEST_TOO_LARGE", {
+    problem: `request body size ${length} bytes exceeds the maximum allowed value of ${maxBytes} bytes. Use --body-max or --json-body-max to increase the limit.`,
+  });
+}
+
+/**
+ * Reads the whole body, uncompressed. Throws REQUEST_TOO_LARGE (nothing more is read then), REQUEST_UNSUPPORTED for an
+ * unknown Content-Encoding, REQUEST_INVALID for broken compressed data, CANCELLED when the client goes away.
+ */
+export async function readBody(req: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
+  const encoding = req.headers["content-encoding"];
+  if (encoding === undefined || encoding === "identity" || encoding === "") return readPlain(req, limits);
+  const decompress = encoding === "gzip" ? gunzip : encoding === "deflate" ? inflate : undefined;
+  if (decompress === undefined) {
+    throw new TenonError("REQUEST_UNSUPPORTED", {
+      problem: "Unsupported compression type",
+      details: { acceptEncoding: "gzip, deflate" },
+    });
+  }
+  const compressed = await readPlain(req, { ...limits, headerLength: 0 });
+  return new Promise((resolve, reject) => {
+    decompress(compressed, { maxOutputLength: limits.maxBytes }, (error, result) => {
+      if (error === null) resolve(align(result, limits.headerLength));
+      else if ("code" in error && error.code === "ERR_BUFFER_TOO_LARGE") {
+        reject(tooLarge("(decompressed)", limits.maxBytes));
+      } else {
+        reject(
+          new TenonError("REQUEST_INVALID", {
+            problem: `the request body is not valid ${encoding} data`,
+            cause: error,
+          }),
+        );
+      }
+    });
+  });
+}
+
+function align(bytes: Buffer, headerLength: number): Buffer {
+  if (headerLength === 0 || (bytes.byteOffset + headerLength) % ALIGNMENT === 0) return bytes;
+  const aligned = allocate(bytes.length, headerLength);
+  bytes.copy(aligned);
+  return aligned;
+}
+
+function allocate(length: number, headerLength: number): Buffer {
+  const shift = (ALIGNMENT - (headerLength % ALIGNMENT)) % ALIGNMENT;
+  return Buffer.allocUnsafeSlow(length + shift).subarray(shift);
+}
+
+function readPlain(req: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
+  if (req.readableEnded || req.destroyed) {
+    if (!hasBody(req)) return Promise.resolve(Buffer.alloc(0));
+    return Promise.reject(
+      new TenonError("INTERNAL", {
+        problem: "the request body was read before it came here",
+        do: "mount this handler before middleware that parses bodies",
+      }),
+    );
+  }
+  const length = contentLength(req);
+  if (length === 0) return Promise.resolve(Buffer.alloc(0));
+  if (length !== undefined && length > limits.maxBytes)
+    return Promise.reject(tooLarge(length, limits.maxBytes));
+  return new Promise((resolve, reject) => {
+    const reader =
+      length === undefined ? new ChunkedReader(limits) : new CountedReader(length, limits.headerLength);
+    let chunks = 0;
+    const done = (error: TenonError | undefined): void => {
+      req.off("data", onData);
+      req.off("end", onEnd);
+      req.off("close", onClose);
+      if (error !== undefined) reject(error);
+      else resolve(reader.bytes());
+    };
+    const onData = (chunk: Buffer): void => {
+      if (++chunks > limits.maxChunks) {
+        done(
+          new TenonError("REQUEST_TOO_LARGE", {
+            problem: `a request body has at most ${limits.maxChunks} chunks`,
+          }),
+        );
+      } else if (!reader.add(chunk)) {
+        done(tooLarge("(chunked)", limits.maxBytes));
+      } else if (reader.complete) {
+        done(undefined);
+      }
+    };
+    const onEnd = (): void => done(undefined);
+    const onClose = (): void =>
+      done(new TenonError("CANCELLED", { problem: "the client closed the request" }));
+    req.on("data", onData);
+    req.on("end", onEnd);
+    req.on("close", onClose);
+  });
+}
+
+/** Fills one buffer of the announced length; a small body in one piece is taken as it came. */
+class CountedReader {
+  readonly #length: number;
+  readonly #headerLength: number;
+  #buffer: Buffer | undefined;
+  #filled = 0;
+
+  constructor(length: number, headerLength: number) {
+    this.#length = length;
+    this.#headerLength = headerLength;
+  }
+
+  get complete(): boolean {
+    return this.#filled === this.#length;
+  }
+
+  /** The parser passes on no more than the announced length. */
+  add(chunk: Buffer): boolean {
+    if (chunk.length === this.#length && this.#headerLength === 0) this.#buffer = chunk;
+    else {
+      this.#buffer ??= allocate(this.#length, this.#headerLength);
+      chunk.copy(this.#buffer, this.#filled);
+    }
+    this.#filled += chunk.length;
+    return true;
+  }
+
+  bytes(): Buffer {
+    return this.#buffer ?? Buffer.alloc(0);
+  }
+}
+
+/** Keeps the chunks of a body of unknown length and joins them at the end. */
+class ChunkedReader {
+  readonly complete = false;
+  readonly #limits: BodyLimits;
+  readonly #chunks: Buffer[] = [];
+  #length = 0;
+
+  constructor(limits: BodyLimits) {
+    this.#limits = limits;
+  }
+
+  /** False when the body is over its limit now. */
+  add(chunk: Buffer): boolean {
+    this.#length += chunk.length;
+    this.#chunks.push(chunk);
+    return this.#length <= this.#limits.maxBytes;
+  }
+
+  bytes(): Buffer {
+    const bytes = allocate(this.#length, this.#limits.headerLength);
+    let at = 0;
+    for (const chunk of this.#chunks) at += chunk.copy(bytes, at);
+    return bytes;
+  }
+}
+
+/** The body limit of a request: that of binary bodies when a JSON header length is given, else that of JSON. */
+export function bodyLimit(settings: HandlerSettings, binary: boolean): number {
+  return binary ? settings.bodyMax : settings.jsonBodyMax;
+}

@@ -1,0 +1,193 @@
+/** Exchange: one request and its answer, from the first look at the headers to the line in the access log. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type ErrorCode, emit, heard } from "../../base/index.js";
+import type { HandlerSettings } from "./settings.js";
+
+const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
+
+/** Ids of one process: a random start, then counted. */
+const idPrefix = `${Math.floor(Math.random() * 36 ** 6)
+  .toString(36)
+  .padStart(6, "0")}-`;
+let lastId = 0;
+
+/** What the exchanges of one handler share. */
+export interface Exchanges {
+  readonly settings: HandlerSettings;
+  /** Requests without an answer, and answers that the client has not taken yet. */
+  readonly open: Set<Exchange>;
+  draining: boolean;
+}
+
+/** A piece of an answer's body. */
+export type BodyPart = string | Uint8Array;
+
+/** Header names and values in turn. */
+export type HeaderList = readonly string[];
+
+/** One request and its answer. */
+export class Exchange {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly exchanges: Exchanges;
+  /** The client's `x-request-id`, or one of our own. */
+  readonly id: string;
+  readonly path: string;
+  readonly #startedAt = performance.now();
+  bytesIn = 0;
+  /** The model asked for, once it is known. */
+  model: { readonly name: string; readonly maxBatch: number } | undefined;
+  /** The id that the body gives its request, once it is known. */
+  bodyId: string | undefined;
+  #bytesOut = 0;
+  #status = 0;
+  #error: ErrorCode | undefined;
+  /** When the model began with it, its queue included; 0 before. */
+  runningSince = 0;
+  /** When the answer was handed to the socket, for the reply timeout; 0 before. */
+  answeredAt = 0;
+  #abort: AbortController | undefined;
+  #closed = false;
+  #held: Disposable | undefined;
+
+  constructor(req: IncomingMessage, res: ServerResponse, exchanges: Exchanges, path: string) {
+    this.req = req;
+    this.res = res;
+    this.exchanges = exchanges;
+    this.path = path;
+    const given = req.headers["x-request-id"];
+    this.id =
+      typeof given === "string" && REQUEST_ID.test(given) ? given : idPrefix + (++lastId).toString(36);
+    exchanges.open.add(this);
+    res.on("close", () => this.#close());
+  }
+
+  /** True when the client is gone or has its answer. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Aborted when the client goes away before it has its answer. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#closed) this.#abort.abort();
+    return this.#abort.signal;
+  }
+
+  /** Stops the run, where it can be stopped. */
+  abort(): void {
+    this.#abort?.abort();
+  }
+
+  /** Disposes of `resource` when the client has taken the answer, or is gone. */
+  hold(resource: Disposable): void {
+    if (this.#closed) resource[Symbol.dispose]();
+    else this.#held = resource;
+  }
+
+  /**
+   * Sends the whole answer. `headers` has everything but the length and what every answer carries. Parts are written
+   * as they are, without a copy; byte parts must not change until the exchange is closed.
+   */
+  answer(status: number, headers: HeaderList, parts: readonly BodyPart[], error?: ErrorCode): void {
+    if (this.#closed || this.res.headersSent) return;
+    const length = this.#begin(status, headers, parts, error);
+    const { res } = this;
+    if (parts.length === 0) {
+      res.end();
+    } else if (parts.length === 1) {
+      // A string of one byte per unit leaves together with the headers, in one write.
+      res.end(parts[0], "latin1");
+    } else {
+      res.cork();
+      for (const part of parts) res.write(part, "latin1");
+      res.end();
+      res.uncork();
+    }
+    this.answeredAt = performance.now();
+    this.#bytesOut = length;
+  }
+
+  /**
+   * Answers a request whose body has not been read and will not be: the connection closes afterwards, but not before
+   * the client had a second to notice, since closing on unread bytes would lose the answer.
+   */
+  refuse(status: number, headers: HeaderList, body: string, error: ErrorCode): void {
+    const { req, res } = this;
+    if (this.#closed || res.headersSent) return;
+    if (req.complete) {
+      this.answer(status, headers, [body], error);
+      return;
+    }
+    res.shouldKeepAlive = false;
+    this.#bytesOut = this.#begin(status, headers, [body], error);
+    res.write(body, "latin1");
+    const timer = setTimeout(finish, 1000).unref();
+    function finish(): void {
+      clearTimeout(timer);
+      if (!res.writableEnded) res.end();
+    }
+    req.once("end", finish);
+    req.resume();
+    this.answeredAt = performance.now();
+  }
+
+  #begin(
+    status: number,
+    headers: HeaderList,
+    parts: readonly BodyPart[],
+    error: ErrorCode | undefined,
+  ): number {
+    let length = 0;
+    for (const part of parts) length += part.length;
+    const { settings, draining } = this.exchanges;
+    const all = [...headers, "x-request-id", this.id];
+    if (status !== 204) all.push("Content-Length", String(length));
+    if (error !== undefined) all.push("x-tenon-error", error);
+    const { origin } = this.req.headers;
+    if (origin !== undefined && settings.corsOrigin.includes(origin)) {
+      all.push("Access-Control-Allow-Origin", origin, "Vary", "Origin");
+      all.push(
+        "Access-Control-Expose-Headers",
+        "Inference-Header-Content-Length, x-request-id, x-tenon-error",
+      );
+    }
+    if (draining) this.res.shouldKeepAlive = false;
+    this.#status = status;
+    this.#error = error;
+    this.res.writeHead(status, all);
+    return length;
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.exchanges.open.delete(this);
+    this.#held?.[Symbol.dispose]();
+    this.#held = undefined;
+    if (this.#status === 0) {
+      this.#status = 499;
+      this.#error = "CANCELLED";
+    }
+    if (!this.res.writableFinished) this.#abort?.abort();
+    this.#report();
+  }
+
+  #report(): void {
+    const { log } = this.exchanges.settings;
+    const logged = log?.isLevelEnabled("info") === true;
+    if (!logged && !heard("server:request")) return;
+    const facts = {
+      id: this.id,
+      method: this.req.method ?? "",
+      path: this.path,
+      status: this.#status,
+      milliseconds: Math.round((performance.now() - this.#startedAt) * 1000) / 1000,
+      bytesIn: this.bytesIn,
+      bytesOut: this.#bytesOut,
+      ...(this.#error === undefined ? {} : { error: this.#error }),
+    };
+    emit("server:request", facts);
+    if (logged) log?.info(facts, "request");
+  }
+}

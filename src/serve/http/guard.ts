@@ -1,0 +1,39 @@
+/** Who may ask: Host and Origin of a request, checked before anything else, against DNS rebinding and foreign pages. */
+import type { IncomingMessage } from "node:http";
+import { TenonError } from "../../base/index.js";
+import { type HandlerSettings, MAX_HEADERS } from "./settings.js";
+
+/** Throws REQUEST_FORBIDDEN for a Host or an Origin that is not allowed, REQUEST_TOO_LARGE for too many headers. */
+export function checkOrigin(req: IncomingMessage, settings: HandlerSettings): void {
+  if (req.rawHeaders.length > 2 * MAX_HEADERS) {
+    throw new TenonError("REQUEST_TOO_LARGE", {
+      problem: `a request has at most ${MAX_HEADERS} headers`,
+      details: { headers: true },
+    });
+  }
+  const { host, origin } = req.headers;
+  if (settings.hosts !== undefined && !isAllowedHost(host, settings.hosts)) {
+    throw new TenonError("REQUEST_FORBIDDEN", {
+      problem: "the Host header names no host that this server answers for",
+      do: "add it with --allowed-hosts",
+    });
+  }
+  if (origin !== undefined && !isAllowedOrigin(origin, settings)) {
+    throw new TenonError("REQUEST_FORBIDDEN", {
+      problem: "web pages of this origin may not call this server",
+      do: "add it with --cors-origin",
+    });
+  }
+}
+
+function isAllowedHost(host: string | undefined, hosts: ReadonlySet<string>): boolean {
+  if (host === undefined) return false;
+  if (hosts.has(host)) return true;
+  const withoutPort = host.replace(/:[0-9]+$/, "").toLowerCase();
+  return hosts.has(withoutPort);
+}
+
+/** True for an origin of the setting `corsOrigin`. */
+export function isAllowedOrigin(origin: string, settings: HandlerSettings): boolean {
+  return settings.corsOrigin.includes(origin);
+}

@@ -1,0 +1,167 @@
+/** createHandler: the protocol's routes as one function for `node:http`, Express and Fastify. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { TenonError, toTenonError } from "../../base/index.js";
+import type { Engine } from "../../runtime/index.js";
+import { type ErrorContext, errorText } from "../oip/errors.js";
+import { oipRoutes } from "../oip/routes.js";
+import { ScanPool } from "../oip/scan-pool.js";
+import { bodyLimit, hasBody } from "./body.js";
+import { Exchange, type Exchanges, type HeaderList } from "./exchange.js";
+import { checkOrigin, isAllowedOrigin } from "./guard.js";
+import { type Match, Router } from "./router.js";
+import { type HandlerOptions, type HandlerSettings, resolveSettings } from "./settings.js";
+import { RETRY_AFTER, STATUS } from "./status.js";
+
+/** The path under which all routes lie; `next` takes the others. */
+const MOUNT = "/v2";
+
+/** How often open requests are looked at for their time limits, in milliseconds. */
+const SWEEP_INTERVAL = 1000;
+
+/**
+ * Answers one request. With `next` (Express and its kin), requests for paths outside `/v2` are passed on; without it
+ * they are answered with 404.
+ */
+export interface Handler {
+  (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void): void;
+  /** Requests that have no answer yet, or whose answer is still on its way. */
+  readonly open: number;
+  /** From now on new requests are refused with SERVER_DRAINING, and connections close behind their answers. */
+  drain(): void;
+  /** Ends the handler's timer and threads. The engine stays open. */
+  close(): Promise<void>;
+}
+
+/**
+ * A handler of the Open Inference Protocol v2 for the models of `engine`.
+ * The Host header is checked only where `allowedHosts` is set: behind a proxy or in an app that is the app's matter.
+ */
+export function createHandler(engine: Engine, options: HandlerOptions = {}): Handler {
+  return makeHandler(engine, resolveSettings(options, false));
+}
+
+/** As `createHandler`, from settings that are resolved already. */
+export function makeHandler(engine: Engine, settings: HandlerSettings): Handler {
+  const exchanges: Exchanges = { settings, open: new Set(), draining: false };
+  const scans = new ScanPool(settings.jsonDepth);
+  const { serverName, isReady } = settings;
+  const router = new Router(oipRoutes({ engine, scans, serverName, isReady }));
+  const sweeper = setInterval(() => sweep(exchanges), SWEEP_INTERVAL).unref();
+
+  const handle = (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void): void => {
+    const path = pathOf(req.url ?? "/");
+    if (next !== undefined && path !== MOUNT && !path.startsWith(`${MOUNT}/`)) {
+      next();
+      return;
+    }
+    const exchange = new Exchange(req, res, exchanges, path);
+    try {
+      const running = dispatch(exchange, router);
+      if (running !== undefined) running.catch((error: unknown) => answerError(exchange, error));
+    } catch (error) {
+      answerError(exchange, error);
+    }
+  };
+  return Object.defineProperty(
+    Object.assign(handle, {
+      open: 0,
+      drain: () => void (exchanges.draining = true),
+      close: () => {
+        clearInterval(sweeper);
+        return scans.close();
+      },
+    }),
+    "open",
+    { get: () => exchanges.open.size },
+  );
+}
+
+function pathOf(url: string): string {
+  const query = url.indexOf("?");
+  return query < 0 ? url : url.slice(0, query);
+}
+
+function dispatch(exchange: Exchange, router: Router): Promise<void> | void {
+  const { req, exchanges } = exchange;
+  checkOrigin(req, exchanges.settings);
+  const match = router.match(exchange.path);
+  if (match === undefined) throw new TenonError("REQUEST_NOT_FOUND");
+  const route = match.routes.get(req.method ?? "");
+  if (route === undefined) return otherMethod(exchange, match);
+  if (exchanges.draining && route.whileDraining !== true) throw new TenonError("SERVER_DRAINING");
+  return route.run(exchange, match.params);
+}
+
+/** Browsers ask with OPTIONS before they call from an origin that is allowed; everything else is refused. */
+function otherMethod(exchange: Exchange, match: Match): void {
+  const { req } = exchange;
+  const allowed = [...match.routes.keys()].join(", ");
+  const { origin } = req.headers;
+  if (
+    req.method === "OPTIONS" &&
+    origin !== undefined &&
+    isAllowedOrigin(origin, exchange.exchanges.settings)
+  ) {
+    exchange.answer(204, preflightHeaders(allowed), []);
+    return;
+  }
+  throw new TenonError("REQUEST_METHOD", { details: { allowed } });
+}
+
+function preflightHeaders(methods: string): HeaderList {
+  return [
+    "Access-Control-Allow-Methods",
+    methods,
+    "Access-Control-Allow-Headers",
+    "Content-Type, Content-Encoding, Inference-Header-Content-Length, x-request-id",
+    "Access-Control-Max-Age",
+    "600",
+  ];
+}
+
+function answerError(exchange: Exchange, thrown: unknown): void {
+  const error = toTenonError(thrown);
+  const { settings } = exchange.exchanges;
+  const { code, details } = error;
+  const status = code === "REQUEST_TOO_LARGE" && details.headers === true ? 431 : STATUS[code];
+  if (status === 500) settings.log?.error({ id: exchange.id, code, err: error }, error.message);
+  const headers = ["Content-Type", "application/json"];
+  const retryAfter = RETRY_AFTER[code];
+  if (retryAfter !== undefined) headers.push("Retry-After", retryAfter);
+  if (typeof details.allowed === "string") headers.push("Allow", details.allowed);
+  if (typeof details.acceptEncoding === "string") headers.push("Accept-Encoding", details.acceptEncoding);
+  const context: ErrorContext = {
+    model: exchange.model?.name ?? "",
+    maxBatch: exchange.model?.maxBatch ?? 0,
+    id: exchange.bodyId,
+  };
+  const body = asOneByteUnits(JSON.stringify({ error: errorText(error, context) }));
+  // A body within the limit is read to its end and dropped, so that the connection can go on.
+  if (hasBody(exchange.req) && leavesUnread(exchange, code)) exchange.refuse(status, headers, body, code);
+  else exchange.answer(status, headers, [body], code);
+}
+
+/** True when what is left of the request's body should not be read. */
+function leavesUnread({ req, exchanges }: Exchange, code: string): boolean {
+  const length = Number(req.headers["content-length"] ?? Number.NaN);
+  return code === "REQUEST_TOO_LARGE" || !(length <= bodyLimit(exchanges.settings, true));
+}
+
+/** UTF-8 bytes as a string of one unit per byte, which leaves together with the headers. */
+function asOneByteUnits(text: string): string {
+  return Buffer.from(text).toString("latin1");
+}
+
+/** Gives up requests whose run takes too long, and connections whose client does not take its answer. */
+function sweep(exchanges: Exchanges): void {
+  const now = performance.now();
+  const { replyTimeout, runDeadline } = exchanges.settings;
+  for (const exchange of exchanges.open) {
+    if (exchange.answeredAt > 0) {
+      if (now - exchange.answeredAt > replyTimeout) exchange.res.destroy();
+    } else if (exchange.runningSince > 0 && now - exchange.runningSince > runDeadline) {
+      exchange.abort();
+      answerError(exchange, new TenonError("DEADLINE"));
+    }
+  }
+}

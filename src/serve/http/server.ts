@@ -1,0 +1,198 @@
+/** serve: a listening HTTP server around a handler, with its limits set and an orderly end. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { type ErrorCode, emit, KNOBS, type Knobs, TenonError, toTenonError } from "../../base/index.js";
+import type { Engine } from "../../runtime/index.js";
+import { bodyLimit } from "./body.js";
+import { type Handler, makeHandler } from "./handler.js";
+import { type HandlerOptions, MAX_HEADER_BYTES, MAX_HEADERS, resolveSettings } from "./settings.js";
+
+/** How often open connections are looked at for their time limits, in milliseconds. */
+const CHECK_INTERVAL = 1000;
+
+type ServerKnobs = Pick<
+  Knobs,
+  "host" | "connections" | "headersTimeout" | "requestTimeout" | "keepAlive" | "drain"
+>;
+
+/** Options of `serve`: those of `createHandler`, and where and how to listen. Defaults are those of `tenon env`. */
+export interface ServeOptions extends HandlerOptions, Partial<ServerKnobs> {
+  /** Default 8000; 0 takes any free port. */
+  readonly port?: number;
+}
+
+/** A server that listens. */
+export interface RunningServer {
+  /** `http://127.0.0.1:8000`. */
+  readonly url: string;
+  readonly port: number;
+  /**
+   * Takes no new connections and no new requests, waits for those in flight (at most the `drain` setting, then their
+   * connections are cut) and resolves. The engine stays open.
+   */
+  close(): Promise<void>;
+  readonly [Symbol.asyncDispose]: () => Promise<void>;
+}
+
+/**
+ * Serves the models of `engine` over HTTP. Throws ADDRESS_IN_USE when the port is taken, CONFIG_INVALID when the
+ * address cannot be listened on.
+ */
+export async function serve(engine: Engine, options: ServeOptions = {}): Promise<RunningServer> {
+  const host = options.host ?? KNOBS.host.default;
+  const settings = resolveSettings(options, isLoopback(host));
+  const handler = makeHandler(engine, settings);
+  const limit = (name: keyof ServerKnobs & ("connections" | "keepAlive" | "drain")): number =>
+    options[name] ?? KNOBS[name].default;
+  const headersTimeout = options.headersTimeout ?? KNOBS.headersTimeout.default;
+  const requestTimeout = options.requestTimeout ?? KNOBS.requestTimeout.default;
+  // The two time limits and the interval belong together, and only here: assigned later, slow bodies are never closed.
+  const server = createServer(
+    {
+      headersTimeout: Math.min(headersTimeout, requestTimeout),
+      requestTimeout,
+      connectionsCheckingInterval: CHECK_INTERVAL,
+      keepAliveTimeout: limit("keepAlive"),
+      maxHeaderSize: MAX_HEADER_BYTES,
+      noDelay: true,
+    },
+    handler,
+  );
+  server.maxConnections = limit("connections");
+  // One more than allowed, so that a request with too many is refused instead of cut.
+  server.maxHeadersCount = MAX_HEADERS + 1;
+  server.on("checkContinue", (req, res) => checkContinue(req, res, handler, settings));
+  server.on("checkExpectation", (req, res) => checkExpectation(req, res, handler));
+  server.on("clientError", refuseBroken);
+  try {
+    await listen(server, host, options.port ?? KNOBS.httpPort.default);
+  } catch (error) {
+    await handler.close();
+    throw error;
+  }
+  const { port } = server.address() as AddressInfo; // listening on a TCP port
+  const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  emit("server:listening", { url });
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => (closing ??= drain(server, handler, limit("drain")));
+  return { url, port, close, [Symbol.asyncDispose]: close };
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.[0-9.]+$/.test(host);
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
+    server.listen({ host, port, backlog: 1024 }, () => {
+      server.removeAllListeners("error");
+      resolve();
+    });
+  });
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): TenonError {
+  if (error.code === "EADDRINUSE") {
+    return new TenonError("ADDRESS_IN_USE", {
+      given: `${host}:${port}`,
+      do: "choose another port with --http-port, or any free one with --http-port 0",
+      cause: error,
+    });
+  }
+  if (error.code === "EACCES") {
+    return new TenonError("CONFIG_INVALID", {
+      problem: "this port needs rights that the process does not have",
+      given: `${host}:${port}`,
+      do: "choose a port above 1023 with --http-port",
+      cause: error,
+    });
+  }
+  if (error.code === "EADDRNOTAVAIL" || error.code === "ENOTFOUND" || error.code === "EAI_AGAIN") {
+    return new TenonError("CONFIG_INVALID", {
+      problem: "no address of this machine",
+      given: host,
+      do: "name an address of this machine with --host",
+      cause: error,
+    });
+  }
+  return toTenonError(error);
+}
+
+/** `Expect: 100-continue`: a body over the limit is refused before it is sent. */
+function checkContinue(
+  req: IncomingMessage,
+  res: ServerResponse,
+  handler: Handler,
+  settings: Parameters<typeof bodyLimit>[0],
+): void {
+  const limit = bodyLimit(settings, req.headers["inference-header-content-length"] !== undefined);
+  // The handler refuses an announced length over the limit by itself, without reading.
+  if (Number(req.headers["content-length"] ?? 0) <= limit) res.writeContinue();
+  handler(req, res);
+}
+
+/** An empty `Expect:` header, which some clients send, means nothing; other expectations cannot be met. */
+function checkExpectation(req: IncomingMessage, res: ServerResponse, handler: Handler): void {
+  if (req.headers.expect === "") {
+    handler(req, res);
+    return;
+  }
+  res.writeHead(417, { "Content-Type": "application/json", Connection: "close" });
+  res.end('{"error":"Expectation Failed"}');
+}
+
+interface Refusal {
+  readonly status: string;
+  readonly code: ErrorCode;
+  readonly text: string;
+}
+
+const REFUSALS: Readonly<Record<string, Refusal>> = {
+  HPE_HEADER_OVERFLOW: {
+    status: "431 Request Header Fields Too Large",
+    code: "REQUEST_TOO_LARGE",
+    text: `request headers are larger than ${MAX_HEADER_BYTES} bytes`,
+  },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: {
+    status: "413 Payload Too Large",
+    code: "REQUEST_TOO_LARGE",
+    text: "chunk extensions are too large",
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: "408 Request Timeout",
+    code: "REQUEST_TIMEOUT",
+    text: "the request came too slowly",
+  },
+};
+
+const MALFORMED: Refusal = {
+  status: "400 Bad Request",
+  code: "REQUEST_INVALID",
+  text: "malformed HTTP request",
+};
+
+/** Answers what never became a request, or stopped being one, and closes the connection. */
+function refuseBroken(error: NodeJS.ErrnoException, stream: unknown): void {
+  const socket = stream as Socket; // node:http hands over the connection's socket
+  if (!socket.writable || (socket.bytesWritten > 0 && error.code === "ECONNRESET")) {
+    socket.destroy();
+    return;
+  }
+  const { status, code, text } = REFUSALS[error.code ?? ""] ?? MALFORMED;
+  const body = JSON.stringify({ error: text });
+  socket.end(
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${body.length}\r\nx-tenon-error: ${code}\r\n\r\n${body}`,
+  );
+}
+
+async function drain(server: Server, handler: Handler, patience: number): Promise<void> {
+  handler.drain();
+  const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
+  server.closeIdleConnections();
+  const cut = setTimeout(() => server.closeAllConnections(), patience);
+  await closed;
+  clearTimeout(cut);
+  await handler.close();
+}

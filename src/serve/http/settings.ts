@@ -1,0 +1,66 @@
+/** What a handler can be told, and the settings it works with. */
+import { KNOBS, type Knobs } from "../../base/index.js";
+import type { FloatFormat } from "../json/writer.js";
+
+/** Bytes and number of a request's headers. */
+export const MAX_HEADER_BYTES = 16 * 1024;
+export const MAX_HEADERS = 100;
+
+/** The settings that come from the table of knobs, under their names there. */
+const FROM_KNOBS = [
+  "allowedHosts",
+  "corsOrigin",
+  "responseCompression",
+  "bodyMax",
+  "jsonBodyMax",
+  "jsonDepth",
+  "bodyChunks",
+  "replyTimeout",
+  "runDeadline",
+] as const satisfies readonly (keyof Knobs)[];
+
+type HandlerKnobs = Pick<Knobs, (typeof FROM_KNOBS)[number]>;
+
+/** Lines of the access log and of failures: what pino's loggers are. */
+export interface ServeLog {
+  isLevelEnabled(level: string): boolean;
+  info(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** Options of `createHandler`. Names and defaults of the limits are those of `tenon env`. */
+export interface HandlerOptions extends Partial<HandlerKnobs> {
+  /** `name` in the server's metadata. Default `triton`, which Triton's own clients compare with. */
+  readonly serverName?: string;
+  readonly json?: Partial<FloatFormat>;
+  /** Where the access log (level `info`) and failures (level `error`) go: a pino logger. Default: nowhere. */
+  readonly log?: ServeLog;
+  /** False answers `/v2/health/ready` with "not ready". Default: always true. */
+  readonly isReady?: () => boolean;
+}
+
+/** Every setting, with its default filled in. */
+export interface HandlerSettings extends HandlerKnobs {
+  readonly serverName: string;
+  readonly json: FloatFormat;
+  readonly log: ServeLog | undefined;
+  readonly isReady: () => boolean;
+  /** Host names a request may address; undefined: any. */
+  readonly hosts: ReadonlySet<string> | undefined;
+}
+
+/** `loopback`: the server listens on this machine only, so the Host header must name it too. */
+export function resolveSettings(options: HandlerOptions, loopback: boolean): HandlerSettings {
+  const knobs = Object.fromEntries(
+    FROM_KNOBS.map((name) => [name, options[name] ?? KNOBS[name].default]),
+  ) as unknown as HandlerKnobs; // each name has its own row's type
+  const hosts = loopback ? ["localhost", "127.0.0.1", "[::1]", ...knobs.allowedHosts] : knobs.allowedHosts;
+  return {
+    ...knobs,
+    serverName: options.serverName ?? "triton",
+    json: { floats: "float", nonFinite: "bare", ...options.json },
+    log: options.log,
+    isReady: options.isReady ?? (() => true),
+    hosts: hosts.length === 0 ? undefined : new Set(hosts.map((host) => host.toLowerCase())),
+  };
+}

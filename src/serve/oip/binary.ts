@@ -1,0 +1,150 @@
+/** The binary tensor extension: raw tensors behind the JSON header, as views where the bytes allow it. */
+import { TenonError } from "../../base/index.js";
+import {
+  byteLengthOf,
+  type DType,
+  dtypeInfo,
+  StringStorage,
+  type Tensor,
+  tensorFromBytes,
+  tensorFromStorage,
+} from "../../tensor/index.js";
+
+/** Bytes of one element of a string tensor. */
+export const MAX_STRING_BYTES = 16 * 1024 * 1024;
+
+/**
+ * The header `Inference-Header-Content-Length` as a number; undefined when it is absent. Throws REQUEST_INVALID when
+ * it is no number, or lies outside the body.
+ */
+export function headerLength(value: string | undefined, bodyLength: number | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const length = /^[0-9]{1,15}$/.test(value) ? Number(value) : undefined;
+  if (length !== undefined && (bodyLength === undefined || length <= bodyLength)) return length;
+  if (length === undefined && !/^-[0-9]{1,15}$/.test(value)) {
+    throw new TenonError("REQUEST_INVALID", {
+      problem: `Unable to parse Inference-Header-Content-Length, got: ${value.slice(0, 40)}`,
+    });
+  }
+  throw new TenonError("REQUEST_INVALID", {
+    problem: `inference header size should be in range (0, ${bodyLength ?? "body size"}), got: ${value}`,
+  });
+}
+
+/** Reads the raw tensors of one body in the order of the inputs. */
+export class BinarySection {
+  readonly #bytes: Uint8Array;
+  readonly #model: string;
+  #at = 0;
+
+  /** `bytes`: everything behind the JSON header. */
+  constructor(bytes: Uint8Array, model: string) {
+    this.#bytes = bytes;
+    this.#model = model;
+  }
+
+  /**
+   * The next tensor, whose header says that it takes `size` bytes. A view when its place is aligned for the dtype,
+   * else a copy; strings are always copied. Throws INPUT_SIZE.
+   */
+  take(name: string, dtype: DType, shape: readonly number[], elements: number, size: number): Tensor {
+    const left = this.#bytes.length - this.#at;
+    if (size > left) {
+      throw new TenonError("INPUT_SIZE", {
+        problem: `unexpected size for input '${name}', expecting ${size - left} additional bytes for model '${this.#model}'`,
+      });
+    }
+    const bytes = this.#bytes.subarray(this.#at, this.#at + size);
+    this.#at += size;
+    if (dtype === "string") {
+      return tensorFromStorage(dtype, shape, decodeStrings(bytes, elements, name, this.#model));
+    }
+    const expected = byteLengthOf(dtype, elements);
+    if (size !== expected) throw sizeMismatch(name, this.#model, expected, size);
+    return numericTensor(dtype, shape, bytes);
+  }
+
+  /** Throws INPUT_SIZE when bytes are left over. */
+  finish(): void {
+    if (this.#at === this.#bytes.length) return;
+    throw new TenonError("INPUT_SIZE", {
+      problem: `unexpected additional input data for model '${this.#model}'`,
+    });
+  }
+}
+
+/** The error for raw bytes that are not as many as shape and dtype make. */
+export function sizeMismatch(input: string, model: string, expected: number, got: number): TenonError {
+  return new TenonError("INPUT_SIZE", {
+    problem: `input byte size mismatch for input '${input}' for model '${model}'. Expected ${expected}, got ${got}`,
+  });
+}
+
+/** A tensor over raw bytes. Bytes of a bool tensor become 0 or 1, which is all that native code expects. */
+export function numericTensor(
+  dtype: Exclude<DType, "string">,
+  shape: readonly number[],
+  bytes: Uint8Array,
+): Tensor {
+  if (dtype === "bool") {
+    for (let i = 0; i < bytes.length; i++) if (bytes[i]! > 1) bytes[i] = 1;
+  }
+  return tensorFromBytes(dtype, shape, bytes);
+}
+
+/** Elements of a string tensor: each a little-endian uint32 length and as many bytes. */
+function decodeStrings(bytes: Uint8Array, elements: number, input: string, model: string): StringStorage {
+  const wrong = (problem: string): TenonError =>
+    new TenonError("INPUT_SIZE", {
+      problem: `${problem} for inference input '${input}' for model '${model}'`,
+    });
+  if (elements * 4 > bytes.length) {
+    throw wrong(`unexpected number of string elements: expecting ${elements} in ${bytes.length} bytes`);
+  }
+  const lengths = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const offsets = new Uint32Array(elements + 1);
+  const text = new Uint8Array(bytes.length - 4 * elements);
+  let at = 0;
+  let filled = 0;
+  for (let i = 0; i < elements; i++) {
+    if (at + 4 > bytes.length) throw wrong("incomplete string length indicator");
+    const length = lengths.getUint32(at, true);
+    at += 4;
+    if (length > bytes.length - at) throw wrong(`incomplete string data: expecting ${length} bytes`);
+    if (length > MAX_STRING_BYTES) throw wrong(`a string element of more than ${MAX_STRING_BYTES} bytes`);
+    text.set(bytes.subarray(at, at + length), filled);
+    at += length;
+    filled += length;
+    offsets[i + 1] = filled;
+  }
+  if (at !== bytes.length) {
+    throw wrong(
+      `unexpected number of string elements: ${bytes.length - at} bytes behind the last of ${elements}`,
+    );
+  }
+  return StringStorage.fromBytes(text.subarray(0, filled), offsets);
+}
+
+/** The raw form of a tensor: its own bytes when it is dense, else a dense copy; strings with their lengths. */
+export function encodeTensor(tensor: Tensor): Uint8Array {
+  const { storage } = tensor;
+  if (!(storage instanceof StringStorage)) return tensor.contiguous().bytes;
+  const dense = tensor.contiguous() as Tensor<"string">;
+  let total = 4 * dense.size;
+  for (let i = 0; i < dense.size; i++) total += dense.storage.bytesAt(dense.offset + i).length;
+  const bytes = new Uint8Array(total);
+  const lengths = new DataView(bytes.buffer);
+  let at = 0;
+  for (let i = 0; i < dense.size; i++) {
+    const element = dense.storage.bytesAt(dense.offset + i);
+    lengths.setUint32(at, element.length, true);
+    bytes.set(element, at + 4);
+    at += 4 + element.length;
+  }
+  return bytes;
+}
+
+/** True for dtypes that the protocol can carry at all. */
+export function hasWireForm(dtype: DType): boolean {
+  return dtypeInfo(dtype).oip !== null;
+}

@@ -1,0 +1,204 @@
+/** The infer route: body → tensors → run → answer. */
+import { deflate, gzip } from "node:zlib";
+import { TenonError } from "../../base/index.js";
+import type { Model, RunOptions } from "../../runtime/index.js";
+import { StringStorage, type Tensor, tensorFromStorage } from "../../tensor/index.js";
+import { bodyLimit, checkAnnouncedLength, readBody } from "../http/body.js";
+import type { BodyPart, Exchange, HeaderList } from "../http/exchange.js";
+import { type Answer, type AnswerOutput, composeAnswer } from "./answer.js";
+import { BinarySection, headerLength } from "./binary.js";
+import { type ModelWire, type OutputWire, wireOf } from "./model-wire.js";
+import { rawInput } from "./raw-request.js";
+import { booleanParameter, countParameter, type InferInput, type InferRequest } from "./request.js";
+import type { ScanPool } from "./scan-pool.js";
+
+/** Answers one infer request; what it throws becomes the answer. */
+export async function infer(exchange: Exchange, model: Model, scans: ScanPool): Promise<void> {
+  const { settings } = exchange.exchanges;
+  const wire = wireOf(model);
+  const { headers } = exchange.req;
+  const lengthHeader = headers["inference-header-content-length"];
+  const given = typeof lengthHeader === "string" ? lengthHeader : undefined;
+  const maxBytes = bodyLimit(settings, given !== undefined);
+  checkAnnouncedLength(exchange.req, maxBytes);
+  const body = await readBody(exchange.req, {
+    maxBytes,
+    maxChunks: settings.bodyChunks,
+    headerLength: given === undefined ? 0 : (headerLength(given, undefined) ?? 0),
+  });
+  exchange.bytesIn = body.length;
+  const jsonLength = headerLength(given, body.length);
+  if (jsonLength === 0) {
+    const inputs = { [model.signature.inputs[0]?.name ?? ""]: rawInput(model, body) };
+    await runAndAnswer(exchange, model, wire, RAW_REQUEST, inputs);
+    return;
+  }
+  const end = jsonLength ?? body.length;
+  if (end > settings.jsonBodyMax) {
+    throw new TenonError("REQUEST_TOO_LARGE", {
+      problem: `JSON of ${end} bytes exceeds the maximum allowed value of ${settings.jsonBodyMax} bytes. Use --json-body-max to increase the limit.`,
+    });
+  }
+  // Taken before the body may move to the scanning thread, which it does only when this is empty.
+  const section = body.subarray(end);
+  const scanned = scans.read(body, end);
+  const request = scanned instanceof Promise ? await scanned : scanned;
+  exchange.bodyId = request.id;
+  await runAndAnswer(exchange, model, wire, request, tensorsOf(request, section, model));
+}
+
+/** A request without any JSON: everything is answered in binary form. */
+const RAW_REQUEST: InferRequest = {
+  id: undefined,
+  parameters: new Map([["binary_data_output", true]]),
+  inputs: [],
+  outputs: [],
+};
+
+function tensorsOf(request: InferRequest, section: Uint8Array, model: Model): Record<string, Tensor> {
+  const binary = new BinarySection(section, model.name);
+  // Without a prototype: inputs may be called anything.
+  const tensors: Record<string, Tensor> = Object.create(null);
+  for (const input of request.inputs) {
+    tensors[input.name] =
+      input.binarySize === undefined
+        ? jsonTensor(input)
+        : binary.take(input.name, input.dtype, input.shape, input.size, input.binarySize);
+  }
+  binary.finish();
+  return tensors;
+}
+
+function jsonTensor({ dtype, shape, values }: InferInput): Tensor {
+  if (values === undefined)
+    throw new TenonError("INTERNAL", { problem: "an input without data passed the reader" });
+  if ("offsets" in values) {
+    return tensorFromStorage("string", shape, StringStorage.fromBytes(values.bytes, values.offsets));
+  }
+  return tensorFromStorage(dtype, shape, values as never); // the reader made the storage for this dtype
+}
+
+interface WantedOutput {
+  readonly wire: OutputWire;
+  readonly binary: boolean;
+}
+
+function wantedOutputs(request: InferRequest, wire: ModelWire): WantedOutput[] {
+  const allBinary = booleanParameter(request.parameters, "binary_data_output") ?? false;
+  const wanted =
+    request.outputs.length === 0
+      ? wire.outputs.map((output) => ({ wire: output, binary: allBinary }))
+      : request.outputs.map(({ name, binary }) => {
+          const output = wire.byName.get(name);
+          if (output !== undefined) return { wire: output, binary: binary ?? allBinary };
+          throw new TenonError("OUTPUT_UNKNOWN", { details: { output: name } });
+        });
+  for (const { wire: output, binary } of wanted) {
+    if (binary || output.hasJson) continue;
+    throw new TenonError("REQUEST_INVALID", {
+      problem: `sending ${output.datatype} data via JSON is not supported. Please use the binary data format for output ${output.name}`,
+    });
+  }
+  return wanted;
+}
+
+async function runAndAnswer(
+  exchange: Exchange,
+  model: Model,
+  wire: ModelWire,
+  request: InferRequest,
+  inputs: Readonly<Record<string, Tensor>>,
+): Promise<void> {
+  const wanted = wantedOutputs(request, wire);
+  const startedAt = performance.now();
+  exchange.runningSince = startedAt;
+  const outputs = await model.run(inputs, runOptions(exchange, wire, request, wanted));
+  learn(wire, performance.now() - startedAt);
+  let holding = false;
+  try {
+    const answered = wanted.map(
+      (output): AnswerOutput => ({ ...output, tensor: outputs[output.wire.name] as Tensor }),
+    );
+    const composed = composeAnswer(wire, request.id, answered, exchange.exchanges.settings.json);
+    const answer = composed instanceof Promise ? await composed : composed;
+    const sent = await compress(exchange, answer);
+    // Parts that are views on the outputs keep them until the socket has taken the answer.
+    if (sent === answer && answer.parts.length > 1) {
+      holding = true;
+      exchange.hold(outputs);
+    }
+    exchange.answer(200, sent.headers, sent.parts);
+  } finally {
+    if (!holding) outputs[Symbol.dispose]();
+  }
+}
+
+/** Runs shorter than this end before their cancellation would: a signal and a timer cost them more than they save. */
+const WORTH_CANCELLING_MS = 2;
+
+/** Levels of priority; what is lower than the lowest is the default, as in Triton. */
+const LOWEST_PRIORITY = 100;
+
+function runOptions(
+  exchange: Exchange,
+  wire: ModelWire,
+  { parameters, outputs }: InferRequest,
+  wanted: readonly WantedOutput[],
+): RunOptions {
+  const level = countParameter(parameters, "priority") ?? 0;
+  const timeout = countParameter(parameters, "timeout") ?? 0;
+  // The protocol's 1 is the highest and 0 the default; the scheduler's 0 is both.
+  const priority = level > 0 && level <= LOWEST_PRIORITY ? level - 1 : 0;
+  const names = outputs.length === 0 ? undefined : wanted.map((output) => output.wire.name);
+  const { runDeadline } = exchange.exchanges.settings;
+  return {
+    ...(wire.averageMs < WORTH_CANCELLING_MS ? {} : { signal: exchange.signal }),
+    ...(timeout > 0 ? { deadlineMs: Math.min(timeout / 1000, runDeadline) } : {}),
+    ...(priority > 0 ? { priority } : {}),
+    ...(names === undefined ? {} : { outputs: names }),
+  };
+}
+
+function learn(wire: ModelWire, milliseconds: number): void {
+  const { averageMs } = wire;
+  wire.averageMs =
+    averageMs === Number.POSITIVE_INFINITY ? milliseconds : averageMs * 0.9 + milliseconds * 0.1;
+}
+
+/** Bodies below this size are sent as they are. */
+const WORTH_COMPRESSING = 1024;
+
+/** The answer in an encoding that the client accepts, where the setting allows it; else the very answer. */
+function compress(exchange: Exchange, answer: Answer): Answer | Promise<Answer> {
+  if (!exchange.exchanges.settings.responseCompression) return answer;
+  const encoding = acceptedEncoding(exchange.req.headers["accept-encoding"]);
+  const length = answer.parts.reduce((total, part) => total + part.length, 0);
+  if (encoding === undefined || length < WORTH_COMPRESSING) return answer;
+  const bytes = Buffer.concat(
+    answer.parts.map((part) => (typeof part === "string" ? Buffer.from(part, "latin1") : part)),
+  );
+  return new Promise((resolve, reject) => {
+    (encoding === "gzip" ? gzip : deflate)(bytes, (error, compressed) => {
+      if (error !== null) reject(new TenonError("INTERNAL", { cause: error }));
+      const headers: HeaderList = [
+        ...answer.headers,
+        "Content-Encoding",
+        encoding,
+        "Vary",
+        "Accept-Encoding",
+      ];
+      const parts: readonly BodyPart[] = [compressed];
+      resolve({ headers, parts });
+    });
+  });
+}
+
+/** gzip or deflate, the first that the client names and does not refuse with `q=0`. */
+function acceptedEncoding(header: string | string[] | undefined): "gzip" | "deflate" | undefined {
+  for (const entry of String(header ?? "").split(",")) {
+    const [name, ...parameters] = entry.split(";").map((part) => part.trim().toLowerCase());
+    if ((name === "gzip" || name === "deflate") && !parameters.some((p) => /^q=0(\.0*)?$/.test(p)))
+      return name;
+  }
+  return undefined;
+}

@@ -1,0 +1,84 @@
+/** What the protocol says about one model, made once: metadata and the fixed pieces of its answers. */
+import { TenonError } from "../../base/index.js";
+import type { Engine, Model, ValueSignature } from "../../runtime/index.js";
+import { type DType, dtypeInfo } from "../../tensor/index.js";
+
+/** One output, as answers begin it. */
+export interface OutputWire {
+  readonly name: string;
+  readonly dtype: DType;
+  /** False for dtypes that travel in binary form only. */
+  readonly hasJson: boolean;
+  readonly datatype: string;
+  /** `{"name":"Y","datatype":"FP32","shape":[`. */
+  readonly head: string;
+}
+
+/** The fixed pieces of one model. */
+export interface ModelWire {
+  readonly outputs: readonly OutputWire[];
+  readonly byName: ReadonlyMap<string, OutputWire>;
+  /** `"model_name":"m","model_version":"1"`. */
+  readonly identity: string;
+  /** Milliseconds from request to outputs, waiting included: a moving average, infinite before the first. */
+  averageMs: number;
+}
+
+const wires = new WeakMap<Model, ModelWire>();
+
+/** The pieces of a model. Throws MODEL_UNSUPPORTED for a model with values that the protocol cannot carry. */
+export function wireOf(model: Model): ModelWire {
+  let wire = wires.get(model);
+  if (wire === undefined) {
+    wire = makeWire(model);
+    wires.set(model, wire);
+  }
+  return wire;
+}
+
+function makeWire(model: Model): ModelWire {
+  model.signature.inputs.forEach(datatypeOf);
+  const outputs = model.signature.outputs.map((value): OutputWire => {
+    const datatype = datatypeOf(value);
+    const { kind, bits } = dtypeInfo(value.dtype);
+    return {
+      name: value.name,
+      dtype: value.dtype,
+      datatype,
+      hasJson: kind !== "float" || bits >= 32,
+      head: `{"name":${JSON.stringify(value.name)},"datatype":"${datatype}","shape":[`,
+    };
+  });
+  return {
+    outputs,
+    byName: new Map(outputs.map((output) => [output.name, output])),
+    identity: `"model_name":${JSON.stringify(model.name)},"model_version":"${model.version}"`,
+    averageMs: Number.POSITIVE_INFINITY,
+  };
+}
+
+function datatypeOf(value: ValueSignature): string {
+  const { oip } = dtypeInfo(value.dtype);
+  if (oip !== null) return oip;
+  throw new TenonError("MODEL_UNSUPPORTED", {
+    problem: `"${value.name}" is of ${value.dtype}, which the protocol cannot carry`,
+    details: { value: value.name },
+  });
+}
+
+/** The answer of the model metadata route. */
+export function modelMetadata(engine: Engine, model: Model): string {
+  const versions = engine.models().flatMap(({ name, version }) => (name === model.name ? [version] : []));
+  const describe = (value: ValueSignature): object => ({
+    name: value.name,
+    datatype: datatypeOf(value),
+    shape: (value.dims ?? [-1]).map((dim) => (typeof dim === "number" ? dim : -1)),
+  });
+  return JSON.stringify({
+    name: model.name,
+    versions: versions.toSorted((a, b) => Number(a) - Number(b)),
+    platform: "onnxruntime_onnx",
+    inputs: model.signature.inputs.map(describe),
+    outputs: model.signature.outputs.map(describe),
+  });
+}

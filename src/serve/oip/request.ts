@@ -1,0 +1,349 @@
+/** The infer request of the Open Inference Protocol v2 (Triton's dialect), read from its JSON form. */
+import { TenonError } from "../../base/index.js";
+import { type DType, dtypeFromOip } from "../../tensor/index.js";
+import { BYTE, JsonScanner } from "../json/scanner.js";
+import { scanTensorData, type TensorValues } from "../json/tensor-data.js";
+
+/** Elements and dimensions that one tensor may have. */
+export const MAX_ELEMENTS = 67_108_864;
+export const MAX_RANK = 8;
+
+/** A parameter's value: integers beyond 2^53 are bigints. */
+export type ParameterValue = boolean | number | bigint | string;
+export type Parameters = ReadonlyMap<string, ParameterValue>;
+
+export interface InferInput {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Elements that `shape` makes. */
+  readonly size: number;
+  /** The elements, when they came as JSON. */
+  readonly values: TensorValues | undefined;
+  /** Bytes in the binary section, when they come from there. */
+  readonly binarySize: number | undefined;
+}
+
+export interface InferOutput {
+  readonly name: string;
+  /** Binary or JSON, when the output says so itself. */
+  readonly binary: boolean | undefined;
+}
+
+/** Plain data: it crosses the border of a worker thread. */
+export interface InferRequest {
+  readonly id: string | undefined;
+  readonly parameters: Parameters;
+  readonly inputs: readonly InferInput[];
+  /** Empty: all of the model's. No name comes twice. */
+  readonly outputs: readonly InferOutput[];
+}
+
+const NO_PARAMETERS: Parameters = new Map();
+
+/**
+ * Reads the JSON of an infer request, `bytes[start, end)`, with at most `maxDepth` brackets inside each other.
+ * Throws REQUEST_INVALID, INPUT_VALUE, INPUT_DUPLICATE, INPUT_DTYPE or REQUEST_UNSUPPORTED; messages are the
+ * protocol's own texts.
+ */
+export function parseInferRequest(bytes: Buffer, start: number, end: number, maxDepth: number): InferRequest {
+  const scanner = new JsonScanner(bytes, start, end, maxDepth);
+  let id: string | undefined;
+  let parameters = NO_PARAMETERS;
+  let inputs: InferInput[] | undefined;
+  let outputs: InferOutput[] = [];
+  const seen = new Set<string>();
+  if (scanner.peek() !== BYTE.openObject) scanner.fail("The document is not an object");
+  for (let key = scanner.firstKey(); key !== undefined; key = scanner.nextKey()) {
+    switch (key) {
+      case "id":
+        once(seen, key);
+        id = readString(scanner, "id");
+        break;
+      case "parameters":
+        once(seen, key);
+        parameters = readParameters(scanner);
+        break;
+      case "inputs":
+        once(seen, key);
+        inputs = readInputs(scanner);
+        break;
+      case "outputs":
+        once(seen, key);
+        outputs = readOutputs(scanner);
+        break;
+      default:
+        scanner.skip();
+    }
+  }
+  scanner.finish();
+  if (inputs === undefined) throw missingMember("inputs");
+  return { id, parameters, inputs, outputs };
+}
+
+function readInputs(scanner: JsonScanner): InferInput[] {
+  needArray(scanner, "inputs");
+  const inputs: InferInput[] = [];
+  for (let more = scanner.firstItem(); more; more = scanner.nextItem()) {
+    const input = readInput(scanner);
+    if (inputs.some(({ name }) => name === input.name)) {
+      throw new TenonError("INPUT_DUPLICATE", {
+        problem: `input '${input.name}' already exists in request`,
+        details: { input: input.name },
+      });
+    }
+    inputs.push(input);
+  }
+  return inputs;
+}
+
+function readInput(scanner: JsonScanner): InferInput {
+  let name: string | undefined;
+  let datatype: string | undefined;
+  let shape: number[] | undefined;
+  let size = 0;
+  let parameters = NO_PARAMETERS;
+  let dataAt = -1;
+  let values: TensorValues | undefined;
+  let seen = 0;
+  needObject(scanner, "inputs");
+  for (let key = scanner.firstKey(); key !== undefined; key = scanner.nextKey()) {
+    const bit = INPUT_KEYS[key] ?? 0;
+    if ((seen & bit) !== 0) throw duplicateMember(key);
+    seen |= bit;
+    switch (key) {
+      case "name":
+        name = readString(scanner, "name");
+        break;
+      case "datatype":
+        datatype = readString(scanner, "datatype");
+        break;
+      case "shape":
+        shape = readShape(scanner);
+        size = elementsOf(shape);
+        break;
+      case "parameters":
+        parameters = readParameters(scanner);
+        break;
+      case "data":
+        dataAt = scanner.at;
+        // The usual order puts the shape first; otherwise the data waits until the whole input is known.
+        if (name !== undefined && datatype !== undefined && shape !== undefined) {
+          values = scanTensorData(scanner, jsonDType(datatype, name), shape, size);
+        } else {
+          scanner.skipUnchecked();
+        }
+        break;
+      default:
+        scanner.skip();
+    }
+  }
+  if (name === undefined) throw missingMember("name");
+  if (shape === undefined) throw missingMember("shape");
+  if (datatype === undefined) throw missingMember("datatype");
+  const dtype = dtypeOf(datatype, name);
+  if (dataAt >= 0 && values === undefined) {
+    const after = scanner.at;
+    scanner.at = dataAt;
+    values = scanTensorData(scanner, jsonDType(datatype, name), shape, size);
+    scanner.at = after;
+  }
+  const binarySize = sourceOf(parameters, dataAt >= 0);
+  return { name, dtype, shape, size, values, binarySize };
+}
+
+const INPUT_KEYS: Readonly<Record<string, number>> = Object.assign(Object.create(null), {
+  name: 1,
+  datatype: 2,
+  shape: 4,
+  parameters: 8,
+  data: 16,
+});
+
+/** Checks that exactly one source of data is named; the binary section's bytes when it is that. */
+function sourceOf(parameters: Parameters, hasData: boolean): number | undefined {
+  const binarySize = parameters.get("binary_data_size");
+  const region = parameters.get("shared_memory_region");
+  if ((hasData ? 1 : 0) + (binarySize === undefined ? 0 : 1) + (region === undefined ? 0 : 1) !== 1) {
+    const set =
+      (hasData ? " 'data'" : "") +
+      (binarySize === undefined ? "" : " 'binary_data_size'") +
+      (region === undefined ? "" : " 'shared_memory_region'");
+    throw new TenonError("REQUEST_INVALID", {
+      problem:
+        "Input must set only one of the following fields: 'data', 'binary_data_size' in 'parameters', " +
+        `'shared_memory_region' in 'parameters'. But ${set === "" ? "no field is set" : `set${set}`}`,
+    });
+  }
+  if (region !== undefined) throw noSharedMemory();
+  if (binarySize === undefined) return undefined;
+  if (typeof binarySize !== "number" || !Number.isSafeInteger(binarySize) || binarySize < 0) {
+    throw unparsable("binary_data_size", "attempt to access JSON non-unsigned-integer as unsigned-integer");
+  }
+  return binarySize;
+}
+
+function noSharedMemory(): TenonError {
+  return new TenonError("REQUEST_UNSUPPORTED", { problem: "the shared memory extension is not enabled" });
+}
+
+function readOutputs(scanner: JsonScanner): InferOutput[] {
+  needArray(scanner, "outputs");
+  const outputs: InferOutput[] = [];
+  for (let more = scanner.firstItem(); more; more = scanner.nextItem()) {
+    const output = readOutput(scanner);
+    if (!outputs.some(({ name }) => name === output.name)) outputs.push(output);
+  }
+  return outputs;
+}
+
+function readOutput(scanner: JsonScanner): InferOutput {
+  let name: string | undefined;
+  let parameters: Parameters | undefined;
+  needObject(scanner, "outputs");
+  for (let key = scanner.firstKey(); key !== undefined; key = scanner.nextKey()) {
+    if (key === "name") {
+      if (name !== undefined) throw duplicateMember(key);
+      name = readString(scanner, "name");
+    } else if (key === "parameters") {
+      if (parameters !== undefined) throw duplicateMember(key);
+      parameters = readParameters(scanner);
+    } else {
+      scanner.skip();
+    }
+  }
+  if (name === undefined) throw missingMember("name");
+  if (parameters?.has("shared_memory_region")) throw noSharedMemory();
+  if (parameters?.has("classification")) {
+    throw new TenonError("REQUEST_UNSUPPORTED", { problem: "the classification extension is not enabled" });
+  }
+  return { name, binary: booleanParameter(parameters ?? NO_PARAMETERS, "binary_data") };
+}
+
+/** A parameter that must be true or false where it is set. */
+export function booleanParameter(parameters: Parameters, name: string): boolean | undefined {
+  const value = parameters.get(name);
+  if (value === undefined || typeof value === "boolean") return value;
+  throw unparsable(name, "attempt to access JSON non-boolean as boolean");
+}
+
+/** A parameter that must be a non-negative integer where it is set. */
+export function countParameter(parameters: Parameters, name: string): number | undefined {
+  const value = parameters.get(name);
+  if (value === undefined) return undefined;
+  if (typeof value === "bigint" && value >= 0n && value < 1n << 64n) return Number(value);
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0) return value;
+  throw unparsable(name, "attempt to access JSON non-unsigned-integer as unsigned-integer");
+}
+
+function readParameters(scanner: JsonScanner): Parameters {
+  needObject(scanner, "parameters");
+  const parameters = new Map<string, ParameterValue>();
+  for (let key = scanner.firstKey(); key !== undefined; key = scanner.nextKey()) {
+    if (key.startsWith("triton_")) {
+      throw new TenonError("REQUEST_INVALID", {
+        problem:
+          "parameter keys starting with 'triton_' are reserved for Triton usage and should not be specified.",
+      });
+    }
+    if (parameters.has(key)) throw duplicateMember(key);
+    parameters.set(key, readParameter(scanner, key));
+  }
+  return parameters;
+}
+
+function readParameter(scanner: JsonScanner, key: string): ParameterValue {
+  if (scanner.peek() === BYTE.quote) return scanner.string();
+  const flag = scanner.boolean();
+  if (flag !== undefined) return flag;
+  const text = scanner.numberText();
+  if (text === undefined) {
+    throw new TenonError("REQUEST_INVALID", {
+      problem: `parameter '${key}' has invalid type. It should be either 'int', 'bool', or 'string'.`,
+    });
+  }
+  const value = Number(text);
+  return Number.isSafeInteger(value) || !/^-?[0-9]{1,40}$/.test(text) ? value : BigInt(text);
+}
+
+function readShape(scanner: JsonScanner): number[] {
+  needArray(scanner, "shape");
+  const shape: number[] = [];
+  for (let more = scanner.firstItem(); more; more = scanner.nextItem()) {
+    shape.push(readDim(scanner));
+    if (shape.length > MAX_RANK) throw unparsable("shape", `a tensor has at most ${MAX_RANK} dimensions`);
+  }
+  return shape;
+}
+
+/** Dims are short, so they are read without a detour through text. */
+function readDim(scanner: JsonScanner): number {
+  const { bytes } = scanner;
+  scanner.peek();
+  let at = scanner.at;
+  let dim = 0;
+  let digit = bytes[at]! - 48;
+  while (digit >>> 0 <= 9 && at - scanner.at < 15) {
+    dim = dim * 10 + digit;
+    digit = bytes[++at]! - 48;
+  }
+  const next = bytes[at]!;
+  const ends = next === BYTE.comma || next === BYTE.closeArray || next <= 32;
+  if (at === scanner.at || !ends || (bytes[scanner.at] === 48 && at - scanner.at > 1)) {
+    throw unparsable("shape", "attempt to access JSON non-unsigned-integer as unsigned-integer");
+  }
+  scanner.at = at;
+  return dim;
+}
+
+function elementsOf(shape: readonly number[]): number {
+  let size = 1;
+  for (const dim of shape) size *= dim;
+  if (size > MAX_ELEMENTS) throw unparsable("shape", `a tensor has at most ${MAX_ELEMENTS} elements`);
+  return size;
+}
+
+function dtypeOf(datatype: string, input: string): DType {
+  const dtype = dtypeFromOip(datatype);
+  if (dtype !== undefined) return dtype;
+  throw new TenonError("REQUEST_INVALID", { problem: `invalid datatype for input ${input}` });
+}
+
+function jsonDType(datatype: string, input: string): DType {
+  const dtype = dtypeOf(datatype, input);
+  if (dtype !== "float16" && dtype !== "bfloat16") return dtype;
+  throw new TenonError("REQUEST_INVALID", {
+    problem: `receiving ${datatype} data via JSON is not supported. Please use the binary data format for input ${input}`,
+  });
+}
+
+function readString(scanner: JsonScanner, key: string): string {
+  if (scanner.peek() !== BYTE.quote) throw unparsable(key, "attempt to access JSON non-string as string");
+  return scanner.string();
+}
+
+function needArray(scanner: JsonScanner, key: string): void {
+  if (scanner.peek() !== BYTE.openArray) throw unparsable(key, "attempt to access JSON non-array as array");
+}
+
+function needObject(scanner: JsonScanner, key: string): void {
+  if (scanner.peek() !== BYTE.openObject)
+    throw unparsable(key, "attempt to access JSON non-object as object");
+}
+
+function once(seen: Set<string>, key: string): void {
+  if (seen.has(key)) throw duplicateMember(key);
+  seen.add(key);
+}
+
+function unparsable(key: string, problem: string): TenonError {
+  return new TenonError("REQUEST_INVALID", { problem: `Unable to parse '${key}': ${problem}` });
+}
+
+function missingMember(key: string): TenonError {
+  return unparsable(key, `attempt to access non-existing object member '${key}'`);
+}
+
+function duplicateMember(key: string): TenonError {
+  return unparsable(key, `object member '${key}' is set twice`);
+}

@@ -1,0 +1,80 @@
+/** The routes of the Open Inference Protocol v2. To add one, add a row. */
+import { createRequire } from "node:module";
+import { isTenonError } from "../../base/index.js";
+import type { Engine } from "../../runtime/index.js";
+import type { Exchange, HeaderList } from "../http/exchange.js";
+import type { Route } from "../http/router.js";
+import { infer } from "./infer.js";
+import { modelMetadata } from "./model-wire.js";
+import type { ScanPool } from "./scan-pool.js";
+
+/** What the routes work on. */
+export interface OipServer {
+  readonly engine: Engine;
+  readonly scans: ScanPool;
+  readonly serverName: string;
+  readonly isReady: () => boolean;
+}
+
+/** Names of the protocol's extensions that are on. */
+const EXTENSIONS = ["binary_tensor_data", "parameters"] as const;
+
+const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
+
+const { version } = createRequire(import.meta.url)("../../../package.json") as { version: string };
+
+/** The route table of one server. */
+export function oipRoutes(server: OipServer): readonly Route[] {
+  const { engine } = server;
+  const json = (exchange: Exchange, text: string, status = 200): void =>
+    exchange.answer(status, JSON_HEADERS, [toBytes(text)]);
+
+  const serverMetadata: Route["run"] = (exchange) =>
+    json(exchange, JSON.stringify({ name: server.serverName, version, extensions: EXTENSIONS }));
+
+  const live: Route["run"] = (exchange) => json(exchange, '{"live":true,"ready":true}');
+
+  const ready: Route["run"] = (exchange) => {
+    const isReady = !exchange.exchanges.draining && server.isReady();
+    json(exchange, `{"live":true,"ready":${isReady}}`, isReady ? 200 : 400);
+  };
+
+  const metadata: Route["run"] = (exchange, params) =>
+    json(exchange, modelMetadata(engine, engine.get(params.model, params.version)));
+
+  const modelReady: Route["run"] = (exchange, params) => {
+    try {
+      engine.get(params.model, params.version);
+    } catch (error) {
+      if (!isTenonError(error)) throw error;
+      exchange.answer(400, JSON_HEADERS, ['{"error":"Model version not ready"}'], error.code);
+      return;
+    }
+    exchange.answer(200, [], []);
+  };
+
+  const runInfer: Route["run"] = (exchange, params) => {
+    const model = engine.get(params.model, params.version);
+    exchange.model = model;
+    return infer(exchange, model, server.scans);
+  };
+
+  // biome-ignore format: a table is read by columns
+  return [
+    { method: "GET",  path: "/v2",                                          run: serverMetadata },
+    { method: "GET",  path: "/v2/health/live",                              run: live,  whileDraining: true },
+    { method: "GET",  path: "/v2/health/ready",                             run: ready, whileDraining: true },
+    { method: "GET",  path: "/v2/models/{model}",                           run: metadata },
+    { method: "GET",  path: "/v2/models/{model}/versions/{version}",        run: metadata },
+    { method: "GET",  path: "/v2/models/{model}/ready",                     run: modelReady },
+    { method: "GET",  path: "/v2/models/{model}/versions/{version}/ready",  run: modelReady },
+    { method: "POST", path: "/v2/models/{model}/infer",                     run: runInfer },
+    { method: "POST", path: "/v2/models/{model}/versions/{version}/infer",  run: runInfer },
+  ];
+}
+
+/** Text as one byte per unit where it is ASCII, else as UTF-8 bytes. */
+function toBytes(text: string): string | Uint8Array {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the ASCII range is what is meant
+  return /^[\x00-\x7f]*$/.test(text) ? text : Buffer.from(text);
+}
