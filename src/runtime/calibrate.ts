@@ -11,6 +11,8 @@ import type { Model } from "./model.js";
 import { OutputShapes } from "./output-shapes.js";
 
 const RUNS = 15;
+/** Tiny runs are repeated up to this total, since the first ones measure cold code. */
+const TINY_TOTAL_MS = 4;
 const BUDGET_PER_SIZE_MS = 250;
 const BUDGET_MS = 500;
 /** Larger batches than one that takes this long are not tried. */
@@ -104,15 +106,21 @@ export class Calibration {
     const times: number[] = [];
     const startedAt = performance.now();
     let expected = expectedMs;
-    for (let run = 0; run <= RUNS && performance.now() - startedAt < BUDGET_PER_SIZE_MS; run++) {
+    let total = 0;
+    for (
+      let run = 0;
+      (run <= RUNS || total < TINY_TOTAL_MS) && performance.now() - startedAt < BUDGET_PER_SIZE_MS;
+      run++
+    ) {
       if (!(await this.#idle())) return undefined;
       const sync = expected > 0 && expected < SYNC_BELOW_MS;
       const ms = await timed(this.#budget, lane, inputs, rows, sync);
       expected = sync ? ms : Math.max(ms - hopMs, ms / 4);
-      // The first run allocates.
-      if (run > 0) times.push(expected);
+      total += ms;
+      times.push(expected);
     }
-    return times.length === 0 ? expected : times.sort((a, b) => a - b)[times.length >> 1]!;
+    const warm = times.slice(times.length >> 1).sort((a, b) => a - b);
+    return warm[warm.length >> 1]!;
   }
 
   /** Waits until no request is in the system; false when the engine was closed. */

@@ -10,6 +10,9 @@ export interface Contender {
   dispatch(free: number): void;
 }
 
+/** The event loop's load is looked at over windows of at least this length. */
+const LOOP_WINDOW_MS = 10;
+
 export class LaneBudget {
   /** Runs that make progress at the same time: one per core that may be used. */
   readonly lanes: number;
@@ -20,6 +23,10 @@ export class LaneBudget {
   #requests = 0;
   #averageRequests = 0;
   #scheduled = false;
+  #utilization = performance.eventLoopUtilization();
+  #inlineMs = 0;
+  #turns = 0;
+  #loopBusy = 0;
 
   constructor(lanes: number, depth: number) {
     this.lanes = lanes;
@@ -49,6 +56,24 @@ export class LaneBudget {
     return this.#requests === 1 && this.#averageRequests < 1.5;
   }
 
+  /** Share of its time that the event loop lately spent on other things than inline runs, from 0 to 1. */
+  get loopBusy(): number {
+    return this.#loopBusy;
+  }
+
+  /** A run on the event-loop thread took this long. */
+  ranInline(ms: number): void {
+    this.#inlineMs += ms;
+  }
+
+  #observeLoop(): void {
+    const { active, idle } = performance.eventLoopUtilization(this.#utilization);
+    if (active + idle < LOOP_WINDOW_MS) return;
+    this.#loopBusy = Math.max(0, active - this.#inlineMs) / (active + idle);
+    this.#inlineMs = 0;
+    this.#utilization = performance.eventLoopUtilization();
+  }
+
   accepted(): void {
     this.#requests++;
     this.schedule();
@@ -74,6 +99,7 @@ export class LaneBudget {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
+      if ((++this.#turns & 15) === 0) this.#observeLoop();
       this.#averageRequests += (this.#requests - this.#averageRequests) / 8;
       this.pump();
     });

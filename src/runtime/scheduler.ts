@@ -3,7 +3,7 @@ import { TenonError, toTenonError } from "../base/index.js";
 import { gatherInto, type NumericArray, type Tensor } from "../tensor/index.js";
 import type { BatchLog, BatchReason, BatchRecord } from "./batch-log.js";
 import type { BufferPool } from "./buffers.js";
-import type { CostModels } from "./cost-model.js";
+import type { CostModel, CostModels } from "./cost-model.js";
 import { type Batch, type BatchOutputs, Lane, rowsOf } from "./lane.js";
 import type { Contender, LaneBudget } from "./lane-budget.js";
 import type { OrtSession } from "./ort/session.js";
@@ -43,6 +43,10 @@ export interface SchedulerOptions {
 
 /** A lone request on a model below this runs on the event-loop thread: another thread would cost more. */
 const INLINE_BELOW_MS = 0.05;
+/** No batch blocks the event loop longer than this. */
+const INLINE_BATCH_BELOW_MS = 0.3;
+/** Share of its time that the event loop may be busy otherwise while batches run on it. */
+const INLINE_LOOP_BUSY = 0.7;
 /** Below this, more threads for a lone request do not pay. */
 const WIDE_FROM_MS = 2;
 /** Runs shorter than this are not queued behind a running lane before a full batch waits. */
@@ -200,6 +204,15 @@ export class Scheduler implements Contender {
       return;
     }
     const like = this.#queue.rowsLike(head);
+    // Everything in the system waits here: nothing else would be served while this thread runs the model.
+    const everything =
+      this.#budget.inFlight === 0 &&
+      this.#queue.length === this.#budget.requests &&
+      like === this.#queue.rows;
+    if (everything && like <= this.#options.maxRows && this.#runsInline(like, cost)) {
+      this.#runInline(this.#queue.take(head, like), now, cost);
+      return;
+    }
     let { rows, reason }: { rows: number; reason: BatchReason } = {
       rows: head.member.rows,
       reason: "unbatched",
@@ -213,51 +226,60 @@ export class Scheduler implements Contender {
       if (reason === "all" && like < this.#queue.rows) reason = "shape";
     }
     const members = this.#queue.take(head, rows);
-    if (this.#budget.alone && members.length === 1 && this.#budget.inFlight === 0) {
-      if (cost.known && alone < INLINE_BELOW_MS) {
-        this.#runInline(members[0]!, now, alone);
-        return;
-      }
-      const wide =
-        alone >= WIDE_FROM_MS && this.#budget.lanes > 1 ? this.#wideGear.lane(head.member.rows) : undefined;
-      if (wide !== undefined) {
-        this.#start(members, wide, "wide", reason, now);
-        return;
-      }
-    }
-    this.#start(members, this.#idleLanes.pop() ?? this.#newLane(), "lane", reason, now);
+    const wide =
+      everything && this.#budget.alone && alone >= WIDE_FROM_MS && this.#budget.lanes > 1
+        ? this.#wideGear.lane()
+        : undefined;
+    if (wide !== undefined) this.#start(members, wide, "wide", reason, now);
+    else this.#start(members, this.#idleLanes.pop() ?? this.#newLane(), "lane", reason, now);
+  }
+
+  /**
+   * Whether all that waits runs on the event-loop thread: a lone tiny request always, a batch when it takes less than
+   * handing it over and the loop has little else to do.
+   */
+  #runsInline(rows: number, cost: CostModel): boolean {
+    if (!cost.known) return false;
+    const ms = cost.predict(rows);
+    if (this.#budget.alone) return ms < INLINE_BELOW_MS;
+    const handingOver = Math.max(cost.hopMs, INLINE_BELOW_MS);
+    return ms < Math.min(2 * handingOver, INLINE_BATCH_BELOW_MS) && this.#budget.loopBusy < INLINE_LOOP_BUSY;
   }
 
   #newLane(): Lane {
     return new Lane(this.#session, this.#shapes, this.#pool);
   }
 
-  #runInline(request: Pending, now: number, predictedMs: number): void {
+  #runInline(members: readonly Pending[], now: number, cost: CostModel): void {
     this.#inlineLane ??= this.#newLane();
-    const batch = { members: [request.member], rows: request.member.rows, outputs: request.outputs };
-    request.state = "running";
-    let outputs: BatchOutputs | undefined;
-    let error: TenonError | undefined;
+    const batch = batchOf(members, false);
+    for (const member of members) member.state = "running";
+    let outputs: BatchOutputs | null = null;
+    let error: TenonError | null = null;
     try {
       outputs = this.#inlineLane.runSync(batch);
     } catch (cause) {
       error = toTenonError(cause);
     }
-    const actualMs = performance.now() - now;
-    this.#lastRunAt = now + actualMs;
-    this.#record(
-      batch,
-      [request],
-      "inline",
-      "idle",
-      now,
-      predictedMs,
-      actualMs,
-      outputs?.copiedBytes ?? 0,
-      error,
+    const startedAt = now;
+    const actualMs = performance.now() - startedAt;
+    this.#budget.ranInline(actualMs);
+    this.#lastRunAt = startedAt + actualMs;
+    const reason = this.#options.maxRows === 1 ? "unbatched" : members.length === 1 ? "idle" : "all";
+    this.#log.add(
+      describe({
+        batch,
+        members,
+        gear: "inline",
+        reason,
+        startedAt,
+        predictedMs: cost.predict(batch.rows),
+        actualMs,
+        outputs,
+        error,
+      }),
     );
-    if (error !== undefined) this.#settle(request, error);
-    else this.#answer([request], outputs!);
+    this.#conclude(members, error, outputs);
   }
 
   #start(
@@ -267,23 +289,16 @@ export class Scheduler implements Contender {
     reason: BatchReason,
     now: number,
   ): void {
-    let rows = 0;
-    for (const member of members) rows += member.member.rows;
+    const shrink = this.#burst && now - this.#lastRunAt > IDLE_BEFORE_SHRINK_MS;
+    if (shrink) this.#burst = false;
+    const batch = batchOf(members, shrink);
     const running: Running = { members, lane, wanted: members.length };
     for (const member of members) {
       member.state = "running";
       member.run = running;
     }
-    const shrink = this.#burst && now - this.#lastRunAt > IDLE_BEFORE_SHRINK_MS;
-    if (shrink) this.#burst = false;
     const cost = this.#costs.of(members[0]!.batchKey);
-    const predictedMs = cost.predict(rows);
-    const batch: Batch = {
-      members: members.map((member) => member.member),
-      rows,
-      outputs: members[0]!.outputs,
-      shrink,
-    };
+    const predictedMs = cost.predict(batch.rows);
     this.#running.add(running);
     const lanes = gear === "wide" ? this.#budget.lanes : 1;
     this.#budget.take(lanes);
@@ -296,52 +311,24 @@ export class Scheduler implements Contender {
       if (shrink) lane.shrinkSlab();
       if (gear === "lane") {
         this.#idleLanes.push(lane);
-        if (error === null) cost.learn(rows, actualMs);
-      } else if (gear === "wide") this.#wideGear.done(lane, rows, actualMs, predictedMs);
-      this.#record(
-        batch,
-        members,
-        gear,
-        reason,
-        now,
-        predictedMs,
-        actualMs,
-        outputs?.copiedBytes ?? 0,
-        error ?? undefined,
+        if (error === null) cost.learn(batch.rows, actualMs);
+      } else if (gear === "wide") this.#wideGear.done(lane, actualMs, predictedMs);
+      this.#log.add(
+        describe({ batch, members, gear, reason, startedAt: now, predictedMs, actualMs, outputs, error }),
       );
-      if (error !== null) for (const member of members) this.#settle(member, error);
-      else this.#answer(members, outputs!);
+      this.#conclude(members, error, outputs);
       this.#budget.give(lanes);
       if (this.#running.size === 0) this.#drained?.();
     });
   }
 
-  #record(
-    batch: Batch,
-    members: readonly Pending[],
-    gear: BatchRecord["gear"],
-    reason: BatchReason,
-    startedAt: number,
-    predictedMs: number,
-    actualMs: number,
-    copiedBytes: number,
-    error: TenonError | undefined,
-  ): void {
-    this.#log.add({
-      n: batch.rows,
-      members: members.length,
-      gear,
-      waitedMs: members.map((member) => startedAt - member.arrivedAt),
-      padRatio: 1,
-      predictedMs,
-      actualMs,
-      reason,
-      copiedBytes,
-      ...(error === undefined ? {} : { error: error.code }),
-    });
-  }
-
   // ── answering ────────────────────────────────────────────────────────────────────────────────
+
+  #conclude(members: readonly Pending[], error: TenonError | null, outputs: BatchOutputs | null): void {
+    if (error !== null || outputs === null)
+      for (const member of members) this.#settle(member, error ?? new TenonError("INTERNAL"));
+    else this.#answer(members, outputs);
+  }
 
   #answer(members: readonly Pending[], outputs: BatchOutputs): void {
     const names = this.#session.signature.outputs;
@@ -410,11 +397,44 @@ export class Scheduler implements Contender {
   }
 }
 
+function batchOf(members: readonly Pending[], shrink: boolean): Batch {
+  let rows = 0;
+  for (const member of members) rows += member.member.rows;
+  return { members: members.map((member) => member.member), rows, outputs: members[0]!.outputs, shrink };
+}
+
+interface Finished {
+  readonly batch: Batch;
+  readonly members: readonly Pending[];
+  readonly gear: BatchRecord["gear"];
+  readonly reason: BatchReason;
+  readonly startedAt: number;
+  readonly predictedMs: number;
+  readonly actualMs: number;
+  readonly outputs: BatchOutputs | null;
+  readonly error: TenonError | null;
+}
+
+function describe(run: Finished): Omit<BatchRecord, "id"> {
+  return {
+    n: run.batch.rows,
+    members: run.members.length,
+    gear: run.gear,
+    waitedMs: run.members.map((member) => run.startedAt - member.arrivedAt),
+    padRatio: 1,
+    predictedMs: run.predictedMs,
+    actualMs: run.actualMs,
+    reason: run.reason,
+    copiedBytes: run.outputs?.copiedBytes ?? 0,
+    ...(run.error === null ? {} : { error: run.error.code }),
+  };
+}
+
 /** Lanes on a session with one thread per core, for lone requests on heavy models. */
 export interface WideGear {
   /** A wide lane, or undefined while there is none or it does not pay for this model. */
-  lane(rows: number): Lane | undefined;
-  done(lane: Lane, rows: number, ms: number, oneThreadMs: number): void;
+  lane(): Lane | undefined;
+  done(lane: Lane, ms: number, oneThreadMs: number): void;
 }
 
 function placeInto(tensor: Tensor, target: Tensor | undefined): Tensor {

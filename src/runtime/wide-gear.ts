@@ -56,7 +56,7 @@ export class WideSession implements WideGear {
     }
   }
 
-  done(lane: Lane, _rows: number, ms: number, oneThreadMs: number): void {
+  done(lane: Lane, ms: number, oneThreadMs: number): void {
     this.#idle = lane;
     if (++this.#runs === 1 || oneThreadMs <= 0) return;
     const weight = Math.min(this.#runs - 1, TRIALS);
