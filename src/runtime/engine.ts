@@ -5,6 +5,7 @@ import { BufferPool } from "./buffers.js";
 import { defaultCacheFolder, ModelCache } from "./cache.js";
 import { Calibration } from "./calibrate.js";
 import { CostModels } from "./cost-model.js";
+import { measureHop } from "./hop.js";
 import { Lane } from "./lane.js";
 import { LaneBudget } from "./lane-budget.js";
 import { type BuildOptions, type Loaded, loadModel, type Source, sourceKey } from "./load.js";
@@ -125,12 +126,13 @@ export class Engine {
             options.cache ?? defaultCacheFolder(),
             options.cacheMaxBytes ?? DEFAULT_CACHE_BYTES,
           );
-    const { measureHop } = await import("./hop.js");
+    // A second run per lane waits in the pool only where the pool has no threads beside the lanes.
+    const depth = options.dedicatedPool && poolThreads() === lanes ? 2 : 1;
     return new Engine(
       options,
       library.version,
       cache,
-      new LaneBudget(lanes, options.dedicatedPool ? 2 : 1),
+      new LaneBudget(lanes, depth),
       await measureHop(library),
     );
   }
