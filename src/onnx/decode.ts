@@ -1,7 +1,7 @@
 /** Protobuf bytes → messages of the tables, refusing whatever two parsers could read differently. */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { invalid } from "./invalid.js";
-import { emptyMessage, type Field, type Int, type Message, type Table } from "./proto.js";
+import type { Field, Int, Message, Table } from "./proto.js";
 import type { Chunk, Source } from "./source.js";
 
 const VARINT = 0;
@@ -77,7 +77,8 @@ class Decoder {
   #begin(table: Table, depth: number): Filled {
     if (depth > MAX_DEPTH) throw invalid(`messages are nested more than ${MAX_DEPTH} deep`);
     if (++this.#messages > MAX_MESSAGES) throw invalid(`the file holds more than ${MAX_MESSAGES} messages`);
-    return emptyMessage(table);
+    // Seen as a record of its table's keys.
+    return table.empty() as Filled;
   }
 
   #field(

@@ -32,6 +32,7 @@ export {
   type ValueType,
 } from "./graph.js";
 export { type ReadOptions, readModel } from "./read.js";
+export { type SaveOptions, saveModel } from "./save.js";
 export { readTensor, tensorData } from "./tensor-data.js";
 export { formatType } from "./types.js";
 export { writeModel } from "./write.js";

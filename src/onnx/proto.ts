@@ -207,6 +207,11 @@ export interface Table<M extends Message = Message> {
   readonly fields: readonly Field[];
   /** By field number; undefined: kept in `extra`. */
   readonly byNumber: readonly (Field | undefined)[];
+  /**
+   * A message with no field set: a literal, which engines make fast. Its empty repeated fields share one frozen
+   * array: assign, never push.
+   */
+  readonly empty: () => M;
 }
 
 const NONE: never[] = [];
@@ -216,6 +221,7 @@ const REPEATED: ReadonlySet<FieldKind> = new Set(["ints", "floats", "strings", "
 
 function table<M extends Message>(
   name: string,
+  empty: () => M,
   rows: { readonly [K in Exclude<keyof M, "extra"> & string]: FieldSpec },
 ): Table<M> {
   const fields = Object.entries<FieldSpec>(rows).map(([key, [number, kind, of]]) => ({
@@ -228,168 +234,320 @@ function table<M extends Message>(
   }));
   const byNumber: (Field | undefined)[] = [];
   for (const field of fields) byNumber[field.number] = field;
-  return { name, fields, byNumber };
+  return { name, fields, byNumber, empty };
 }
 
 function noTable(): Table {
   throw new TypeError("a scalar field has no table");
 }
 
-/** An empty message. Its empty repeated fields share one frozen array: assign, never push. */
-export function emptyMessage(of: Table): Message & Record<string, unknown> {
-  const message: Message & Record<string, unknown> = { extra: NONE };
-  for (const field of of.fields) message[field.key] = field.repeated ? NONE : undefined;
-  return message;
-}
-
 /** A message of interface `M` with some fields set. */
 export function make<M extends Message>(of: Table<M>, parts: Partial<M>): M {
-  return Object.assign(emptyMessage(of) as unknown as M, parts);
+  return Object.assign(of.empty(), parts);
 }
 
-export const OPERATOR_SET = table<OperatorSetProto>("OperatorSetId", {
-  domain: [1, "string"],
-  version: [2, "int"],
+export const OPERATOR_SET = table<OperatorSetProto>(
+  "OperatorSetId",
+  () => ({ extra: NONE, domain: undefined, version: undefined }),
+  {
+    domain: [1, "string"],
+    version: [2, "int"],
+  },
+);
+
+export const ENTRY = table<EntryProto>(
+  "StringStringEntry",
+  () => ({ extra: NONE, key: undefined, value: undefined }),
+  { key: [1, "string"], value: [2, "string"] },
+);
+
+export const DIM = table<DimProto>(
+  "Dimension",
+  () => ({ extra: NONE, value: undefined, param: undefined, denotation: undefined }),
+  {
+    value: [1, "int"],
+    param: [2, "string"],
+    denotation: [3, "string"],
+  },
+);
+
+export const SHAPE = table<ShapeProto>("TensorShape", () => ({ extra: NONE, dims: NONE }), {
+  dims: [1, "messages", () => DIM],
 });
 
-export const ENTRY = table<EntryProto>("StringStringEntry", { key: [1, "string"], value: [2, "string"] });
+export const TENSOR_TYPE = table<TensorTypeProto>(
+  "Type.Tensor",
+  () => ({ extra: NONE, elementType: undefined, shape: undefined }),
+  {
+    elementType: [1, "enum"],
+    shape: [2, "message", () => SHAPE],
+  },
+);
 
-export const DIM = table<DimProto>("Dimension", {
-  value: [1, "int"],
-  param: [2, "string"],
-  denotation: [3, "string"],
-});
+export const ELEMENT_TYPE = table<ElementTypeProto>(
+  "Type.Sequence",
+  () => ({ extra: NONE, elementType: undefined }),
+  {
+    elementType: [1, "message", () => TYPE],
+  },
+);
 
-export const SHAPE = table<ShapeProto>("TensorShape", { dims: [1, "messages", () => DIM] });
+export const MAP_TYPE = table<MapTypeProto>(
+  "Type.Map",
+  () => ({ extra: NONE, keyType: undefined, valueType: undefined }),
+  {
+    keyType: [1, "enum"],
+    valueType: [2, "message", () => TYPE],
+  },
+);
 
-export const TENSOR_TYPE = table<TensorTypeProto>("Type.Tensor", {
-  elementType: [1, "enum"],
-  shape: [2, "message", () => SHAPE],
-});
+export const OPAQUE_TYPE = table<OpaqueTypeProto>(
+  "Type.Opaque",
+  () => ({ extra: NONE, domain: undefined, name: undefined }),
+  {
+    domain: [1, "string"],
+    name: [2, "string"],
+  },
+);
 
-export const ELEMENT_TYPE = table<ElementTypeProto>("Type.Sequence", {
-  elementType: [1, "message", () => TYPE],
-});
+export const TYPE: Table<TypeProto> = table<TypeProto>(
+  "Type",
+  () => ({
+    extra: NONE,
+    tensor: undefined,
+    sequence: undefined,
+    map: undefined,
+    denotation: undefined,
+    opaque: undefined,
+    sparse: undefined,
+    optional: undefined,
+  }),
+  {
+    tensor: [1, "message", () => TENSOR_TYPE],
+    sequence: [4, "message", () => ELEMENT_TYPE],
+    map: [5, "message", () => MAP_TYPE],
+    denotation: [6, "string"],
+    opaque: [7, "message", () => OPAQUE_TYPE],
+    sparse: [8, "message", () => TENSOR_TYPE],
+    optional: [9, "message", () => ELEMENT_TYPE],
+  },
+);
 
-export const MAP_TYPE = table<MapTypeProto>("Type.Map", {
-  keyType: [1, "enum"],
-  valueType: [2, "message", () => TYPE],
-});
+export const VALUE_INFO = table<ValueInfoProto>(
+  "ValueInfo",
+  () => ({ extra: NONE, name: undefined, type: undefined, doc: undefined, metadata: NONE }),
+  {
+    name: [1, "string"],
+    type: [2, "message", () => TYPE],
+    doc: [3, "string"],
+    metadata: [4, "messages", () => ENTRY],
+  },
+);
 
-export const OPAQUE_TYPE = table<OpaqueTypeProto>("Type.Opaque", {
-  domain: [1, "string"],
-  name: [2, "string"],
-});
+export const TENSOR = table<TensorProto>(
+  "Tensor",
+  () => ({
+    extra: NONE,
+    dims: NONE,
+    dtype: undefined,
+    floatData: undefined,
+    int32Data: undefined,
+    stringData: NONE,
+    int64Data: undefined,
+    name: undefined,
+    rawData: undefined,
+    doubleData: undefined,
+    uint64Data: undefined,
+    doc: undefined,
+    externalData: NONE,
+    location: undefined,
+    metadata: NONE,
+  }),
+  {
+    dims: [1, "ints"],
+    dtype: [2, "enum"],
+    floatData: [4, "packed32"],
+    int32Data: [5, "packedVarint"],
+    stringData: [6, "bytess"],
+    int64Data: [7, "packedVarint"],
+    name: [8, "string"],
+    rawData: [9, "payload"],
+    doubleData: [10, "packed64"],
+    uint64Data: [11, "packedVarint"],
+    doc: [12, "string"],
+    externalData: [13, "messages", () => ENTRY],
+    location: [14, "enum"],
+    metadata: [16, "messages", () => ENTRY],
+  },
+);
 
-export const TYPE: Table<TypeProto> = table<TypeProto>("Type", {
-  tensor: [1, "message", () => TENSOR_TYPE],
-  sequence: [4, "message", () => ELEMENT_TYPE],
-  map: [5, "message", () => MAP_TYPE],
-  denotation: [6, "string"],
-  opaque: [7, "message", () => OPAQUE_TYPE],
-  sparse: [8, "message", () => TENSOR_TYPE],
-  optional: [9, "message", () => ELEMENT_TYPE],
-});
+export const SPARSE_TENSOR = table<SparseTensorProto>(
+  "SparseTensor",
+  () => ({ extra: NONE, values: undefined, indices: undefined, dims: NONE }),
+  {
+    values: [1, "message", () => TENSOR],
+    indices: [2, "message", () => TENSOR],
+    dims: [3, "ints"],
+  },
+);
 
-export const VALUE_INFO = table<ValueInfoProto>("ValueInfo", {
-  name: [1, "string"],
-  type: [2, "message", () => TYPE],
-  doc: [3, "string"],
-  metadata: [4, "messages", () => ENTRY],
-});
+export const ATTRIBUTE: Table<AttributeProto> = table<AttributeProto>(
+  "Attribute",
+  () => ({
+    extra: NONE,
+    name: undefined,
+    f: undefined,
+    i: undefined,
+    s: undefined,
+    t: undefined,
+    g: undefined,
+    floats: NONE,
+    ints: NONE,
+    strings: NONE,
+    tensors: NONE,
+    graphs: NONE,
+    doc: undefined,
+    tp: undefined,
+    typeProtos: NONE,
+    type: undefined,
+    refAttrName: undefined,
+    sparseTensor: undefined,
+    sparseTensors: NONE,
+  }),
+  {
+    name: [1, "string"],
+    f: [2, "float"],
+    i: [3, "int"],
+    s: [4, "bytes"],
+    t: [5, "message", () => TENSOR],
+    g: [6, "message", () => GRAPH],
+    floats: [7, "floats"],
+    ints: [8, "ints"],
+    strings: [9, "bytess"],
+    tensors: [10, "messages", () => TENSOR],
+    graphs: [11, "messages", () => GRAPH],
+    doc: [13, "string"],
+    tp: [14, "message", () => TYPE],
+    typeProtos: [15, "messages", () => TYPE],
+    type: [20, "enum"],
+    refAttrName: [21, "string"],
+    sparseTensor: [22, "message", () => SPARSE_TENSOR],
+    sparseTensors: [23, "messages", () => SPARSE_TENSOR],
+  },
+);
 
-export const TENSOR = table<TensorProto>("Tensor", {
-  dims: [1, "ints"],
-  dtype: [2, "enum"],
-  floatData: [4, "packed32"],
-  int32Data: [5, "packedVarint"],
-  stringData: [6, "bytess"],
-  int64Data: [7, "packedVarint"],
-  name: [8, "string"],
-  rawData: [9, "payload"],
-  doubleData: [10, "packed64"],
-  uint64Data: [11, "packedVarint"],
-  doc: [12, "string"],
-  externalData: [13, "messages", () => ENTRY],
-  location: [14, "enum"],
-  metadata: [16, "messages", () => ENTRY],
-});
+export const NODE = table<NodeProto>(
+  "Node",
+  () => ({
+    extra: NONE,
+    input: NONE,
+    output: NONE,
+    name: undefined,
+    opType: undefined,
+    attribute: NONE,
+    doc: undefined,
+    domain: undefined,
+    overload: undefined,
+    metadata: NONE,
+  }),
+  {
+    input: [1, "strings"],
+    output: [2, "strings"],
+    name: [3, "string"],
+    opType: [4, "string"],
+    attribute: [5, "messages", () => ATTRIBUTE],
+    doc: [6, "string"],
+    domain: [7, "string"],
+    overload: [8, "string"],
+    metadata: [9, "messages", () => ENTRY],
+  },
+);
 
-export const SPARSE_TENSOR = table<SparseTensorProto>("SparseTensor", {
-  values: [1, "message", () => TENSOR],
-  indices: [2, "message", () => TENSOR],
-  dims: [3, "ints"],
-});
+export const GRAPH = table<GraphProto>(
+  "Graph",
+  () => ({
+    extra: NONE,
+    node: NONE,
+    name: undefined,
+    initializer: NONE,
+    doc: undefined,
+    input: NONE,
+    output: NONE,
+    valueInfo: NONE,
+    sparseInitializer: NONE,
+    metadata: NONE,
+  }),
+  {
+    node: [1, "messages", () => NODE],
+    name: [2, "string"],
+    initializer: [5, "messages", () => TENSOR],
+    doc: [10, "string"],
+    input: [11, "messages", () => VALUE_INFO],
+    output: [12, "messages", () => VALUE_INFO],
+    valueInfo: [13, "messages", () => VALUE_INFO],
+    sparseInitializer: [15, "messages", () => SPARSE_TENSOR],
+    metadata: [16, "messages", () => ENTRY],
+  },
+);
 
-export const ATTRIBUTE: Table<AttributeProto> = table<AttributeProto>("Attribute", {
-  name: [1, "string"],
-  f: [2, "float"],
-  i: [3, "int"],
-  s: [4, "bytes"],
-  t: [5, "message", () => TENSOR],
-  g: [6, "message", () => GRAPH],
-  floats: [7, "floats"],
-  ints: [8, "ints"],
-  strings: [9, "bytess"],
-  tensors: [10, "messages", () => TENSOR],
-  graphs: [11, "messages", () => GRAPH],
-  doc: [13, "string"],
-  tp: [14, "message", () => TYPE],
-  typeProtos: [15, "messages", () => TYPE],
-  type: [20, "enum"],
-  refAttrName: [21, "string"],
-  sparseTensor: [22, "message", () => SPARSE_TENSOR],
-  sparseTensors: [23, "messages", () => SPARSE_TENSOR],
-});
+export const FUNCTION = table<FunctionProto>(
+  "Function",
+  () => ({
+    extra: NONE,
+    name: undefined,
+    input: NONE,
+    output: NONE,
+    attribute: NONE,
+    node: NONE,
+    doc: undefined,
+    opsets: NONE,
+    domain: undefined,
+    attributeProto: NONE,
+    valueInfo: NONE,
+    overload: undefined,
+    metadata: NONE,
+  }),
+  {
+    name: [1, "string"],
+    input: [4, "strings"],
+    output: [5, "strings"],
+    attribute: [6, "strings"],
+    node: [7, "messages", () => NODE],
+    doc: [8, "string"],
+    opsets: [9, "messages", () => OPERATOR_SET],
+    domain: [10, "string"],
+    attributeProto: [11, "messages", () => ATTRIBUTE],
+    valueInfo: [12, "messages", () => VALUE_INFO],
+    overload: [13, "string"],
+    metadata: [14, "messages", () => ENTRY],
+  },
+);
 
-export const NODE = table<NodeProto>("Node", {
-  input: [1, "strings"],
-  output: [2, "strings"],
-  name: [3, "string"],
-  opType: [4, "string"],
-  attribute: [5, "messages", () => ATTRIBUTE],
-  doc: [6, "string"],
-  domain: [7, "string"],
-  overload: [8, "string"],
-  metadata: [9, "messages", () => ENTRY],
-});
-
-export const GRAPH = table<GraphProto>("Graph", {
-  node: [1, "messages", () => NODE],
-  name: [2, "string"],
-  initializer: [5, "messages", () => TENSOR],
-  doc: [10, "string"],
-  input: [11, "messages", () => VALUE_INFO],
-  output: [12, "messages", () => VALUE_INFO],
-  valueInfo: [13, "messages", () => VALUE_INFO],
-  sparseInitializer: [15, "messages", () => SPARSE_TENSOR],
-  metadata: [16, "messages", () => ENTRY],
-});
-
-export const FUNCTION = table<FunctionProto>("Function", {
-  name: [1, "string"],
-  input: [4, "strings"],
-  output: [5, "strings"],
-  attribute: [6, "strings"],
-  node: [7, "messages", () => NODE],
-  doc: [8, "string"],
-  opsets: [9, "messages", () => OPERATOR_SET],
-  domain: [10, "string"],
-  attributeProto: [11, "messages", () => ATTRIBUTE],
-  valueInfo: [12, "messages", () => VALUE_INFO],
-  overload: [13, "string"],
-  metadata: [14, "messages", () => ENTRY],
-});
-
-export const MODEL = table<ModelProto>("Model", {
-  irVersion: [1, "int"],
-  producerName: [2, "string"],
-  producerVersion: [3, "string"],
-  domain: [4, "string"],
-  modelVersion: [5, "int"],
-  doc: [6, "string"],
-  graph: [7, "message", () => GRAPH],
-  opsets: [8, "messages", () => OPERATOR_SET],
-  metadata: [14, "messages", () => ENTRY],
-  functions: [25, "messages", () => FUNCTION],
-});
+export const MODEL = table<ModelProto>(
+  "Model",
+  () => ({
+    extra: NONE,
+    irVersion: undefined,
+    producerName: undefined,
+    producerVersion: undefined,
+    domain: undefined,
+    modelVersion: undefined,
+    doc: undefined,
+    graph: undefined,
+    opsets: NONE,
+    metadata: NONE,
+    functions: NONE,
+  }),
+  {
+    irVersion: [1, "int"],
+    producerName: [2, "string"],
+    producerVersion: [3, "string"],
+    domain: [4, "string"],
+    modelVersion: [5, "int"],
+    doc: [6, "string"],
+    graph: [7, "message", () => GRAPH],
+    opsets: [8, "messages", () => OPERATOR_SET],
+    metadata: [14, "messages", () => ENTRY],
+    functions: [25, "messages", () => FUNCTION],
+  },
+);
