@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { runCli } from "../support/cli.js";
-import { saveMatMul } from "../support/models.js";
+import { saveMatMul } from "../support/small-models.js";
 
 describe("tenon run", { concurrency: 2 }, () => {
   const cwd = mkdtempSync(join(tmpdir(), "tenon-run-"));

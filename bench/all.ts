@@ -1,0 +1,75 @@
+/** Runs the benches and prints the table of claims. Usage: all.js [--write] [--full] [--seconds S] [--rounds R] [name part …] */
+import { parseArgs } from "node:util";
+import { bench as addedLatency } from "./claims/added-latency.js";
+import { bench as allLanes } from "./claims/all-lanes.js";
+import { bench as batching } from "./claims/batching.js";
+import { bench as cachedLoad } from "./claims/cached-load.js";
+import { bench as encoder } from "./claims/encoder.js";
+import { bench as eventLoop } from "./claims/event-loop.js";
+import { bench as laneThroughput } from "./claims/lane-throughput.js";
+import { bench as leaseCopies } from "./claims/lease-copies.js";
+import { bench as secondHandle } from "./claims/second-handle.js";
+import type { Bench, Effort, Finding } from "./harness/bench.js";
+import { machineLine } from "./harness/machine.js";
+import { markdownTable, verdict, writeResults } from "./harness/report.js";
+
+const BENCHES: readonly Bench[] = [
+  laneThroughput,
+  allLanes,
+  addedLatency,
+  batching,
+  eventLoop,
+  leaseCopies,
+  cachedLoad,
+  secondHandle,
+  encoder,
+];
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    write: { type: "boolean", default: false },
+    full: { type: "boolean", default: false },
+    seconds: { type: "string", default: "3" },
+    rounds: { type: "string", default: "5" },
+  },
+});
+
+const effort: Effort = {
+  seconds: Number(values.seconds),
+  rounds: Number(values.rounds),
+  share: values.full ? 1 : 0.1,
+};
+if (!(effort.seconds > 0) || !(effort.rounds >= 1)) {
+  console.error("--seconds and --rounds take numbers above 0");
+  process.exit(2);
+}
+
+const chosen = BENCHES.filter(
+  ({ name }) => positionals.length === 0 || positionals.some((part) => name.includes(part)),
+);
+if (chosen.length === 0) {
+  console.error(
+    `no bench matches ${positionals.join(" ")}; there are ${BENCHES.map(({ name }) => name).join(", ")}`,
+  );
+  process.exit(2);
+}
+
+const machine = machineLine();
+console.log(machine);
+const findings: Finding[] = [];
+for (const bench of chosen) {
+  const start = performance.now();
+  for (const finding of await bench.run(effort)) {
+    findings.push(finding);
+    console.log(
+      `${verdict(finding).padEnd(8)} ${finding.claim}: ${finding.measured}, target ${finding.target}`,
+    );
+  }
+  console.log(`         ${bench.name} took ${((performance.now() - start) / 1000).toFixed(0)} s`);
+}
+console.log(`\n${markdownTable(findings)}`);
+if (values.write) {
+  const rounds = `Medians of ${effort.rounds} rounds of ${effort.seconds} s for each side, in alternation`;
+  writeResults(machine, rounds, findings);
+}

@@ -1,0 +1,93 @@
+/** Small models, each of which shows one behaviour that tests need. */
+import { writeFileSync } from "node:fs";
+import { graph, type OnnxModel, writeModel } from "tenon/onnx";
+import { DTYPES, type DType, tensor, tensorFromStorage } from "tenon/tensor";
+
+/** Opset from which Identity takes the dtypes that came late. */
+function opsetFor(dtype: DType): number {
+  if (dtype === "int4" || dtype === "uint4") return 21;
+  return DTYPES[dtype].onnx >= 17 ? 19 : 17;
+}
+
+/** y = x, of any dtype that ONNX Runtime knows (strings too); x [N, 3] unless other dims are given. */
+export function identityModel(dtype: DType, dims: readonly (number | string)[] = ["N", 3]): OnnxModel {
+  const g = graph({ opset: opsetFor(dtype), name: `identity_${dtype}` });
+  const x = g.input("x", dtype, dims);
+  g.output(g.add("Identity", [x]), "y");
+  return g.model();
+}
+
+/** `y = x · [[1, 2, 3], [4, 5, 6]]`, for any number of rows. */
+export function matMulModel(): OnnxModel {
+  const g = graph({ opset: 17, name: "matmul" });
+  const x = g.input("x", "float32", ["batch", 2]);
+  const w = g.initializer(
+    "w",
+    tensor([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]),
+  );
+  g.output(g.add("MatMul", [x, w]), "y");
+  return g.model();
+}
+
+export function saveMatMul(path: string): string {
+  writeFileSync(path, writeModel(matMulModel()));
+  return path;
+}
+
+/** sum = a + b, float32, both [N, 4]. */
+export function addModel(): OnnxModel {
+  const g = graph({ opset: 17, name: "add" });
+  const a = g.input("a", "float32", ["N", 4]);
+  const b = g.input("b", "float32", ["N", 4]);
+  g.output(g.add("Add", [a, b]), "sum");
+  return g.model();
+}
+
+/** Two outputs of different dtypes from x [N, 4]: double = 2x, float32 [N, 4]; largest = its place, int64 [N, 1]. */
+export function twoOutputsModel(): OnnxModel {
+  const g = graph({ opset: 17, name: "two_outputs" });
+  const x = g.input("x", "float32", ["N", 4]);
+  g.output(g.add("Add", [x, x]), "double");
+  g.output(g.add("ArgMax", [x], { axis: 1 }), "largest");
+  return g.model();
+}
+
+/** y = x − the mean over all rows, x [N, 4]: its rows mix, so it must never be batched. */
+export function rowMixingModel(): OnnxModel {
+  const g = graph({ opset: 17, name: "row_mixing" });
+  const x = g.input("x", "float32", ["N", 4]);
+  g.output(g.add("Sub", [x, g.add("ReduceMean", [x], { axes: [0] })]), "y");
+  return g.model();
+}
+
+/** places = NonZero(x), int64 [1, K]: how many depends on the values, so its shape is known only after the run. */
+export function nonZeroModel(): OnnxModel {
+  const g = graph({ opset: 17, name: "non_zero" });
+  const x = g.input("x", "float32", ["N"]);
+  g.output(g.add("NonZero", [x]), "places");
+  return g.model();
+}
+
+/**
+ * y = x after `rounds` (int64, scalar) turns of a Loop, x float32 [64, 64]: about 10 µs a turn, so that a test can
+ * make one run as long as it needs, and stop it between two nodes.
+ */
+export function longLoopModel(): OnnxModel {
+  const g = graph({ opset: 17, name: "long_loop" });
+  const rounds = g.input("rounds", "int64", []);
+  const x = g.input("x", "float32", [64, 64]);
+  const identity = new Float32Array(64 * 64);
+  for (let i = 0; i < 64; i++) identity[65 * i] = 1;
+  const eye = g.initializer("eye", tensorFromStorage("float32", [64, 64], identity));
+  const body = g.subgraph("turn");
+  body.input("turn", "int64", []);
+  const going = body.input("going", "bool", []);
+  const state = body.input("state", "float32", [64, 64]);
+  body.output(body.add("Identity", [going]), "goes_on");
+  body.output(body.add("MatMul", [state, eye]), "next_state");
+  g.output(g.add("Loop", [rounds, "", x], { body }), "y");
+  return g.model();
+}
