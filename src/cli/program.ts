@@ -5,6 +5,7 @@ import { envCommand } from "./env.js";
 import { EXIT, exitCodeHelp } from "./exit-codes.js";
 import { reportFailure } from "./failure.js";
 import { runCommand } from "./run.js";
+import { serveCommand } from "./serve.js";
 import { packageVersion } from "./version.js";
 
 /** Runs one command line (without `node` and the script) and tells its exit code. */
@@ -26,7 +27,7 @@ function createProgram(): Command {
     .exitOverride()
     // Failures are printed in one place, in one form.
     .configureOutput({ outputError: () => undefined });
-  for (const command of [runCommand(), benchCommand(), envCommand()])
+  for (const command of [serveCommand(), runCommand(), benchCommand(), envCommand()])
     program.addCommand(command.copyInheritedSettings(program));
   return program;
 }

@@ -1,0 +1,11 @@
+/** Log records as lines for reading. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { stripVTControlCharacters } from "node:util";
+import { readable } from "./log.js";
+
+test("time, level, message and fields stand in one line", () => {
+  const record = { level: "info", time: 1250, msg: "request", path: "/v2", status: 200, nested: { a: 1 } };
+  const plain = stripVTControlCharacters(readable(JSON.stringify(record)));
+  assert.equal(plain, '00:00:01.250 info  request  path=/v2  status=200  nested={"a":1}');
+});

@@ -1,0 +1,145 @@
+/** `tenon serve`: finds models, listens, loads and warms them up, prints one ready line, drains on a signal. */
+import { Command } from "commander";
+import { on, TenonError } from "../base/index.js";
+import type { Engine, Model } from "../runtime/index.js";
+import type { RunningServer } from "../serve/index.js";
+import type { FailedModel } from "./load-models.js";
+import { addSettings, resolveSettings, type Settings } from "./settings.js";
+import { note, print, printJson, progress, styled, warn } from "./terminal.js";
+
+export function serveCommand(): Command {
+  const command = new Command("serve")
+    .description("serve models over HTTP (Open Inference Protocol v2)")
+    .argument("<path...>", "model file, NAME=FILE, folder of model files, or model repository");
+  addSettings(command, [
+    "host",
+    "httpPort",
+    "lanes",
+    "warmup",
+    "queue",
+    "runDeadline",
+    "loadTimeout",
+    "drain",
+    "allowedHosts",
+    "corsOrigin",
+    "responseCompression",
+    "bodyMax",
+    "jsonBodyMax",
+    "jsonDepth",
+    "bodyChunks",
+    "connections",
+    "headersTimeout",
+    "requestTimeout",
+    "replyTimeout",
+    "keepAlive",
+    "cache",
+    "cacheMax",
+    "ortLib",
+    "log",
+    "logFormat",
+  ]);
+  return command.action(async (paths: readonly string[]) =>
+    serveModels(paths, await resolveSettings(command)),
+  );
+}
+
+async function serveModels(paths: readonly string[], settings: Settings): Promise<void> {
+  const { values } = settings;
+  const [{ discoverModels }, { openEngine }, { openLog }, { loadModels }, { serve }] = await Promise.all([
+    import("./discover.js"),
+    import("./engine.js"),
+    import("./log.js"),
+    import("./load-models.js"),
+    import("../serve/index.js"),
+  ]);
+  const { models, warnings } = await discoverModels(paths);
+  for (const text of warnings) warn(text);
+  if (!/^(127\.|localhost$|::1$)/.test(values.host)) {
+    warn(`${values.host} opens the server to the network, and nobody has to show a key`);
+  }
+  const log = openLog(values);
+  on("engine:warning", ({ code, message }) => log.warn({ code }, message));
+  on("model:warning", ({ model, code, message }) => log.warn({ model, code }, message));
+  on("model:loaded", (event) => log.info(event, "model loaded"));
+
+  const signal = firstSignal();
+  const engine = await openEngine(values);
+  let ready = false;
+  let server: RunningServer | undefined;
+  try {
+    // Before the models: a taken port must not cost minutes of loading.
+    server = await serve(engine, { ...values, port: values.httpPort, log, isReady: () => ready });
+    const bar = progress();
+    bar.show(`loading ${models.map(({ name }) => name).join(", ")} …`);
+    const interrupted = signal.then(() => undefined);
+    const outcome = await Promise.race([loadModels(engine, models, values), interrupted]);
+    bar.clear();
+    if (outcome !== undefined) {
+      const { loaded, failed } = outcome;
+      for (const { name, error } of failed)
+        log.error({ model: name, code: error.code, err: error.cause }, error.message);
+      if (loaded.length === 0) throw nothingServes(failed);
+      ready = true;
+      await announce(server.url, loaded, failed, settings.json);
+      await signal;
+    }
+    note(styled("dim", "draining …", process.stderr));
+  } finally {
+    ready = false;
+    await server?.close();
+    await closeEngine(engine);
+  }
+}
+
+/** Resolves at SIGTERM or SIGINT; a second signal ends the process at once. */
+function firstSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let seen = false;
+    const handle = (code: number) => () => {
+      if (seen) process.exit(code);
+      seen = true;
+      resolve();
+    };
+    process.on("SIGTERM", handle(143)).on("SIGINT", handle(130));
+  });
+}
+
+const CLOSE_LIMIT_MS = 1000;
+
+/** Frees the models; a native run that does not end would keep the process for good, so it is killed then. */
+async function closeEngine(engine: Engine): Promise<void> {
+  const killer = setTimeout(() => process.kill(process.pid, "SIGKILL"), CLOSE_LIMIT_MS);
+  await engine.close();
+  clearTimeout(killer);
+}
+
+function nothingServes(failed: readonly FailedModel[]): TenonError {
+  return new TenonError("MODEL_UNAVAILABLE", {
+    problem: failed.length === 1 ? "the model could not be loaded" : "none of the models could be loaded",
+    given: failed.map(({ name, error }) => `${name}: ${error.code}: ${error.message}`).join("\n            "),
+    cause: failed[0]!.error,
+  });
+}
+
+async function announce(
+  url: string,
+  loaded: readonly Model[],
+  failed: readonly FailedModel[],
+  json: boolean,
+): Promise<void> {
+  if (json) {
+    printJson({
+      schema: "tenon.serve/1",
+      event: "ready",
+      url,
+      models: loaded.map(({ name, version }) => ({ name, version })),
+      failed: failed.map(({ name, error }) => ({ name, code: error.code, problem: error.problem })),
+    });
+    return;
+  }
+  const names = loaded.map(({ name }) => name).join(", ");
+  print(`${styled("green", "ready")} ${styled("bold", url)} serves ${names}`);
+  for (const { name, error } of failed) warn(`${name} is not served: ${error.message}`);
+  const { exampleCall } = await import("./example-call.js");
+  print(exampleCall(url, loaded));
+}
