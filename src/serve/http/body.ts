@@ -108,7 +108,8 @@ function readPlain(req: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
       else resolve(reader.bytes());
     };
     const onData = (chunk: Buffer): void => {
-      if (++chunks > limits.maxChunks) {
+      if (length === undefined && ++chunks > limits.maxChunks) {
+        // Only chunked bodies are kept in pieces, so only their number can grow.
         done(
           new TenonError("REQUEST_TOO_LARGE", {
             problem: `a request body has at most ${limits.maxChunks} chunks`,

@@ -3,7 +3,6 @@ import { TenonError } from "../../base/index.js";
 import {
   byteLengthOf,
   type DType,
-  dtypeInfo,
   StringStorage,
   type Tensor,
   tensorFromBytes,
@@ -11,7 +10,7 @@ import {
 } from "../../tensor/index.js";
 
 /** Bytes of one element of a string tensor. */
-export const MAX_STRING_BYTES = 16 * 1024 * 1024;
+const MAX_STRING_BYTES = 16 * 1024 * 1024;
 
 /**
  * The header `Inference-Header-Content-Length` as a number; undefined when it is absent. Throws REQUEST_INVALID when
@@ -111,6 +110,8 @@ function decodeStrings(bytes: Uint8Array, elements: number, input: string, model
     const length = lengths.getUint32(at, true);
     at += 4;
     if (length > bytes.length - at) throw wrong(`incomplete string data: expecting ${length} bytes`);
+    // The length words of the elements to come must still have their place.
+    if (filled + length > text.length) throw wrong("incomplete string length indicator");
     if (length > MAX_STRING_BYTES) throw wrong(`a string element of more than ${MAX_STRING_BYTES} bytes`);
     text.set(bytes.subarray(at, at + length), filled);
     at += length;
@@ -142,9 +143,4 @@ export function encodeTensor(tensor: Tensor): Uint8Array {
     at += 4 + element.length;
   }
   return bytes;
-}
-
-/** True for dtypes that the protocol can carry at all. */
-export function hasWireForm(dtype: DType): boolean {
-  return dtypeInfo(dtype).oip !== null;
 }

@@ -5,8 +5,8 @@ import { BYTE, JsonScanner } from "../json/scanner.js";
 import { scanTensorData, type TensorValues } from "../json/tensor-data.js";
 
 /** Elements and dimensions that one tensor may have. */
-export const MAX_ELEMENTS = 67_108_864;
-export const MAX_RANK = 8;
+const MAX_ELEMENTS = 67_108_864;
+const MAX_RANK = 8;
 
 /** A parameter's value: integers beyond 2^53 are bigints. */
 export type ParameterValue = boolean | number | bigint | string;
