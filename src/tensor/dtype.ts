@@ -148,6 +148,14 @@ export function dtypeFromNumpy(descr: string): DType | undefined {
   return BY_NUMPY.get(descr);
 }
 
+/** Least and largest value of an int or uint dtype; [0, 1] for bool, [0, 0] for the others. */
+export function integerRange(dtype: DType): readonly [low: bigint, high: bigint] {
+  const { kind, bits } = dtypeInfo(dtype);
+  const span = 1n << BigInt(bits);
+  if (kind === "int") return [-span / 2n, span / 2n - 1n];
+  return kind === "uint" ? [0n, span - 1n] : [0n, kind === "bool" ? 1n : 0n];
+}
+
 /** Bytes that `elements` dense elements take (packed for the types below 8 bits); 0 for strings. */
 export function byteLengthOf(dtype: DType, elements: number): number {
   return Math.ceil((elements * DTYPES[dtype].bits) / 8);

@@ -28,6 +28,18 @@ export const MINI_FLOATS = {
   float4e2m1:     { bits: 4, signed: true,  mantissa: 1, bias: 1,   maxCode: 0x07, infinity: null, nan: null, negativeZero: true },
 } as const satisfies Record<string, MiniFloat>;
 
+/** True for the name of a dtype of this table. */
+export function isMiniFloat(dtype: string): dtype is keyof typeof MINI_FLOATS {
+  return Object.hasOwn(MINI_FLOATS, dtype);
+}
+
+/** Least and largest finite value. */
+export function miniFloatRange(dtype: keyof typeof MINI_FLOATS): [least: number, most: number] {
+  const format: MiniFloat = MINI_FLOATS[dtype];
+  const most = miniFloatMax(format);
+  return [format.signed ? -most : 2 ** -format.bias, most];
+}
+
 const tables = new Map<MiniFloat, Float32Array>();
 
 /** The value of every code of a format, computed once. */
