@@ -1,11 +1,13 @@
 /** Guard: every code block of the README says how it is proved, and is. */
 import { spawn } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { graph, writeModel } from "tenon/onnx";
+import { tensor } from "tenon/tensor";
 import type { Finding } from "./tree.js";
 
 /**
- * The word after a block's language. `run`: run here, must succeed. `serve`: must print a curl line that then works.
+ * The word after a block's language. `run`: run beside a `model.onnx`, must succeed. `serve`: must print a curl line that then works.
  * `ci`: a line that .ci/run runs itself. `shown`: cannot be run here (it installs the published package, say).
  */
 const MARKS = ["run", "serve", "ci", "shown"] as const;
@@ -54,25 +56,40 @@ export async function proveBlock(root: string, { language, mark, code, line }: B
   const at = (message: string): Finding[] => [{ file: `README.md:${line}`, message }];
   if (mark === "serve") return (await serveAndCurl(root, code)).flatMap(at);
   if (mark !== "run") return [];
-  const command = language === "ts" ? prepareTypeScript(root, code) : code;
-  const { status, output } = await runShell(root, command);
+  const folder = prepareFolder(root);
+  const command = language === "ts" ? prepareTypeScript(folder, code) : code;
+  const { status, output } = await runShell(folder, command);
   return status === 0 ? [] : at(`exits with ${status}:\n${output}`);
 }
 
-/** Compiles a block like the examples are compiled; tells the command that runs it. */
-function prepareTypeScript(root: string, code: string): string {
+/** A folder inside the package, where its name resolves, with the `model.onnx` that the README speaks of. */
+function prepareFolder(root: string): string {
   const folder = join(root, FOLDER);
-  rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "block.ts"), code);
-  const options = { rootDir: ".", outDir: ".", declaration: false, noUnusedLocals: false };
-  const config = { extends: "../../tsconfig.json", compilerOptions: options, include: ["block.ts"] };
-  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
-  return `node_modules/.bin/tsc -p ${FOLDER} && node ${FOLDER}/block.js`;
+  const g = graph({ name: "model" });
+  const x = g.input("x", "float32", ["batch", 2]);
+  g.output(g.add("MatMul", [x, g.initializer("w", tensor([[3], [4]]))]), "y");
+  writeFileSync(join(folder, "model.onnx"), writeModel(g.model()));
+  // What an installation leaves, for npx.
+  const bin = join(folder, "node_modules/.bin");
+  mkdirSync(bin, { recursive: true });
+  rmSync(join(bin, "tenon"), { force: true });
+  symlinkSync(join(root, "dist/cli/main.cjs"), join(bin, "tenon"));
+  chmodSync(join(root, "dist/cli/main.cjs"), 0o755);
+  return folder;
 }
 
-async function runShell(root: string, command: string): Promise<{ status: number | null; output: string }> {
-  const child = spawn("bash", ["-euo", "pipefail", "-c", command], { cwd: root, timeout: LIMIT_MS });
+/** Compiles a block like the examples are compiled; tells the command that runs it. */
+function prepareTypeScript(folder: string, code: string): string {
+  writeFileSync(join(folder, "block.ts"), code);
+  const options = { rootDir: ".", outDir: "out", declaration: false, noUnusedLocals: false };
+  const config = { extends: "../../tsconfig.json", compilerOptions: options, include: ["block.ts"] };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+  return "../../node_modules/.bin/tsc && node out/block.js";
+}
+
+async function runShell(cwd: string, command: string): Promise<{ status: number | null; output: string }> {
+  const child = spawn("bash", ["-euo", "pipefail", "-c", command], { cwd, timeout: LIMIT_MS });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (part: string) => {
@@ -121,7 +138,7 @@ async function serveAndCurl(root: string, code: string): Promise<string[]> {
   if (curl === undefined) problems.push(`printed no curl line:\n${output}`);
   else {
     const { status, output: answer } = await runShell(root, curl);
-    if (status !== 0 || !/"outputs"/.test(answer))
+    if (status !== 0 || !answer.includes("outputs"))
       problems.push(`"${curl}" answered (${status}): ${answer.slice(0, 2000)}`);
   }
   stop("SIGTERM");

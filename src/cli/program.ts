@@ -19,7 +19,8 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-function createProgram(): Command {
+/** All commands, composed. */
+export function createProgram(): Command {
   const program = new Command("tenon")
     .description("Load any trained model, run it fast, serve it.")
     .version(packageVersion(), "-V, --version")
