@@ -1,4 +1,4 @@
-/** Runs the benches and prints the table of claims. Usage: all.js [--write] [--full] [--seconds S] [--rounds R] [name part …] */
+/** Runs the benches and prints the table of claims. Usage: all.js [--write] [--full] [--seconds S] [--rounds R] [--tries T] [name part …] */
 import { parseArgs } from "node:util";
 import { bench as addedLatency } from "./claims/added-latency.js";
 import { bench as allLanes } from "./claims/all-lanes.js";
@@ -9,7 +9,7 @@ import { bench as eventLoop } from "./claims/event-loop.js";
 import { bench as laneThroughput } from "./claims/lane-throughput.js";
 import { bench as leaseCopies } from "./claims/lease-copies.js";
 import { bench as secondHandle } from "./claims/second-handle.js";
-import type { Bench, Effort, Finding } from "./harness/bench.js";
+import { type Bench, type Effort, type Finding, takeForeignShare } from "./harness/bench.js";
 import { machineLine } from "./harness/machine.js";
 import { markdownTable, verdict, writeResults } from "./harness/report.js";
 
@@ -32,16 +32,18 @@ const { values, positionals } = parseArgs({
     full: { type: "boolean", default: false },
     seconds: { type: "string", default: "3" },
     rounds: { type: "string", default: "5" },
+    tries: { type: "string", default: "1" },
   },
 });
 
 const effort: Effort = {
   seconds: Number(values.seconds),
   rounds: Number(values.rounds),
+  tries: Number(values.tries),
   share: values.full ? 1 : 0.1,
 };
-if (!(effort.seconds > 0) || !(effort.rounds >= 1)) {
-  console.error("--seconds and --rounds take numbers above 0");
+if (!(effort.seconds > 0) || !(effort.rounds >= 1) || !(effort.tries >= 1)) {
+  console.error("--seconds, --rounds and --tries take numbers above 0");
   process.exit(2);
 }
 
@@ -66,7 +68,10 @@ for (const bench of chosen) {
       `${verdict(finding).padEnd(8)} ${finding.claim}: ${finding.measured}, target ${finding.target}`,
     );
   }
-  console.log(`         ${bench.name} took ${((performance.now() - start) / 1000).toFixed(0)} s`);
+  const seconds = ((performance.now() - start) / 1000).toFixed(0);
+  const foreign = takeForeignShare();
+  const disturbed = Number.isNaN(foreign) ? "" : `; other programs took ${(100 * foreign).toFixed(0)} %`;
+  console.log(`         ${bench.name} took ${seconds} s${disturbed}`);
 }
 console.log(`\n${markdownTable(findings)}`);
 if (values.write) {

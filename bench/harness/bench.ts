@@ -1,5 +1,6 @@
 /** A bench: one claim, the sides that it compares, and what came out. */
 
+import { availableParallelism, cpus } from "node:os";
 import type { Sample, Settings } from "./side.js";
 import { type RunningSide, type StartOptions, startSide } from "./start-side.js";
 import { median } from "./statistics.js";
@@ -10,6 +11,8 @@ export interface Effort {
   readonly seconds: number;
   /** Rounds, in each of which every side is measured once. */
   readonly rounds: number;
+  /** How often a measurement is repeated at most while other programs take more than 5 % of the machine. */
+  readonly tries: number;
   /** Part of the full count of the long loops (1M runs, 100k refused requests). */
   readonly share: number;
 }
@@ -56,7 +59,10 @@ export async function withSides<Name extends string, R>(
   }
 }
 
-/** Measures the sides in turn, the order reversed in every second round, and gives the median of each number. */
+/**
+ * Measures the sides in turn, the order reversed in every second round, and gives the median of each number.
+ * `foreign` is the part of the machine that other programs took meanwhile.
+ */
 export async function alternate<Name extends string>(
   team: Team<Name>,
   effort: Effort,
@@ -68,10 +74,41 @@ export async function alternate<Name extends string>(
   const samples = new Map<Name, Sample[]>(names.map((name) => [name, []]));
   for (let round = 0; round < effort.rounds; round++) {
     for (const name of round % 2 === 0 ? names : names.toReversed()) {
-      samples.get(name)!.push(await measure(team[name], name));
+      samples.get(name)!.push(await undisturbed(effort.tries, () => measure(team[name], name)));
     }
   }
   return Object.fromEntries(names.map((name) => [name, medians(samples.get(name)!)])) as Record<Name, Sample>;
+}
+
+const DISTURBED = 0.05;
+
+/** The first measurement during which other programs took little of the machine, else the least disturbed one. */
+async function undisturbed(tries: number, measure: () => Promise<Sample>): Promise<Sample> {
+  let best: Sample | undefined;
+  for (let attempt = 0; attempt < tries; attempt++) {
+    const busy = machineBusyMs();
+    const start = performance.now();
+    const sample = await measure();
+    const own = (sample.cpuMs ?? 0) + (sample.clientCpuMs ?? 0);
+    const capacity = (performance.now() - start) * availableParallelism();
+    const foreign = Math.max(0, (machineBusyMs() - busy - own) / capacity);
+    if (best === undefined || foreign < value(best, "foreign")) best = { ...sample, foreign };
+    if (foreign <= DISTURBED) break;
+  }
+  foreignShares.push(value(best!, "foreign"));
+  return best!;
+}
+
+const foreignShares: number[] = [];
+
+/** The median of `foreign` over the measurements since the last call. */
+export function takeForeignShare(): number {
+  return median(foreignShares.splice(0));
+}
+
+/** CPU time that all programs together have used on this machine. */
+function machineBusyMs(): number {
+  return cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
 }
 
 /** The median of each number over the samples that have it. */
