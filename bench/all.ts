@@ -6,8 +6,12 @@ import { bench as batching } from "./claims/batching.js";
 import { bench as cachedLoad } from "./claims/cached-load.js";
 import { bench as encoder } from "./claims/encoder.js";
 import { bench as eventLoop } from "./claims/event-loop.js";
+import { bench as httpBinaryCpu } from "./claims/http-binary-cpu.js";
+import { bench as httpSmallJson } from "./claims/http-small-json.js";
+import { bench as httpSqueezenet } from "./claims/http-squeezenet.js";
 import { bench as laneThroughput } from "./claims/lane-throughput.js";
 import { bench as leaseCopies } from "./claims/lease-copies.js";
+import { bench as memoryFlat } from "./claims/memory-flat.js";
 import { bench as secondHandle } from "./claims/second-handle.js";
 import { type Bench, type Effort, type Finding, takeForeignShare } from "./harness/bench.js";
 import { machineLine } from "./harness/machine.js";
@@ -22,7 +26,11 @@ const BENCHES: readonly Bench[] = [
   leaseCopies,
   cachedLoad,
   secondHandle,
+  httpBinaryCpu,
+  httpSmallJson,
+  httpSqueezenet,
   encoder,
+  memoryFlat,
 ];
 
 const { values, positionals } = parseArgs({

@@ -8,7 +8,7 @@ import { type MakeSide, numberSetting, type Settings, type Sides, textSetting } 
 /** A new model measures its batch sizes while nothing else runs. */
 const CALIBRATION_MS = 1000;
 
-/** Settings `lanes` and `maxBatch`, where given, are the engine's and the model's; `model` is loaded. */
+/** Settings `lanes`, `dedicatedPool` and `maxBatch`, where given, are the engine's and the model's; `model` is loaded. */
 export async function openModel(settings: Settings) {
   const name = textSetting(settings, "model") as ModelName;
   const engine = await Engine.open(engineOptions(settings));
@@ -18,7 +18,10 @@ export async function openModel(settings: Settings) {
 }
 
 function engineOptions(settings: Settings): EngineOptions {
-  return settings.lanes === undefined ? {} : { lanes: numberSetting(settings, "lanes") };
+  return {
+    ...(settings.lanes === undefined ? {} : { lanes: numberSetting(settings, "lanes") }),
+    ...(settings.dedicatedPool === undefined ? {} : { dedicatedPool: settings.dedicatedPool === true }),
+  };
 }
 
 function loadOptions(settings: Settings): LoadOptions {

@@ -32,8 +32,16 @@ export type FromWorker = { readonly port: number } | { readonly cpuMs: number };
 
 function next(worker: Worker): Promise<FromWorker> {
   return new Promise((resolve, reject) => {
-    worker.once("message", resolve);
-    worker.once("exit", (code) => reject(new Error(`a worker of the cluster ended (${code})`)));
+    const onMessage = (message: FromWorker): void => {
+      worker.off("exit", onExit);
+      resolve(message);
+    };
+    const onExit = (code: number): void => {
+      worker.off("message", onMessage);
+      reject(new Error(`a worker of the cluster ended (${code})`));
+    };
+    worker.once("message", onMessage);
+    worker.once("exit", onExit);
   });
 }
 
