@@ -1,6 +1,6 @@
 /** Greedy decoding of connectionist temporal classification (Graves et al. 2006) with PP-OCR's dictionary. */
 import { readFile } from "node:fs/promises";
-import type { Tensor } from "tenon/tensor";
+import { argmax, max, type Tensor } from "tenon/tensor";
 
 /** What each class of the recogniser stands for; class 0 is the blank. */
 export type Alphabet = readonly string[];
@@ -21,27 +21,16 @@ export async function loadAlphabet(file: string): Promise<Alphabet> {
 
 /** The likeliest class of every step of a float32 [steps, classes] tensor, repeats merged, blanks dropped. */
 export function decodeGreedily(probabilities: Tensor<"float32">, alphabet: Alphabet): Reading {
-  const [steps, classes] = probabilities.shape as readonly [number, number];
-  const values = probabilities.data;
+  const classes = Array.from(argmax(probabilities, { axis: 1 }).data, Number);
+  const chances = max(probabilities, { axis: 1 }).data;
   let text = "";
   let sum = 0;
   let count = 0;
-  let previous = BLANK;
-  for (let step = 0; step < steps; step++) {
-    const row = values.subarray(step * classes, (step + 1) * classes);
-    const best = indexOfLargest(row);
-    if (best !== previous && best !== BLANK) {
-      text += alphabet[best] ?? "";
-      sum += row[best]!;
-      count++;
-    }
-    previous = best;
-  }
+  classes.forEach((best, step) => {
+    if (best === BLANK || best === classes[step - 1]) return;
+    text += alphabet[best] ?? "";
+    sum += chances[step]!;
+    count++;
+  });
   return { text: text.trim(), confidence: count === 0 ? 0 : sum / count };
-}
-
-function indexOfLargest(values: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
-  return best;
 }

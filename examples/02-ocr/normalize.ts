@@ -1,5 +1,5 @@
 /** From an image to a network's input: blue, green, red planes (the order of PP-OCR's training), shifted and scaled. */
-import { type Tensor, tensorFromStorage } from "tenon/tensor";
+import { cast, standardize, type Tensor } from "tenon/tensor";
 
 /**
  * float32 [3, height, width] from [height, width, 3] of 0…255 in RGB order: each plane becomes
@@ -10,16 +10,7 @@ export function toPlanes(
   mean: readonly number[],
   deviation: readonly number[],
 ): Tensor<"float32"> {
-  const [height, width] = image.shape as readonly [number, number];
-  const pixels = image.data;
-  const planes = new Float32Array(3 * height * width);
-  let next = 0;
-  for (let plane = 0; plane < 3; plane++) {
-    const scale = 1 / (255 * deviation[plane]!);
-    const shift = mean[plane]! / deviation[plane]!;
-    for (let pixel = 2 - plane; pixel < pixels.length; pixel += 3) {
-      planes[next++] = pixels[pixel]! * scale - shift;
-    }
-  }
-  return tensorFromStorage("float32", [3, height, width], planes);
+  const planes = cast(image.slice(null, null, [null, null, -1]).transpose(2, 0, 1), "float32");
+  const inBytes = (share: number): number => 255 * share;
+  return standardize(planes, { axis: 0, mean: mean.map(inBytes), std: deviation.map(inBytes) });
 }

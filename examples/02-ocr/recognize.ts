@@ -1,6 +1,6 @@
 /** Reads levelled lines of text: the PP-OCR recogniser, lines of equal width batched. */
 import type { Model } from "tenon";
-import { type Tensor, tensorFromStorage } from "tenon/tensor";
+import { pad, stack, type Tensor } from "tenon/tensor";
 import { type Alphabet, decodeGreedily, type Reading } from "./alphabet.js";
 import { toPlanes } from "./normalize.js";
 
@@ -11,6 +11,7 @@ const WIDTH_UNIT = 64;
 const LARGEST_BATCH = 8;
 /** Maps 0…255 to -1…1 in each channel; the grey in the middle, 0, fills a line up. */
 const HALF = [0.5, 0.5, 0.5];
+const NONE = [0, 0] as const;
 
 /** What each line says. `lines`: float32 [48, width, 3] in 0…255, RGB; the readings come in the same order. */
 export async function readLines(
@@ -23,11 +24,9 @@ export async function readLines(
     batchesByWidth(lines).map(async ({ width, members }) => {
       const input = recognizer.signature.inputs[0]!.name;
       const output = recognizer.signature.outputs[0]!.name;
-      const batch = stackLines(
-        members.map((member) => toPlanes(lines[member]!, HALF, HALF)),
-        width,
-      );
-      const outputs = await recognizer.run({ [input]: batch });
+      const planes = members.map((member) => toPlanes(lines[member]!, HALF, HALF));
+      const filled = planes.map((line) => pad(line, [NONE, NONE, [0, width - line.shape[2]!]]));
+      const outputs = await recognizer.run({ [input]: stack(filled) });
       // The recogniser's only output is float32 [lines, steps, classes].
       const probabilities = outputs[output] as Tensor<"float32">;
       members.forEach((member, row) => {
@@ -50,16 +49,4 @@ function batchesByWidth(lines: readonly Tensor[]): { width: number; members: num
     else batches.push({ width, members: [index] });
   }
   return batches;
-}
-
-/** float32 [lines, 3, 48, width] of planes that are at most `width` wide, zeros on their right. */
-function stackLines(planes: readonly Tensor<"float32">[], width: number): Tensor<"float32"> {
-  const batch = new Float32Array(planes.length * 3 * LINE_HEIGHT * width);
-  planes.forEach((line, index) => {
-    const own = line.shape[2]!;
-    for (let row = 0; row < 3 * LINE_HEIGHT; row++) {
-      batch.set(line.data.subarray(row * own, (row + 1) * own), (index * 3 * LINE_HEIGHT + row) * width);
-    }
-  });
-  return tensorFromStorage("float32", [planes.length, 3, LINE_HEIGHT, width], batch);
 }
