@@ -30,7 +30,7 @@ def type_text(name):
     if outer == "tensor":
         return SHORT[inner]
     if outer == "map":
-        return "map(" + ",".join(type_text(part) for part in inner.split(",")) + ")"
+        return "map(" + ",".join(type_text(part.strip()) for part in inner.split(",")) + ")"
     return f"{outer.removesuffix('_tensor')}({type_text(inner)})"
 
 

@@ -1,10 +1,10 @@
 /** The graph builder: how tests, losses and passes make models. Values are plain strings, their ONNX names. */
 import { TenonError } from "../base/index.js";
-import { type DType, type Tensor, Tensor as TensorClass } from "../tensor/index.js";
-import { check } from "./check.js";
+import { type DType, parseDType, type Tensor } from "../tensor/index.js";
+import { type AttrInput, toAttrs } from "./attr-input.js";
+import { checkedTypes } from "./check.js";
+import type { TypeName } from "./check-types.js";
 import {
-  type Attr,
-  type AttrKind,
   type Dim,
   type Graph,
   type Model,
@@ -17,24 +17,7 @@ import {
   type ValueType,
 } from "./graph.js";
 import { renameUses } from "./rename.js";
-import { opRow } from "./spec.js";
 import { tensorData } from "./tensor-data.js";
-
-/**
- * An attribute as JavaScript has it. What it becomes is what the op's schema says: `1` is a float for
- * `LeakyRelu.alpha` and an int for `Gather.axis`. For ops without a schema an integer number is an int, another
- * number a float; give `{ kind: "float", value: 1 }` to say it yourself.
- */
-export type AttrInput =
-  | number
-  | bigint
-  | boolean
-  | string
-  | Tensor
-  | Graph
-  | GraphBuilder
-  | Attr
-  | readonly (number | bigint | string | Tensor | Graph)[];
 
 export interface GraphOptions {
   /** Version of the default domain; default 20. */
@@ -145,12 +128,7 @@ export class GraphBuilder {
     const domain = normalizeDomain(options.domain ?? "");
     const outputs = this.#outputNames(op, options.outputs ?? 1);
     const opset = this.#opsetOf(domain);
-    const row = opRow(domain, op, opset);
-    const converted = new Map<string, Attr>();
-    for (const [name, value] of Object.entries(attrs)) {
-      if (value === undefined) continue;
-      converted.set(name, toAttr(value, row?.attrs.get(name)?.kind, `${op}.${name}`));
-    }
+    const converted = toAttrs(op, domain, opset, attrs);
     this.#nodes.push(
       makeNode({ op, domain, name: options.name ?? "", inputs: [...inputs], outputs, attrs: converted }),
     );
@@ -214,8 +192,7 @@ export class GraphBuilder {
       domain: "",
       modelVersion: 0,
     });
-    check(model);
-    return model;
+    return withOutputTypes(model, checkedTypes(model));
   }
 
   #leastIr(): number {
@@ -265,87 +242,16 @@ export class GraphBuilder {
   }
 }
 
+/** Outputs that were given no type get the dtype that follows from their node. */
+function withOutputTypes(model: Model, types: ReadonlyMap<string, TypeName>): Model {
+  const outputs = model.graph.outputs.map((output) => {
+    const type = types.get(output.name);
+    if (output.type !== undefined || type === undefined || type.includes("(")) return output;
+    return Object.freeze({ ...output, type: { kind: "tensor", dtype: parseDType(type) } as const });
+  });
+  return Object.freeze({ ...model, graph: makeGraph({ ...model.graph, outputs }) });
+}
+
 function tensorType(dtype: DType, dims: readonly Dim[] | undefined): ValueType {
   return dims === undefined ? { kind: "tensor", dtype } : { kind: "tensor", dtype, shape: [...dims] };
-}
-
-/** A JavaScript value as an attribute of `kind`, or of the kind that the value suggests. */
-function toAttr(value: AttrInput, kind: AttrKind | undefined, what: string): Attr {
-  if (isAttr(value)) return value;
-  const wanted = kind ?? suggestedKind(value);
-  const converted = wanted === undefined ? undefined : convert(value, wanted);
-  if (wanted === undefined || converted === undefined) {
-    throw new TenonError("USAGE", {
-      problem: `the attribute ${what} does not take this value`,
-      given: describe(value),
-      expected: wanted ?? "a number, bigint, string, tensor, graph or a list of one of them",
-    });
-  }
-  return Object.freeze({ kind: wanted, value: converted } as Attr);
-}
-
-function isAttr(value: AttrInput): value is Attr {
-  return typeof value === "object" && "kind" in value && ("value" in value || value.kind === "reference");
-}
-
-function suggestedKind(value: AttrInput): AttrKind | undefined {
-  if (Array.isArray(value)) {
-    const first = suggestedKind(value.length === 0 ? 0 : (value[0] as AttrInput));
-    if (first === "int") return value.every((item) => suggestedKind(item) === "int") ? "ints" : "floats";
-    return first === undefined ? undefined : (`${first}s` as AttrKind);
-  }
-  if (typeof value === "number") return Number.isSafeInteger(value) ? "int" : "float";
-  if (typeof value === "bigint" || typeof value === "boolean") return "int";
-  if (typeof value === "string") return "string";
-  if (value instanceof TensorClass) return "tensor";
-  return value instanceof GraphBuilder || isGraph(value) ? "graph" : undefined;
-}
-
-/** undefined when the value does not fit the kind. */
-function convert(value: AttrInput, kind: AttrKind): unknown {
-  switch (kind) {
-    case "float":
-      return typeof value === "number" && fitsFloat(value) ? value : undefined;
-    case "int":
-      if (typeof value === "boolean") return value ? 1 : 0;
-      return isInt(value) ? value : undefined;
-    case "string":
-      return typeof value === "string" ? value : undefined;
-    case "tensor":
-      return value instanceof TensorClass ? tensorData(value) : undefined;
-    case "graph":
-      if (value instanceof GraphBuilder) return value.graph();
-      return isGraph(value) ? value : undefined;
-    case "floats":
-    case "ints":
-    case "strings":
-    case "tensors":
-    case "graphs":
-      return convertAll(value, kind.slice(0, -1) as AttrKind);
-    default:
-      return undefined;
-  }
-}
-
-function convertAll(value: AttrInput, kind: AttrKind): unknown[] | undefined {
-  if (!Array.isArray(value)) return undefined;
-  const items = value.map((item) => convert(item, kind));
-  return items.includes(undefined) ? undefined : items;
-}
-
-function fitsFloat(value: number): boolean {
-  return !Number.isFinite(value) || Number.isFinite(Math.fround(value));
-}
-
-function isInt(value: unknown): value is number | bigint {
-  return typeof value === "bigint" ? BigInt.asIntN(64, value) === value : Number.isSafeInteger(value);
-}
-
-function isGraph(value: unknown): value is Graph {
-  return typeof value === "object" && value !== null && "nodes" in value && "initializers" in value;
-}
-
-function describe(value: AttrInput): string {
-  if (value instanceof TensorClass) return String(value);
-  return Array.isArray(value) ? `[${value.map(String).join(", ")}]` : String(value);
 }

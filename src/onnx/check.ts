@@ -1,23 +1,30 @@
 /** check(model): the rules that a model must keep (ONNX IR.md, and the op table), after reading and after every pass. */
 import { suggest, TenonError } from "../base/index.js";
+import { dtypeInfo } from "../tensor/index.js";
 import { checkNodeAgainstRow, checkSubgraphArity } from "./check-node.js";
+import { checkDeclared, checkTypes, type TypeName, typeName } from "./check-types.js";
 import { defect, describeNode, nodeDefect } from "./defect.js";
 import { type FunctionDef, functionKey, type Graph, type Model, type Node, subgraphsOf } from "./graph.js";
 import { introducedIn, isListed, opRow, opsOf } from "./spec.js";
 import { checkTensorData } from "./tensor-data.js";
 
-/** What a check knows about the place where it is. */
-interface Scope {
+/** Where a check is. */
+interface Place {
   readonly model: Model;
   readonly opsets: ReadonlyMap<string, number>;
   /** The function whose body this is. */
   readonly inside: FunctionDef | undefined;
-  readonly names: Names;
 }
 
-/** The value names of a graph and, through `outer`, of those around it. */
+interface Scope extends Place {
+  readonly names: Names;
+  /** Declared types of this graph's values. */
+  readonly declared: (name: string) => TypeName;
+}
+
+/** The values of a graph with their types and, through `outer`, those around it. */
 class Names {
-  readonly own = new Set<string>();
+  readonly own = new Map<string, TypeName>();
   readonly #outer: Names | undefined;
 
   constructor(outer?: Names) {
@@ -26,6 +33,10 @@ class Names {
 
   has(name: string): boolean {
     return this.own.has(name) || (this.#outer?.has(name) ?? false);
+  }
+
+  typeOf(name: string): TypeName {
+    return this.own.has(name) ? this.own.get(name) : this.#outer?.typeOf(name);
   }
 
   hasOuter(name: string): boolean {
@@ -40,9 +51,7 @@ class Names {
  */
 export function check(model: Model, options: { readonly after?: string } = {}): void {
   try {
-    checkOpsets(model.opsets, model);
-    checkFunctions(model);
-    checkGraph(model.graph, { model, opsets: model.opsets, inside: undefined, names: new Names() });
+    checkedTypes(model);
   } catch (error) {
     if (options.after === undefined || !(error instanceof TenonError)) throw error;
     throw new TenonError(error.code, {
@@ -53,6 +62,15 @@ export function check(model: Model, options: { readonly after?: string } = {}): 
   }
 }
 
+/** Checks a model and returns what is known about the element types of its main graph's values. */
+export function checkedTypes(model: Model): ReadonlyMap<string, TypeName> {
+  checkOpsets(model.opsets, model);
+  checkFunctions(model);
+  const names = new Names();
+  checkGraph(model.graph, { model, opsets: model.opsets, inside: undefined }, names);
+  return names.own;
+}
+
 function checkOpsets(opsets: ReadonlyMap<string, number>, model: Model): void {
   for (const [domain, version] of opsets) {
     if (version < 1) throw defect("an opset version is below 1", { given: `"${domain}" ${version}` });
@@ -61,21 +79,23 @@ function checkOpsets(opsets: ReadonlyMap<string, number>, model: Model): void {
   if (opsets.size === 0 && model.irVersion >= 3) throw defect("the model imports no opset");
 }
 
-function checkGraph(graph: Graph, scope: Scope): void {
-  const { names } = scope;
-  for (const { name } of graph.inputs) define(name, names, "graph input");
-  const inputs = new Set(names.own);
+function checkGraph(graph: Graph, place: Place, names: Names): void {
+  for (const { name, type } of graph.inputs) define(name, names, "graph input", typeName(type));
+  const inputs = new Set(names.own.keys());
   for (const [name, data] of graph.initializers) {
     // An initializer with an input's name is that input's default.
-    if (!inputs.has(name)) define(name, names, "initializer");
+    if (!inputs.has(name)) define(name, names, "initializer", dtypeInfo(data.dtype).short);
     checkTensorData(data);
   }
   for (const [name, { values, indices }] of graph.sparseInitializers) {
-    if (!inputs.has(name)) define(name, names, "sparse initializer");
+    if (!inputs.has(name)) define(name, names, "sparse initializer", dtypeInfo(values.dtype).short);
     checkTensorData(values);
     checkTensorData(indices);
   }
-  checkNodes(graph.nodes, scope);
+  const outputTypes = new Map(graph.outputs.map(({ name, type }) => [name, typeName(type)]));
+  const declared = (name: string): TypeName =>
+    outputTypes.get(name) ?? typeName(graph.valueInfo.get(name)?.type);
+  checkNodes(graph.nodes, { ...place, names, declared });
   const outputs = new Set<string>();
   for (const { name } of graph.outputs) {
     if (outputs.has(name)) throw defect("two graph outputs have the same name", { given: `"${name}"` });
@@ -88,10 +108,10 @@ function checkGraph(graph: Graph, scope: Scope): void {
   }
 }
 
-function define(name: string, names: Names, what: string): void {
+function define(name: string, names: Names, what: string, type: TypeName): void {
   if (name === "") throw defect(`a ${what} has no name`);
   if (names.has(name)) throw defect(`the ${what} "${name}" is defined twice`, { details: { value: name } });
-  names.own.add(name);
+  names.own.set(name, type);
 }
 
 function checkNodes(nodes: readonly Node[], scope: Scope): void {
@@ -109,11 +129,11 @@ function checkNodes(nodes: readonly Node[], scope: Scope): void {
         },
       );
     }
-    checkLegality(node, scope);
+    const types = checkLegality(node, scope);
     for (const graph of subgraphsOf(node)) {
-      checkGraph(graph, { ...scope, names: new Names(names) });
+      checkGraph(graph, scope, new Names(names));
     }
-    for (const output of node.outputs) {
+    for (const [i, output] of node.outputs.entries()) {
       if (output === "") continue;
       if (names.has(output)) {
         throw nodeDefect(node, "defines a value that is already defined", {
@@ -121,12 +141,15 @@ function checkNodes(nodes: readonly Node[], scope: Scope): void {
           details: { value: output },
         });
       }
-      names.own.add(output);
+      const declared = scope.declared(output);
+      checkDeclared(output, declared, types?.[i]);
+      names.own.set(output, types?.[i] ?? declared);
     }
   }
 }
 
-function checkLegality(node: Node, scope: Scope): void {
+/** The types of the node's outputs, where they are known. */
+function checkLegality(node: Node, scope: Scope): TypeName[] | undefined {
   for (const [name, attr] of node.attrs) {
     if (attr.kind !== "reference") continue;
     const owner = scope.inside;
@@ -138,7 +161,7 @@ function checkLegality(node: Node, scope: Scope): void {
   const target = scope.model.functions.get(functionKey(node));
   if (target !== undefined) {
     checkCall(node, target, scope);
-    return;
+    return undefined;
   }
   const opset =
     scope.opsets.get(node.domain) ?? (scope.opsets.size === 0 && node.domain === "" ? 1 : undefined);
@@ -148,7 +171,7 @@ function checkLegality(node: Node, scope: Scope): void {
   const row = opRow(node.domain, node.op, opset);
   if (row === undefined) {
     if (isListed(node.domain)) throw unknownOp(node, opset);
-    return;
+    return undefined;
   }
   if (row.deprecated) {
     throw nodeDefect(node, `is of an op that opset ${opset} no longer has`, {
@@ -157,6 +180,8 @@ function checkLegality(node: Node, scope: Scope): void {
   }
   checkNodeAgainstRow(node, row);
   checkSubgraphArity(node, row.since);
+  const inputs = node.inputs.map((name) => (name === "" ? undefined : scope.names.typeOf(name)));
+  return checkTypes(node, row, inputs);
 }
 
 function unknownOp(node: Node, opset: number): TenonError {
@@ -193,8 +218,9 @@ function checkCall(node: Node, target: FunctionDef, scope: Scope): void {
 function checkFunctions(model: Model): void {
   for (const fn of model.functions.values()) {
     const names = new Names();
-    for (const input of fn.inputs) define(input, names, `input of function ${fn.name}`);
-    checkNodes(fn.nodes, { model, opsets: fn.opsets, inside: fn, names });
+    for (const input of fn.inputs) define(input, names, `input of function ${fn.name}`, undefined);
+    const declared = (name: string): TypeName => typeName(fn.valueInfo.get(name)?.type);
+    checkNodes(fn.nodes, { model, opsets: fn.opsets, inside: fn, names, declared });
     for (const output of fn.outputs) {
       if (!names.has(output)) {
         throw defect(`an output of function ${fn.name} is not defined`, { given: `"${output}"` });

@@ -204,6 +204,13 @@ export function subgraphsOf(node: Node): Graph[] {
   return graphs;
 }
 
+/** The names without the absent ones at the end; the array itself when there are none. */
+export function withoutTrailingEmpty(names: readonly string[]): readonly string[] {
+  let length = names.length;
+  while (length > 0 && names[length - 1] === "") length--;
+  return length === names.length ? names : names.slice(0, length);
+}
+
 const NO_ATTRS: ReadonlyMap<string, Attr> = new Map();
 
 /** A node from what is not empty. */

@@ -1,12 +1,19 @@
 /** tenon/onnx: ONNX files read, built, printed and written; loads no native code. */
+export type { AttrInput, SubgraphBuilder } from "./attr-input.js";
 export {
   type AddOptions,
-  type AttrInput,
   type GraphBuilder,
   type GraphOptions,
   graph,
 } from "./builder.js";
 export { check } from "./check.js";
+export {
+  type Description,
+  describe,
+  formatDescription,
+  type Note,
+  type ValueDescription,
+} from "./describe.js";
 export type { ExternalOptions } from "./external.js";
 export {
   type Attr,
@@ -31,6 +38,12 @@ export {
   type Value,
   type ValueType,
 } from "./graph.js";
+export { type Pass, run, withGraph } from "./pass.js";
+export { dropZipMap, type LabelsByOutput } from "./passes/drop-zipmap.js";
+export { removeDead } from "./passes/remove-dead.js";
+export { stripEmpties } from "./passes/strip-empties.js";
+export { type AddNodeOptions, Patch } from "./patch.js";
+export { print } from "./print.js";
 export { type ReadOptions, readModel } from "./read.js";
 export { type SaveOptions, saveModel } from "./save.js";
 export { readTensor, tensorData } from "./tensor-data.js";

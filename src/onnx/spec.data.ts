@@ -98,13 +98,13 @@ export const TYPE_SETS: readonly string[] = [
   "bool f16 f32 f64 i32 i64",
   "f32 f64 i32 i64 str",
   "f32 f64 i32 i64",
-  "map(i64, float) map(i64, string)",
+  "map(i64,f32) map(i64,str)",
   "f32 i64 str",
   "i64 str",
-  "map(i64, double) map(i64, float) map(i64, string) map(str, double) map(str, float) map(str, int64)",
+  "map(i64,f32) map(i64,f64) map(i64,str) map(str,f32) map(str,f64) map(str,i64)",
   "f32 f64 i64 str",
   "f32 f64 i16 i32 i64 str",
-  "seq(map(i64, float)) seq(map(str, float))",
+  "seq(map(i64,f32)) seq(map(str,f32))",
 ];
 
 /** Name (with its domain), first opset, inputs, outputs, attributes, type variables, flags. */

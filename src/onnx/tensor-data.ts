@@ -164,6 +164,15 @@ function eachVarint(bytes: Uint8Array, use: (low: number, high: number) => void)
 
 /** Throws MODEL_INVALID unless a tensor's one data field is the right one and as long as its dims say. */
 export function checkTensorData(data: TensorData): void {
+  if (checked.has(data)) return;
+  checkFields(data);
+  checked.add(data);
+}
+
+/** Tensors that passed: models are checked after every pass, and weights hardly ever change. */
+const checked = new WeakSet<TensorData>();
+
+function checkFields(data: TensorData): void {
   const { dtype, dims, payload } = data;
   const size = elements(dims);
   if (payload.in === "stringData") {

@@ -1,16 +1,17 @@
 /** Model → messages, the inverse of from-proto. */
 import { DTYPES } from "../tensor/index.js";
 import { ATTR_KINDS } from "./attributes.js";
-import type {
-  Attr,
-  FunctionDef,
-  Graph,
-  Model,
-  Node,
-  Notes,
-  SparseTensor,
-  TensorData,
-  Value,
+import {
+  type Attr,
+  type FunctionDef,
+  type Graph,
+  type Model,
+  type Node,
+  type Notes,
+  type SparseTensor,
+  type TensorData,
+  type Value,
+  withoutTrailingEmpty,
 } from "./graph.js";
 import {
   ATTRIBUTE,
@@ -100,8 +101,8 @@ function functionToProto(fn: FunctionDef, place: PlaceWeight): FunctionProto {
 
 function nodeToProto(node: Node, place: PlaceWeight): NodeProto {
   return make(NODE, {
-    input: withoutTrailingEmpty(node.inputs),
-    output: withoutTrailingEmpty(node.outputs),
+    input: [...withoutTrailingEmpty(node.inputs)],
+    output: [...withoutTrailingEmpty(node.outputs)],
     name: text(node.name),
     opType: node.op,
     domain: text(node.domain),
@@ -109,13 +110,6 @@ function nodeToProto(node: Node, place: PlaceWeight): NodeProto {
     attribute: attrsToProto(node.attrs, place),
     ...notesToProto(node.notes),
   });
-}
-
-/** A trailing absent input says nothing, and ONNX Runtime crashes on some of them (LayerNormalization). */
-export function withoutTrailingEmpty(names: readonly string[]): string[] {
-  let length = names.length;
-  while (length > 0 && names[length - 1] === "") length--;
-  return names.slice(0, length);
 }
 
 function attrsToProto(attrs: ReadonlyMap<string, Attr>, place: PlaceWeight): AttributeProto[] {
