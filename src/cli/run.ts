@@ -1,12 +1,15 @@
 /** `tenon run`: one run of a model on given inputs; prints the outputs or writes them to a file. */
+import { writeFile } from "node:fs/promises";
 import { Command } from "commander";
-import { formatDuration } from "../base/index.js";
+import { formatDuration, TenonError } from "../base/index.js";
+import type { Outputs } from "../runtime/index.js";
 import { addSettings, resolveSettings } from "./settings.js";
 import { note, print, printJson, styled } from "./terminal.js";
 
 interface RunOptions {
   readonly input: readonly string[];
   readonly outputs?: string;
+  readonly output?: string;
 }
 
 export function runCommand(): Command {
@@ -15,11 +18,12 @@ export function runCommand(): Command {
     .argument("<model>", "model file")
     .option(
       "--input <name=value>",
-      "an input: a JSON literal, a text or @FILE.json; repeatable",
+      "an input: a JSON literal, a text, @FILE.npy, @FILE.npz or @FILE.json; repeatable",
       (value: string, previous: readonly string[]) => [...previous, value],
       [],
     )
-    .option("--outputs <names>", "the outputs to compute, separated by commas; default: all");
+    .option("--outputs <names>", "the outputs to compute, separated by commas; default: all")
+    .option("--output <file>", "write the outputs to this .npz file in place of printing them");
   addSettings(command, ["cache", "cacheMax", "ortLib", "runDeadline", "log"]);
   return command.action(async (file: string, options: RunOptions) => {
     const { values, json } = await resolveSettings(command);
@@ -38,18 +42,37 @@ export function runCommand(): Command {
     });
     const milliseconds = performance.now() - startedAt;
     const { jsonValues, tensorText } = await import("./tensor-text.js");
+    const saved = options.output !== undefined;
+    if (options.output !== undefined) await writeOutputs(options.output, outputs);
     if (json) {
       const list = Object.entries(outputs).map(([name, tensor]) => ({
         name,
         dtype: tensor.dtype,
         shape: tensor.shape,
-        data: jsonValues(tensor),
+        ...(saved ? {} : { data: jsonValues(tensor) }),
       }));
       printJson({ schema: "tenon.run/1", model: model.name, milliseconds, outputs: list });
       return;
     }
-    for (const [name, tensor] of Object.entries(outputs))
-      print(`${styled("bold", name)} ${tensorText(tensor)}`);
+    for (const [name, tensor] of Object.entries(outputs)) {
+      const text = saved ? `${tensor.dtype} [${tensor.shape.join(", ")}]` : tensorText(tensor);
+      print(`${styled("bold", name)} ${text}`);
+    }
     note(styled("dim", `${model.name}: ${formatDuration(milliseconds)}`, process.stderr));
   });
+}
+
+async function writeOutputs(file: string, outputs: Outputs): Promise<void> {
+  const { writeNpz } = await import("../tensor/index.js");
+  const bytes = writeNpz(Object.fromEntries(Object.entries(outputs)));
+  try {
+    await writeFile(file, bytes);
+  } catch (cause) {
+    throw new TenonError("USAGE", {
+      problem: "the output file cannot be written",
+      given: file,
+      expected: "a path in a folder that exists and may be written to",
+      cause,
+    });
+  }
 }

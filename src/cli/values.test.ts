@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Signature } from "../runtime/index.js";
-import type { DType } from "../tensor/index.js";
+import { type DType, tensor, writeNpy, writeNpz } from "../tensor/index.js";
 import { readInputs } from "./values.js";
 
 const signature = (
@@ -60,6 +60,27 @@ test("files: one value, or several by name", async (context) => {
   await assert.rejects(readInputs(["ids=@absent.json"], two, cwd), { code: "FILE_NOT_FOUND" });
   await assert.rejects(readInputs(["@other.json"], two, cwd), /did you mean "ids"/);
   await assert.rejects(readInputs(["ids=@row.txt"], two, cwd), { code: "USAGE" });
+});
+
+test("npy and npz files keep their dtype", async (context) => {
+  const cwd = await mkdtemp(join(tmpdir(), "tenon-values-"));
+  context.after(() => rm(cwd, { recursive: true }));
+  const ids = tensor([[1n, 2n]]);
+  const mask = tensor([true]);
+  await writeFile(join(cwd, "ids.npy"), writeNpy(ids));
+  await writeFile(join(cwd, "ids.npz"), writeNpz({ ids }));
+  await writeFile(join(cwd, "all.npz"), writeNpz({ ids, mask }));
+  await writeFile(join(cwd, "broken.npy"), "no array");
+  const two = signature({ ids: "int64", mask: "bool" });
+  for (const specs of [["ids=@ids.npy"], ["ids=@ids.npz"], ["ids=@all.npz"], ["@ids.npz"]]) {
+    const inputs = await readInputs(specs, two, cwd);
+    assert.deepEqual(Object.keys(inputs), ["ids"], specs[0]);
+    assert.deepEqual(inputs.ids!.toArray(), [[1n, 2n]]);
+  }
+  assert.deepEqual(Object.keys(await readInputs(["@all.npz"], two, cwd)), ["ids", "mask"]);
+  assert.equal((await readInputs(["@ids.npz"], signature({ x: "int64" }), cwd)).x!.dtype, "int64");
+  await assert.rejects(readInputs(["mask=@broken.npy"], two, cwd), { code: "FILE_INVALID" });
+  await assert.rejects(readInputs(["x=@all.npz"], signature({ x: "int64" }), cwd), /no array "x"/);
 });
 
 test("wrong names and values are refused with what was expected", async () => {

@@ -3,13 +3,23 @@ import { readFile } from "node:fs/promises";
 import { extname, resolve } from "node:path";
 import { closest, suggest, TenonError } from "../base/index.js";
 import type { Signature, ValueSignature } from "../runtime/index.js";
-import { type DType, dtypeInfo, type Tensor, type TensorValues, tensor } from "../tensor/index.js";
+import {
+  type DType,
+  dtypeInfo,
+  readNpy,
+  readNpz,
+  type Tensor,
+  type TensorValues,
+  tensor,
+} from "../tensor/index.js";
 
 export type Inputs = Record<string, Tensor>;
 
 /**
  * The inputs that the `--input` texts give: `name=VALUE`, `VALUE` alone for a model of one input, or `@FILE` alone for
- * a JSON file whose object names its arrays. VALUE is a JSON literal, a text, or `@FILE.json`. JSON is converted to the model's dtype, where it holds every value. A single value takes the rank of its input. Throws INPUT_UNKNOWN, INPUT_DUPLICATE, INPUT_VALUE,
+ * a file that names its arrays (`.npz`, or a JSON object). VALUE is a JSON literal, a text, or `@FILE` (`.npy`,
+ * `.npz` with one array, `.json`). JSON is converted to the model's dtype, where it holds every value; arrays of npy
+ * files keep theirs. A single value takes the rank of its input. Throws INPUT_UNKNOWN, INPUT_DUPLICATE, INPUT_VALUE,
  * FILE_NOT_FOUND, FILE_INVALID.
  */
 export async function readInputs(
@@ -59,6 +69,10 @@ async function readSeveral(
   cwd: string,
 ): Promise<Inputs | undefined> {
   const kind = extname(file).toLowerCase();
+  if (kind === ".npz") {
+    const arrays = await readNpzFile(file, cwd);
+    return inputs.length === 1 && Object.keys(arrays).length === 1 ? undefined : arrays;
+  }
   if (kind !== ".json") return undefined;
   const content = await readText(file, cwd);
   if (!/^\s*\{/.test(content)) return undefined;
@@ -87,12 +101,24 @@ async function readValue(text: string, input: ValueSignature, cwd: string): Prom
 
 async function readFileValue(file: string, input: ValueSignature, cwd: string): Promise<Tensor> {
   const kind = extname(file).toLowerCase();
+  if (kind === ".npy") return readNpy(await readBytes(file, cwd));
   if (kind === ".json")
     return toTensor(parseJson(exactText(await readText(file, cwd), input.dtype), file), input, file);
+  if (kind === ".npz") {
+    const arrays = await readNpzFile(file, cwd);
+    const names = Object.keys(arrays);
+    const found = arrays[input.name] ?? (names.length === 1 ? arrays[names[0]!] : undefined);
+    if (found !== undefined) return found;
+    throw new TenonError("FILE_INVALID", {
+      problem: `the file has no array "${input.name}"`,
+      given: file,
+      expected: `${suggest(input.name, names)}`,
+    });
+  }
   throw new TenonError("USAGE", {
     problem: "the kind of an input file is told by its extension",
     given: `@${file}`,
-    expected: "a file .json",
+    expected: "a file .npy, .npz or .json",
     ...(input.dtype === "string" ? { do: `write a text that begins with @ as JSON: '"@${file}"'` } : {}),
   });
 }
@@ -164,6 +190,10 @@ function parseJson(text: string, from: string): unknown {
       cause,
     });
   }
+}
+
+async function readNpzFile(file: string, cwd: string): Promise<Inputs> {
+  return { ...readNpz(await readBytes(file, cwd)) };
 }
 
 async function readText(file: string, cwd: string): Promise<string> {

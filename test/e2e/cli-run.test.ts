@@ -1,9 +1,10 @@
 /** `tenon run` and `tenon bench` on a model made by the builder. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { readNpz, tensor, writeNpy } from "tenon/tensor";
 import { runCli } from "../support/cli.js";
 import { saveMatMul } from "../support/small-models.js";
 
@@ -33,6 +34,14 @@ describe("tenon run", { concurrency: 2 }, () => {
     ]);
   });
 
+  test("reads arrays from files and writes outputs to one", async () => {
+    writeFileSync(join(cwd, "x.npy"), writeNpy(tensor([[1, 2]])));
+    const args = ["run", "net.onnx", "--input", "@x.npy", "--output", "y.npz"];
+    const { stdout } = await runCli(args, { cwd, env });
+    assert.equal(stdout, "y float32 [1, 3]\n");
+    assert.deepEqual(readNpz(readFileSync(join(cwd, "y.npz"))).y!.toArray(), [[9, 12, 15]]);
+  });
+
   test("each kind of failure has its exit code", async () => {
     writeFileSync(join(cwd, "empty.onnx"), "");
     writeFileSync(join(cwd, "broken.json"), "[");
@@ -45,6 +54,7 @@ describe("tenon run", { concurrency: 2 }, () => {
       [["net.onnx", "--input", "[[1,2,3]]"], 3, /INPUT_SHAPE/],
       [["net.onnx", "--input", "[[1,2]]", "--outputs", "Y"], 3, /OUTPUT_UNKNOWN[\s\S]*"y"/],
       [["net.onnx", "--input", "x=@broken.json"], 4, /FILE_INVALID/],
+      [["net.onnx", "--input", "[[1,2]]", "--output", "no/y.npz"], 2, /cannot be written/],
       [["net.onnx", "--input", "x=[[true,2]]"], 4, /INPUT_VALUE/],
     ];
     for (const [args, code, message] of failures) {
