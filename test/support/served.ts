@@ -1,6 +1,7 @@
 /** A real server with small real models, and a client that speaks raw sockets. */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { graph, writeModel } from "tenon/onnx";
 import { Engine } from "tenon/runtime";
 import { type RunningServer, type ServeOptions, serve } from "tenon/serve";
@@ -156,6 +157,15 @@ export class RawConnection {
 
   [Symbol.dispose](): void {
     this.socket.destroy();
+  }
+}
+
+/** Waits until something is so; throws after five seconds. */
+export async function until(holds: () => boolean): Promise<void> {
+  const end = performance.now() + 5000;
+  while (!holds()) {
+    if (performance.now() > end) throw new Error(`after five seconds not yet: ${holds}`);
+    await sleep(2);
   }
 }
 

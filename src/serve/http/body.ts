@@ -42,9 +42,13 @@ function tooLarge(length: number | string, maxBytes: number): TenonError {
  * Reads the whole body, uncompressed. Throws REQUEST_TOO_LARGE (nothing more is read then), REQUEST_UNSUPPORTED for an
  * unknown Content-Encoding, REQUEST_INVALID for broken compressed data, CANCELLED when the client goes away.
  */
-export async function readBody(req: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
+export function readBody(req: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
   const encoding = req.headers["content-encoding"];
   if (encoding === undefined || encoding === "identity" || encoding === "") return readPlain(req, limits);
+  return readCompressed(req, limits, encoding);
+}
+
+async function readCompressed(req: IncomingMessage, limits: BodyLimits, encoding: string): Promise<Buffer> {
   const decompress = encoding === "gzip" ? gunzip : encoding === "deflate" ? inflate : undefined;
   if (decompress === undefined) {
     throw new TenonError("REQUEST_UNSUPPORTED", {
@@ -100,16 +104,17 @@ function readPlain(req: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
     const reader =
       length === undefined ? new ChunkedReader(limits) : new CountedReader(length, limits.headerLength);
     let chunks = 0;
+    let settled = false;
     const done = (error: TenonError | undefined): void => {
-      req.off("data", onData);
-      req.off("end", onEnd);
-      req.off("close", onClose);
+      settled = true;
       if (error !== undefined) reject(error);
       else resolve(reader.bytes());
     };
-    const onData = (chunk: Buffer): void => {
+    // The listeners stay: what comes after the end of reading is dropped.
+    req.on("data", (chunk: Buffer) => {
+      if (settled) return;
+      // Only chunked bodies are kept in pieces, so only their number can grow.
       if (length === undefined && ++chunks > limits.maxChunks) {
-        // Only chunked bodies are kept in pieces, so only their number can grow.
         done(
           new TenonError("REQUEST_TOO_LARGE", {
             problem: `a request body has at most ${limits.maxChunks} chunks`,
@@ -120,13 +125,11 @@ function readPlain(req: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
       } else if (reader.complete) {
         done(undefined);
       }
-    };
-    const onEnd = (): void => done(undefined);
-    const onClose = (): void =>
-      done(new TenonError("CANCELLED", { problem: "the client closed the request" }));
-    req.on("data", onData);
-    req.on("end", onEnd);
-    req.on("close", onClose);
+    });
+    if (length === undefined) req.on("end", () => done(undefined));
+    req.on("close", () => {
+      if (!settled) done(new TenonError("CANCELLED", { problem: "the client closed the request" }));
+    });
   });
 }
 
