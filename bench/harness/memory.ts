@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 
 /** Megabytes of memory of this process that no file backs (Linux); elsewhere the resident set. */
-export function anonymousMegabytes(): number {
+function anonymousMegabytes(): number {
   if (process.platform !== "linux") return process.memoryUsage().rss / 1e6;
   const rollup = readFileSync("/proc/self/smaps_rollup", "utf8");
   return Number(/^Anonymous: +(\d+) kB/m.exec(rollup)![1]) / 1000;

@@ -18,7 +18,7 @@ export function identityModel(dtype: DType, dims: readonly (number | string)[] =
 }
 
 /** `y = x · [[1, 2, 3], [4, 5, 6]]`, for any number of rows. */
-export function matMulModel(): OnnxModel {
+function matMulModel(): OnnxModel {
   const g = graph({ opset: 17, name: "matmul" });
   const x = g.input("x", "float32", ["batch", 2]);
   const w = g.initializer(
