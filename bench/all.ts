@@ -9,6 +9,7 @@ import { bench as eventLoop } from "./claims/event-loop.js";
 import { bench as httpBinaryCpu } from "./claims/http-binary-cpu.js";
 import { bench as httpSmallJson } from "./claims/http-small-json.js";
 import { bench as httpSqueezenet } from "./claims/http-squeezenet.js";
+import { bench as jsonParse } from "./claims/json-parse.js";
 import { bench as laneThroughput } from "./claims/lane-throughput.js";
 import { bench as leaseCopies } from "./claims/lease-copies.js";
 import { bench as memoryFlat } from "./claims/memory-flat.js";
@@ -31,6 +32,7 @@ const BENCHES: readonly Bench[] = [
   httpSqueezenet,
   encoder,
   memoryFlat,
+  jsonParse,
 ];
 
 const { values, positionals } = parseArgs({

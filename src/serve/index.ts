@@ -2,3 +2,12 @@
 export { createHandler, type Handler } from "./http/handler.js";
 export { type RunningServer, type ServeOptions, serve } from "./http/server.js";
 export type { HandlerOptions, ServeLog } from "./http/settings.js";
+export type { FloatFormat } from "./json/writer.js";
+export {
+  type InferInput,
+  type InferOutput,
+  type InferRequest,
+  type Parameters,
+  type ParameterValue,
+  parseInferRequest,
+} from "./oip/request.js";

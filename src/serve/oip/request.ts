@@ -1,5 +1,5 @@
 /** The infer request of the Open Inference Protocol v2 (Triton's dialect), read from its JSON form. */
-import { TenonError } from "../../base/index.js";
+import { KNOBS, TenonError } from "../../base/index.js";
 import { type DType, dtypeFromOip } from "../../tensor/index.js";
 import { BYTE, JsonScanner } from "../json/scanner.js";
 import { scanTensorData, type TensorValues } from "../json/tensor-data.js";
@@ -45,8 +45,18 @@ const NO_PARAMETERS: Parameters = new Map();
  * Reads the JSON of an infer request, `bytes[start, end)`, with at most `maxDepth` brackets inside each other.
  * Throws REQUEST_INVALID, INPUT_VALUE, INPUT_DUPLICATE, INPUT_DTYPE or REQUEST_UNSUPPORTED; messages are the
  * protocol's own texts.
+ *
+ * ```ts
+ * const { inputs } = parseInferRequest(await readFile("request.json"));
+ * const { name, dtype, shape, values } = inputs[0];
+ * ```
  */
-export function parseInferRequest(bytes: Buffer, start: number, end: number, maxDepth: number): InferRequest {
+export function parseInferRequest(
+  bytes: Buffer,
+  start = 0,
+  end: number = bytes.length,
+  maxDepth: number = KNOBS.jsonDepth.default,
+): InferRequest {
   const scanner = new JsonScanner(bytes, start, end, maxDepth);
   let id: string | undefined;
   let parameters = NO_PARAMETERS;
