@@ -4,6 +4,7 @@ import { benchCommand } from "./bench.js";
 import { envCommand } from "./env.js";
 import { EXIT, exitCodeHelp } from "./exit-codes.js";
 import { reportFailure } from "./failure.js";
+import { inspectCommand } from "./inspect.js";
 import { runCommand } from "./run.js";
 import { serveCommand } from "./serve.js";
 import { packageVersion } from "./version.js";
@@ -28,7 +29,7 @@ export function createProgram(): Command {
     .exitOverride()
     // Failures are printed in one place, in one form.
     .configureOutput({ outputError: () => undefined });
-  for (const command of [serveCommand(), runCommand(), benchCommand(), envCommand()])
+  for (const command of [serveCommand(), runCommand(), benchCommand(), inspectCommand(), envCommand()])
     program.addCommand(command.copyInheritedSettings(program));
   return program;
 }
