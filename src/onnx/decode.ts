@@ -13,6 +13,8 @@ const BITS32 = 5;
 const MAX_DEPTH = 100;
 /** Most messages that one file may hold: an empty one takes 2 bytes in the file and a hundred in memory. */
 const MAX_MESSAGES = 2_000_000;
+/** Windows of a file grow from this size while it is read without jumps. */
+const FIRST_WINDOW = 16 * 1024;
 /** Sliced decoding gives way after this many fields. */
 const SLICE = 256;
 
@@ -36,11 +38,13 @@ class Decoder {
   #buffer: Uint8Array;
   #start = 0;
   #end: number;
+  /** Bytes that the next window takes. */
+  #ahead = FIRST_WINDOW;
   #messages = 0;
 
   constructor(source: Source) {
     this.#source = source;
-    this.#end = Math.min(source.window, source.size);
+    this.#end = source.window < source.size ? FIRST_WINDOW : source.size;
     this.#buffer = source.bytes(0, this.#end);
     this.#reader = new BinaryReader(this.#buffer);
   }
@@ -169,8 +173,10 @@ class Decoder {
     if (position + count > this.#end) this.#refill(position, count);
   }
 
+  /** Reads on with growing windows, and starts small again behind a weight that was jumped over. */
   #refill(position: number, count: number): void {
-    const length = Math.min(Math.max(count, this.#source.window), this.#source.size - position);
+    this.#ahead = position <= this.#end ? Math.min(2 * this.#ahead, this.#source.window) : FIRST_WINDOW;
+    const length = Math.min(Math.max(count, this.#ahead), this.#source.size - position);
     this.#buffer = this.#source.bytes(position, length);
     this.#reader = new BinaryReader(this.#buffer);
     this.#start = position;

@@ -9,10 +9,14 @@ export function defect(problem: string, parts: Parts = {}): TenonError {
   return new TenonError("MODEL_INVALID", { problem, ...parts });
 }
 
+/** Names in a file may be long; a message is to stay readable. */
+const LONGEST = 200;
+
 /** `Conv "conv1" → y`. */
 export function describeNode(node: Node): string {
   const op = node.domain === "" ? node.op : `${node.domain}:${node.op}`;
-  return `${op}${node.name === "" ? "" : ` "${node.name}"`} → ${node.outputs.join(", ")}`;
+  const text = `${op}${node.name === "" ? "" : ` "${node.name}"`} → ${node.outputs.join(", ")}`;
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
 }
 
 /** A defect of a node: `<node> <what it does wrong>`. */

@@ -215,6 +215,19 @@ test("a file's weights stay in the file until they are used", async () => {
   }
 });
 
+test("reading a large graph gives way to other work", async () => {
+  const g = graph();
+  let value = g.input("x", "float32", ["n"]);
+  for (let i = 0; i < 20_000; i++) value = g.add("LeakyRelu", [value], { alpha: 0.5 });
+  g.output(value);
+  const bytes = writeModel(g.model());
+  let turns = 0;
+  const timer = setInterval(() => void turns++, 1);
+  await readModel(bytes);
+  clearInterval(timer);
+  assert.ok(turns > 0);
+});
+
 test("a missing file and a folder are named", async () => {
   await assert.rejects(readModel("/nowhere/model.onnx"), { code: "FILE_NOT_FOUND" });
   await assert.rejects(readModel(tmpdir()), { code: "FILE_NOT_FOUND" });

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
-import { check, readModel, writeModel } from "tenon/onnx";
+import { check, describe, print, readModel, removeDead, run, stripEmpties, writeModel } from "tenon/onnx";
 import { modelsOf, runPython, SUITES } from "./onnx-cases.js";
 
 const script = resolve(import.meta.dirname, "../../../test/python/onnx_same.py");
@@ -19,7 +19,10 @@ for (const [suite, count] of Object.entries(SUITES) as [keyof typeof SUITES, num
       for (const [i, path] of models.entries()) {
         const model = await readModel(path);
         const written = writeModel(model);
-        assert.deepEqual(writeModel(await readModel(written)), written, `${path}: a second writing differs`);
+        const again = await readModel(written);
+        assert.deepEqual(writeModel(again), written, `${path}: a second writing differs`);
+        assert.equal(print(again), print(run(model, [stripEmpties])), `${path}: the printed graphs differ`);
+        assert.deepEqual(describe(again), describe(model), `${path}: the descriptions differ`);
         const fromBytes = await readModel(new Uint8Array(readFileSync(path)));
         assert.deepEqual(writeModel(fromBytes), written, `${path}: bytes and file differ`);
         const target = join(folder, `${i}.onnx`);
@@ -32,11 +35,13 @@ for (const [suite, count] of Object.entries(SUITES) as [keyof typeof SUITES, num
     }
   });
 
-  test(`${suite}: the check finds nothing wrong`, async () => {
+  test(`${suite}: the check finds nothing wrong, nor behind the passes`, async () => {
     const complaints: string[] = [];
     for (const path of modelsOf(suite)) {
       try {
-        check(await readModel(path));
+        const model = await readModel(path);
+        check(model);
+        run(model, [stripEmpties, removeDead]);
       } catch (error) {
         complaints.push(`${path.slice(path.indexOf(suite))}: ${(error as Error).message}`);
       }
