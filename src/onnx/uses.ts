@@ -12,7 +12,7 @@ export function usesOf(node: Node): Set<string> {
 const freeNames = new WeakMap<Graph, ReadonlySet<string>>();
 
 /** Names that a subgraph uses and does not define. Computed once per graph object. */
-export function freeNamesOf(graph: Graph): ReadonlySet<string> {
+function freeNamesOf(graph: Graph): ReadonlySet<string> {
   const known = freeNames.get(graph);
   if (known !== undefined) return known;
   const defined = new Set([...graph.initializers.keys(), ...graph.sparseInitializers.keys()]);
