@@ -215,6 +215,36 @@ test("a file's weights stay in the file until they are used", async () => {
   }
 });
 
+test("a file read through windows is the model that its bytes are", async () => {
+  const g = graph();
+  let value = g.input("x", "float32", ["n", 600]);
+  const next = random(3);
+  for (let i = 0; i < 3000; i++) {
+    const size = next() < 0.1 ? 600 : 1;
+    const name = `layer.${i}/${"w".repeat(Math.floor(next() * 40))}`;
+    const weight = g.initializer(name, tensorFromStorage("float32", [size], new Float32Array(size).fill(i)));
+    value = g.add(
+      "Mul",
+      [value, weight],
+      {},
+      { name: `node ${i} über ${"x".repeat(Math.floor(next() * 200))}` },
+    );
+  }
+  g.output(value, "y");
+  const bytes = writeModel(g.model());
+  const folder = mkdtempSync(join(tmpdir(), "tenon-onnx-"));
+  try {
+    const path = join(folder, "model.onnx");
+    writeFileSync(path, bytes);
+    const fromFile = await readModel(path);
+    assert.ok(bytes.length > 4 * 256 * 1024);
+    assert.deepEqual(fromFile.graph.nodes, (await readModel(bytes)).graph.nodes);
+    assert.ok(Buffer.from(writeModel(fromFile)).equals(bytes));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test("reading a large graph gives way to other work", async () => {
   const g = graph();
   let value = g.input("x", "float32", ["n"]);
