@@ -143,7 +143,7 @@ function runProbe(
 }
 
 /** Seeded input of `rows` rows; free dimensions other than the leading one have `size`. */
-export function probeTensor(spec: ValueSignature, size: number, rows: number, seed: number): Tensor {
+function probeTensor(spec: ValueSignature, size: number, rows: number, seed: number): Tensor {
   const shape = spec.dims!.map((dim: SignatureDim, axis) =>
     axis === 0 ? rows : typeof dim === "number" ? dim : size,
   );

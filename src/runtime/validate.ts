@@ -11,7 +11,7 @@ export interface ValidateOptions {
 }
 
 /** `[-1, 16]`: declared dims as protocols print them. */
-export function printDims(dims: readonly SignatureDim[]): string {
+function printDims(dims: readonly SignatureDim[]): string {
   return `[${dims.map((dim) => dim ?? "?").join(", ")}]`;
 }
 

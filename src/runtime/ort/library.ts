@@ -4,7 +4,6 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { TenonError } from "../../base/index.js";
 import {
-  type Bound,
   FUNCTIONS,
   type FunctionName,
   type FunctionRow,
@@ -254,5 +253,3 @@ export function statusError(
   const cause = new OrtStatusError(STATUS_NAMES[number] ?? String(number), message);
   return new TenonError(code, { ...parts, details: { ...parts.details, ort: cause.status }, cause });
 }
-
-export type { Bound };
