@@ -48,4 +48,5 @@ export { type ReadOptions, readModel } from "./read.js";
 export { type SaveOptions, saveModel } from "./save.js";
 export { readTensor, tensorData } from "./tensor-data.js";
 export { formatType } from "./types.js";
+export { weightFiles } from "./weight-files.js";
 export { writeModel } from "./write.js";

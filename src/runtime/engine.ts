@@ -1,5 +1,6 @@
 /** Engine: the models of a process, their shared lanes and cache; everything it opens it closes. */
 import { emit, isTenonError, suggest, TenonError } from "../base/index.js";
+import { type OnnxModel, writeModel } from "../onnx/index.js";
 import { type BatchAxis, declaredObstacle, proveBatchAxis } from "./batch-axis.js";
 import { BufferPool } from "./buffers.js";
 import { defaultCacheFolder, ModelCache } from "./cache.js";
@@ -8,7 +9,7 @@ import { CostModels } from "./cost-model.js";
 import { measureHop } from "./hop.js";
 import { Lane } from "./lane.js";
 import { LaneBudget } from "./lane-budget.js";
-import { type BuildOptions, type Loaded, loadModel, type Source, sourceKey } from "./load.js";
+import { type BuildOptions, type Loaded, loadModel, sourceKey } from "./load.js";
 import { defaultLanes, poolThreads, usableCores } from "./machine.js";
 import { Model } from "./model.js";
 import { modelNameOf } from "./model-name.js";
@@ -30,6 +31,9 @@ export interface EngineOptions {
   readonly queueLimit?: number;
 }
 
+/** A path, the bytes of a model, or a model as `tenon/onnx` builds and reads them. */
+export type Source = string | Uint8Array | OnnxModel;
+
 export interface LoadOptions {
   /** Default: the file's name without its extension; `model` for bytes. */
   readonly name?: string;
@@ -49,6 +53,8 @@ export interface LoadOptions {
   readonly allowZero?: boolean;
   /** Refuse a model that does not declare the rank of every input, as a server must. Default false. */
   readonly requireRank?: boolean;
+  /** Folder of the external data of a model that is given as bytes; without it such a model is refused. */
+  readonly baseDir?: string;
   /** Graph optimisation; default `all`. */
   readonly optimization?: BuildOptions["optimization"];
   /** Further ONNX Runtime session settings (`AddSessionConfigEntry`). */
@@ -153,15 +159,17 @@ export class Engine {
    */
   async load(source: Source, options: LoadOptions = {}): Promise<Model> {
     this.#assertOpen();
-    const name = modelNameOf(source, options.name);
+    const from = typeof source === "string" || source instanceof Uint8Array ? source : writeModel(source);
+    const given = { from, baseDir: options.baseDir };
+    const name = modelNameOf(from, options.name);
     const version = options.version ?? "1";
     if (!/^[0-9]+$/.test(version))
       throw new TenonError("USAGE", { problem: "model version", given: version, expected: "decimal digits" });
     if (this.#models.get(name)?.has(version)) throw taken(name, version);
 
     const build = this.#buildOptions(options);
-    const identity = await sourceKey(source, build, this.#cache);
-    const shared = this.#share(identity.key, () => loadModel(source, identity, build, this.#cache));
+    const identity = await sourceKey(given, build, this.#cache);
+    const shared = this.#share(identity.key, () => loadModel(given, identity, build, this.#cache));
     try {
       const loaded = await shared.loaded;
       if (options.requireRank) assertRanks(name, loaded);

@@ -3,7 +3,7 @@ export type { BatchAxis } from "./batch-axis.js";
 export type { BatchReason, BatchRecord } from "./batch-log.js";
 export { defaultCacheFolder } from "./cache.js";
 export type { CostPoint } from "./cost-model.js";
-export { Engine, type EngineOptions, type LoadOptions } from "./engine.js";
+export { Engine, type EngineOptions, type LoadOptions, type Source } from "./engine.js";
 export type { Lease, LeaseRunOptions } from "./lease.js";
 export { defaultLanes, poolThreads, usableCores } from "./machine.js";
 export type { MapOptions, Model, ModelProfile, RunOptions } from "./model.js";

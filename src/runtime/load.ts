@@ -1,14 +1,15 @@
 /** Loading: from a model file or bytes to a session on the compiled cache, everything slow off the event loop. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { isTenonError, TenonError } from "../base/index.js";
+import { isTenonError } from "../base/index.js";
+import { weightFiles } from "../onnx/index.js";
 import { type CompiledMeta, type ModelCache, machineKey } from "./cache.js";
 import { type OrtLibrary, ortLibrary } from "./ort/library.js";
 import { createSession, type OrtSession, type SessionOptions } from "./ort/session.js";
 import { packedWeightsAligned } from "./prepacked.js";
-import { type Prepared, prepareModel } from "./prepare.js";
+import { type ModelSource, type Prepared, prepareModel, readStructure } from "./prepare.js";
 import type { Signature } from "./signature.js";
-import { hashBytes, identify } from "./source-identity.js";
+import { identify, identifyBytes } from "./source-identity.js";
 
 /** Graph optimisation level of the built model, and what the session is given beside it. */
 export interface BuildOptions {
@@ -32,42 +33,32 @@ export interface Loaded {
 /** Weights of at least this size go to the shared file; smaller ones stay in the graph. */
 const SHARED_WEIGHT_BYTES = "1024";
 
-export type Source = string | Uint8Array;
+export interface Identity {
+  /** Equal keys are the same compiled model. */
+  readonly key: string;
+  readonly bytes: number;
+}
 
-/** Content key of a source with these options: equal keys are the same compiled model. */
+/** Content key of a source with these options. Throws FILE_NOT_FOUND or MODEL_INVALID. */
 export async function sourceKey(
-  source: Source,
+  source: ModelSource,
   options: BuildOptions,
   cache: ModelCache | undefined,
-): Promise<{ key: string; path: string | undefined; bytes: number }> {
+): Promise<Identity> {
   const library = await ortLibrary();
-  let sha256: string;
-  let path: string | undefined;
-  let bytes: number;
-  if (typeof source === "string") {
-    const identity = await identify(
-      source,
-      async (file) => (await prepareModel(file)).externalFiles,
-      cache?.hashFolder,
-    );
-    ({ sha256, path, bytes } = identity);
-  } else {
-    if (source.byteLength === 0)
-      throw new TenonError("MODEL_INVALID", {
-        problem: "the model has no bytes",
-        expected: "the bytes of an ONNX file",
-      });
-    sha256 = await hashBytes(source);
-    bytes = source.byteLength;
-  }
+  const external = async (): Promise<readonly string[]> => weightFiles(await readStructure(source));
+  const { sha256, bytes } =
+    typeof source.from === "string"
+      ? await identify(source.from, external, cache?.hashFolder)
+      : await identifyBytes(source.from, source.baseDir === undefined ? [] : await external());
   const parts = JSON.stringify([sha256, library.version, await machineKey(), options]);
-  return { key: createHash("sha256").update(parts).digest("hex").slice(0, 40), path, bytes };
+  return { key: createHash("sha256").update(parts).digest("hex").slice(0, 40), bytes };
 }
 
 /** Loads what `sourceKey` identified. Throws MODEL_INVALID, MODEL_UNSUPPORTED, FILE_NOT_FOUND or ENGINE_PROVIDER. */
 export async function loadModel(
-  source: Source,
-  identity: { key: string; bytes: number },
+  source: ModelSource,
+  identity: Identity,
   options: BuildOptions,
   cache: ModelCache | undefined,
 ): Promise<Loaded> {

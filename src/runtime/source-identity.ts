@@ -14,8 +14,27 @@ interface FileStamp {
   readonly inode: string;
 }
 
-/** sha256 of bytes, in slices, so that the event loop goes on. */
-export async function hashBytes(bytes: Uint8Array): Promise<string> {
+/** sha256 over a model's bytes and the external data files it names. Throws MODEL_INVALID when there are none. */
+export async function identifyBytes(
+  bytes: Uint8Array,
+  externalFiles: readonly string[],
+): Promise<{ sha256: string; bytes: number }> {
+  if (bytes.byteLength === 0) {
+    throw new TenonError("MODEL_INVALID", {
+      problem: "the model has no bytes",
+      expected: "the bytes of an ONNX file",
+    });
+  }
+  const own = await hashBytes(bytes);
+  if (externalFiles.length === 0) return { sha256: own, bytes: bytes.byteLength };
+  const hash = createHash("sha256").update(own);
+  for (const file of externalFiles) hash.update(await hashFile(file));
+  const stamps = await Promise.all(externalFiles.map(stampOf));
+  return { sha256: hash.digest("hex"), bytes: bytes.byteLength + total(stamps) };
+}
+
+/** In slices, so that the event loop goes on. */
+async function hashBytes(bytes: Uint8Array): Promise<string> {
   const hash = createHash("sha256");
   for (let at = 0; at < bytes.length; at += CHUNK) {
     hash.update(bytes.subarray(at, at + CHUNK));
@@ -69,7 +88,7 @@ export interface SourceIdentity {
  */
 export async function identify(
   path: string,
-  externalFiles: (path: string) => Promise<readonly string[]>,
+  externalFiles: () => Promise<readonly string[]>,
   memoFolder: string | undefined,
 ): Promise<SourceIdentity> {
   let real: string;
@@ -100,7 +119,7 @@ export async function identify(
     return { path: real, bytes: total(remembered.stamps), sha256: remembered.sha256 };
   }
 
-  const files = [real, ...(await externalFiles(real))];
+  const files = [real, ...(await externalFiles())];
   const stamps = await Promise.all(files.map(stampOf));
   const hash = createHash("sha256");
   for (const file of files) hash.update(await hashFile(file));
