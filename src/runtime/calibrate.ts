@@ -21,18 +21,24 @@ const TOO_LONG_MS = 400;
 const SYNC_BELOW_MS = 2;
 const IDLE_POLL_MS = 20;
 
+/** One model's calibration; it must have stopped before the model's session is released. */
 export class Calibration {
   readonly #budget: LaneBudget;
   readonly #cache: ModelCache | undefined;
   #stopped = false;
+  #working: Promise<void> | undefined;
+  #wake: (() => void) | undefined;
 
   constructor(budget: LaneBudget, cache: ModelCache | undefined) {
     this.#budget = budget;
     this.#cache = cache;
   }
 
-  stop(): void {
+  /** Ends the measurements; resolves when none runs any more. */
+  async stop(): Promise<void> {
     this.#stopped = true;
+    this.#wake?.();
+    await this.#working;
   }
 
   /** One run on probe values, so that kernels and memory are ready. Models that refuse the probe stay cold. */
@@ -55,7 +61,9 @@ export class Calibration {
       dims?.slice(batched ? 1 : 0).every((dim) => typeof dim === "number"),
     );
     const probe = fixed ? (axis.probe ?? fixedShapes(model)) : undefined;
-    if (probe !== undefined) void this.#measure(model, loaded, probe, costs).catch(() => undefined);
+    if (probe === undefined) return;
+    // A model that cannot be measured is learned from its real runs.
+    this.#working = this.#measure(model, loaded, probe, costs).catch(() => undefined);
   }
 
   async #measure(
@@ -123,13 +131,23 @@ export class Calibration {
     return warm[warm.length >> 1]!;
   }
 
+  /** Does not keep the process alive; `stop` ends it early. */
+  async #sleep(): Promise<void> {
+    const timer = await new Promise<NodeJS.Timeout>((resolve) => {
+      const started = setTimeout(() => resolve(started), IDLE_POLL_MS).unref();
+      this.#wake = () => resolve(started);
+    });
+    clearTimeout(timer);
+    this.#wake = undefined;
+  }
+
   /** Waits until no request is in the system; false when the engine was closed. */
   async #idle(): Promise<boolean> {
     do {
       await new Promise<void>((resolve) => setImmediate(resolve));
       if (this.#stopped) return false;
       if (this.#budget.requests === 0 && this.#budget.inFlight === 0) return true;
-      await new Promise<void>((resolve) => void setTimeout(resolve, IDLE_POLL_MS).unref());
+      await this.#sleep();
     } while (!this.#stopped);
     return false;
   }

@@ -80,7 +80,6 @@ export class Engine {
   readonly #models = new Map<string, Map<string, Model>>();
   /** Sessions by content key: handles on the same content share one. */
   readonly #shared = new Map<string, Shared>();
-  readonly #calibration: Calibration;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -95,7 +94,6 @@ export class Engine {
     this.#cache = cache;
     this.#budget = budget;
     this.#hopMs = hopMs;
-    this.#calibration = new Calibration(budget, cache);
   }
 
   /**
@@ -178,6 +176,7 @@ export class Engine {
       const costs = new CostModels(axis.batchable ? maxRows : 1, this.#hopMs);
       this.#assertOpen();
       if (this.#models.get(name)?.has(version)) throw taken(name, version);
+      const calibration = new Calibration(this.#budget, this.#cache);
       const model = new Model({
         name,
         version,
@@ -189,12 +188,15 @@ export class Engine {
         maxDelayMs: options.batch?.maxDelayMs ?? 0,
         queueLimit: this.#options.queueLimit ?? DEFAULT_QUEUE_LIMIT,
         allowZero: options.allowZero ?? false,
-        onUnload: () => this.#forget(name, version, identity.key),
+        onUnload: async () => {
+          await calibration.stop();
+          await this.#forget(name, version, identity.key);
+        },
       });
       const versions = this.#models.get(name) ?? new Map<string, Model>();
       this.#models.set(name, versions.set(version, model));
-      if (options.warmup) await this.#calibration.warmUp(model, axis);
-      if (options.calibrate !== false) this.#calibration.start(model, loaded, axis, costs);
+      if (options.warmup) await calibration.warmUp(model, axis);
+      if (options.calibrate !== false) calibration.start(model, loaded, axis, costs);
       emit("model:loaded", {
         model: name,
         version,
@@ -255,7 +257,6 @@ export class Engine {
   }
 
   async #close(): Promise<void> {
-    this.#calibration.stop();
     await Promise.all(this.models().map((model) => model.close()));
   }
 
