@@ -1,6 +1,13 @@
 /** What is changed in a model before ONNX Runtime sees it, and what it needs to find its external data. */
 import { dirname } from "node:path";
-import { type OnnxModel, readModel, weightFiles } from "../onnx/index.js";
+import {
+  dropZipMap,
+  type LabelsByOutput,
+  type OnnxModel,
+  readModel,
+  weightFiles,
+  writeModel,
+} from "../onnx/index.js";
 import type { CompiledMeta } from "./cache.js";
 
 /** A model as it is given: a path or bytes, with the folder in which bytes find their external data. */
@@ -22,13 +29,24 @@ export function readStructure({ from, baseDir }: ModelSource): Promise<OnnxModel
   return readModel(from, baseDir === undefined ? {} : { baseDir });
 }
 
+/** Final ZipMaps give way to their scores, since ONNX Runtime would answer with sequences of maps. */
 export async function prepareModel(source: ModelSource): Promise<Prepared> {
   const model = await readStructure(source);
+  const { model: changed, labels } = dropZipMap(model);
   const folder = source.baseDir ?? (typeof source.from === "string" ? dirname(source.from) : undefined);
-  const outside = weightFiles(model).length > 0;
-  const config: Record<string, string> = {};
-  if (typeof source.from !== "string" && outside && folder !== undefined) {
-    config["session.model_external_initializers_file_folder_path"] = folder;
-  }
-  return { source: source.from, labels: {}, config };
+  if (changed !== model) return { source: writeModel(changed), labels: toJson(labels), config: {} };
+  const outside = typeof source.from !== "string" && folder !== undefined && weightFiles(model).length > 0;
+  return {
+    source: source.from,
+    labels: {},
+    config: outside ? { "session.model_external_initializers_file_folder_path": folder } : {},
+  };
+}
+
+function toJson(labels: LabelsByOutput): CompiledMeta["labels"] {
+  const entries = [...labels].map(
+    ([name, values]) =>
+      [name, values.map((label) => (typeof label === "string" ? label : { int64: String(label) }))] as const,
+  );
+  return Object.fromEntries(entries);
 }
