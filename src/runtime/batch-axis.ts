@@ -1,5 +1,5 @@
 /** Recognises the batch axis from the declared dims and proves by runs that rows do not influence each other. */
-import { isTenonError, TenonError } from "../base/index.js";
+import { isTenonError } from "../base/index.js";
 import {
   allocateStorage,
   bfloat16ToNumber,
@@ -262,17 +262,4 @@ function ulps(dtype: DType, x: number, y: number): number {
   floats[1] = y;
   const order = (bits: number): number => (bits < 0 ? -(bits & 0x7fffffff) : bits);
   return Math.abs(order(words[0]!) - order(words[1]!));
-}
-
-/** Throws when a batch's outputs do not have one row per input row (seen at run time in models that passed the proof). */
-export function assertRows(outputs: readonly Tensor[], rows: number): void {
-  for (const tensor of outputs) {
-    if (tensor.shape[0] !== rows) {
-      throw new TenonError("INTERNAL", {
-        problem: "an output does not have one row per input row",
-        given: String(tensor),
-        expected: `${rows} rows`,
-      });
-    }
-  }
 }

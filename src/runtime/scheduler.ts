@@ -1,5 +1,5 @@
 /** Scheduler: one model's queue and lanes. Collects a turn's requests, forms batches, runs them, answers each request. */
-import { TenonError, toTenonError } from "../base/index.js";
+import { emit, TenonError, toTenonError } from "../base/index.js";
 import { gatherInto, type NumericArray, type Tensor } from "../tensor/index.js";
 import { assertRows } from "./batch-axis.js";
 import type { BatchLog, BatchReason, BatchRecord } from "./batch-log.js";
@@ -69,6 +69,7 @@ export class Scheduler implements Contender {
   readonly #idleLanes: Lane[] = [];
   readonly #running = new Set<Running>();
   readonly #wideGear: WideGear;
+  #maxRows: number;
   #inlineLane: Lane | undefined;
   #closed: TenonError | undefined;
   #drained: (() => void) | undefined;
@@ -89,6 +90,7 @@ export class Scheduler implements Contender {
     },
   ) {
     this.#options = options;
+    this.#maxRows = options.maxRows;
     this.#session = session;
     this.#budget = parts.budget;
     this.#shapes = parts.shapes;
@@ -113,7 +115,7 @@ export class Scheduler implements Contender {
     const delay = this.#options.maxDelayMs;
     if (
       delay > 0 &&
-      this.#queue.rowsLike(head) < this.#options.maxRows &&
+      this.#queue.rowsLike(head) < this.#maxRows &&
       performance.now() - head.arrivedAt < delay
     ) {
       this.#wakeAfter(delay - (performance.now() - head.arrivedAt));
@@ -210,7 +212,7 @@ export class Scheduler implements Contender {
       this.#budget.inFlight === 0 &&
       this.#queue.length === this.#budget.requests &&
       like === this.#queue.rows;
-    if (everything && like <= this.#options.maxRows && this.#runsInline(like, cost)) {
+    if (everything && like <= this.#maxRows && this.#runsInline(like, cost)) {
       this.#runInline(this.#queue.take(head, like), now, cost);
       return;
     }
@@ -218,7 +220,7 @@ export class Scheduler implements Contender {
       rows: head.member.rows,
       reason: "unbatched",
     };
-    if (this.#options.maxRows > 1) {
+    if (this.#maxRows > 1) {
       ({ rows, reason } = cost.choose(like, Math.max(free, 1), this.#budget.lanes));
       while (rows > head.member.rows && head.deadlineAt - now < cost.predict(rows)) {
         rows = Math.floor(rows / 2);
@@ -266,7 +268,7 @@ export class Scheduler implements Contender {
     const actualMs = performance.now() - startedAt;
     this.#budget.ranInline(actualMs);
     this.#lastRunAt = startedAt + actualMs;
-    const reason = this.#options.maxRows === 1 ? "unbatched" : members.length === 1 ? "idle" : "all";
+    const reason = this.#maxRows === 1 ? "unbatched" : members.length === 1 ? "idle" : "all";
     this.#log.add(
       describe({
         batch,
@@ -326,9 +328,27 @@ export class Scheduler implements Contender {
   // ── answering ────────────────────────────────────────────────────────────────────────────────
 
   #conclude(members: readonly Pending[], error: TenonError | null, outputs: BatchOutputs | null): void {
-    if (error !== null || outputs === null)
+    if (error !== null || outputs === null) {
       for (const member of members) this.#settle(member, error ?? new TenonError("INTERNAL"));
+    } else if (members.length > 1 && !hasRows(outputs.tensors, members)) this.#runSingly(members);
     else this.#answer(members, outputs);
+  }
+
+  /** A batch's outputs do not have its rows, although the model passed the proof: it is not batched any more. */
+  #runSingly(members: readonly Pending[]): void {
+    this.#maxRows = 1;
+    emit("model:warning", {
+      model: this.#options.model,
+      code: "BATCHING_OFF",
+      message: "a batch did not have one output row per input row; requests now run one by one",
+    });
+    for (const member of members) {
+      if (member.state === "done") continue;
+      member.state = "queued";
+      member.run = undefined;
+      this.#queue.push(member);
+    }
+    this.#budget.schedule();
   }
 
   #answer(members: readonly Pending[], outputs: BatchOutputs): void {
@@ -399,6 +419,12 @@ export class Scheduler implements Contender {
     this.#inlineLane?.dispose();
     this.#inlineLane = undefined;
   }
+}
+
+function hasRows(outputs: readonly Tensor[], members: readonly Pending[]): boolean {
+  let rows = 0;
+  for (const member of members) rows += member.member.rows;
+  return outputs.every((tensor) => tensor.shape[0] === rows);
 }
 
 function batchOf(members: readonly Pending[], shrink: boolean): Batch {
