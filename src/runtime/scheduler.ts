@@ -1,7 +1,6 @@
 /** Scheduler: one model's queue and lanes. Collects a turn's requests, forms batches, runs them, answers each request. */
 import { emit, TenonError, toTenonError } from "../base/index.js";
 import { gatherInto, type NumericArray, type Tensor } from "../tensor/index.js";
-import { assertRows } from "./batch-axis.js";
 import type { BatchLog, BatchReason, BatchRecord } from "./batch-log.js";
 import type { BufferPool } from "./buffers.js";
 import type { CostModel, CostModels } from "./cost-model.js";
@@ -354,7 +353,6 @@ export class Scheduler implements Contender {
   #answer(members: readonly Pending[], outputs: BatchOutputs): void {
     const names = this.#session.signature.outputs;
     const shared = new SharedBuffers(this.#pool, outputs.buffers, members.length);
-    const total = members.reduce((sum, { member }) => sum + member.rows, 0);
     let start = 0;
     for (const member of members) {
       const { rows, into } = member.member;
@@ -363,11 +361,9 @@ export class Scheduler implements Contender {
         start += rows;
         continue;
       }
-      const from = start;
+      const tensors = members.length === 1 ? outputs.tensors : rowsOf(outputs.tensors, start, rows);
       start += rows;
       try {
-        if (members.length > 1) assertRows(outputs.tensors, total);
-        const tensors = members.length === 1 ? outputs.tensors : rowsOf(outputs.tensors, from, rows);
         const kept =
           into === undefined
             ? tensors
