@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { join, resolve } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { Engine, type Model } from "tenon";
+import { dropZipMap, graph, readModel, writeModel } from "tenon/onnx";
 import { type Tensor, tensor, zeros } from "tenon/tensor";
+import { CLASSIFIERS } from "./classifiers.js";
 import { DIGITS, draw } from "./digits.js";
 import { type Official, openOfficial } from "./official.js";
 import { CHUNKS, chunksOf, SIGNALS } from "./signals.js";
@@ -72,6 +74,91 @@ suite("shared models", () => {
         });
       }
     });
+  });
+
+  for (const { file, input, label, scores, runs } of CLASSIFIERS) {
+    test(`${file}: labels and scores`, async () => {
+      const path = join(folder, file);
+      const model = await engine.load(path);
+      const official = await openOfficial(path);
+      // The official binding cannot return the ZipMap's maps, but it can run the model without that node.
+      const unzipped = await openOfficial(writeModel(dropZipMap(await readModel(path)).model));
+      const [labelOutput, scoreOutput] = model.signature.outputs;
+      assert.equal(labelOutput?.name, label);
+      assert.equal(labelOutput.dtype, "int64");
+      assert.equal(scoreOutput?.name, scores);
+      assert.equal(scoreOutput.dtype, "float32");
+      assert.deepEqual(scoreOutput.labels, [0n, 1n, 2n]);
+      for (const { rows, classes } of runs) {
+        const inputs = { [input]: tensor(rows, { dtype: "float32" }) };
+        const outputs = await model.run(inputs);
+        assertSameBits(outputs, await official.run(inputs, [label]));
+        assertSameBits(outputs, await unzipped.run(inputs));
+        assert.deepEqual(outputs[label]!.toArray(), classes);
+        rows.forEach((_, row) => {
+          const values = [...(outputs[scores]!.select(0, row).contiguous().data as Float32Array)];
+          assert.ok(
+            Math.abs(values.reduce((a, b) => a + b, 0) - 1) < 1e-5,
+            `scores of row ${row} add up to 1`,
+          );
+          assert.equal(scoreOutput.labels?.[values.indexOf(Math.max(...values))], classes[row]);
+        });
+      }
+      await Promise.all([official.release(), unzipped.release()]);
+    });
+  }
+
+  test("tabular/lightgbm.onnx gives the scores that other bindings' tests expect", async () => {
+    const model = await engine.load(join(folder, "tabular/lightgbm.onnx"), { name: "known-scores" });
+    const { probabilities } = await model.run({ input: tensor([[5.8, 2.8]]) });
+    [0.2593829035758972, 0.409047931432724, 0.3315691649913788].forEach((expected, column) => {
+      assert.ok(Math.abs(Number(probabilities!.at(0, column)) - expected) < 1e-6);
+    });
+  });
+
+  test("a classifier with string labels keeps them, in its output and in its ZipMap", async () => {
+    const labels = ["setosa", "versicolor", "été"];
+    const bytes = (zip: boolean): Uint8Array => {
+      const g = graph({ opset: 17, domains: { "ai.onnx.ml": 3 } });
+      const x = g.input("x", "float32", ["n", 2]);
+      const [label, scores] = g.add(
+        "LinearClassifier",
+        [x],
+        {
+          classlabels_strings: labels,
+          coefficients: [1, 0, 0, 1, -1, -1],
+          intercepts: [0, 0, 0],
+          post_transform: "SOFTMAX",
+        },
+        { outputs: 2, domain: "ai.onnx.ml" },
+      );
+      g.output(label!, "label");
+      const zipped = (): string =>
+        g.add(
+          "ZipMap",
+          [scores!],
+          { classlabels_strings: labels },
+          { outputs: 1, domain: "ai.onnx.ml" },
+        ) as string;
+      g.output(zip ? zipped() : scores!, "scores");
+      return writeModel(g.model());
+    };
+    const inputs = {
+      x: tensor([
+        [3, 0],
+        [0, 3],
+        [-3, -3],
+      ]),
+    };
+    const model = await engine.load(bytes(true), { name: "named-classes" });
+    assert.deepEqual(model.signature.outputs[1]?.labels, labels);
+    const outputs = await model.run(inputs);
+    assert.deepEqual(outputs.label!.toArray(), labels);
+    const official = await openOfficial(bytes(false));
+    const { label, scores } = await official.run(inputs);
+    assert.deepEqual(outputs.label!.toArray(), label!.toArray());
+    assertSameBits(outputs, { scores: scores! });
+    await official.release();
   });
 });
 

@@ -1,6 +1,6 @@
 /** The official binding, onnxruntime-node, as an oracle: same tensors in, tensors out, one thread. */
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { type Tensor, tensorFromStorage } from "tenon/tensor";
+import { type Tensor, tensor, tensorFromStorage } from "tenon/tensor";
 
 export interface Official {
   /** `outputs`: which to compute, by default all; the binding refuses to return what is no tensor. */
@@ -38,5 +38,6 @@ function toOrt(value: Tensor): OrtTensor {
 function fromOrt({ type, data, dims }: OrtTensor): Tensor {
   if (type === "float32") return tensorFromStorage("float32", dims, data as Float32Array<ArrayBuffer>);
   if (type === "int64") return tensorFromStorage("int64", dims, data as BigInt64Array<ArrayBuffer>);
+  if (type === "string") return tensor(data as string[], { dtype: "string", shape: dims });
   throw new TypeError(`the oracle is not asked for ${type}`);
 }
