@@ -3,7 +3,6 @@ import { formatBytes, formatCount } from "../base/index.js";
 import type { DType } from "../tensor/index.js";
 import {
   type Dim,
-  type FunctionDef,
   type Graph,
   type Model,
   type Node,
@@ -14,6 +13,7 @@ import {
 import { domainName } from "./print.js";
 import { weightBytes } from "./tensor-data.js";
 import { formatType } from "./types.js";
+import { weightsIn } from "./weight-files.js";
 
 export interface ValueDescription {
   readonly name: string;
@@ -93,7 +93,7 @@ export function describe(model: Model): Description {
     nodes,
     ops: Object.fromEntries(sorted),
     functions: model.functions.size,
-    weights: weightsOf(weightsIn(graphs, model.functions.values())),
+    weights: weightsOf(weightsIn(model)),
     notes: notesOn(model, ops, graphs),
   };
 }
@@ -107,25 +107,6 @@ function describeValue(value: Value, optional: boolean): ValueDescription {
     dims: tensor?.shape ?? null,
     optional,
   };
-}
-
-function* weightsIn(graphs: readonly Graph[], functions: Iterable<FunctionDef>): Generator<TensorData> {
-  for (const graph of graphs) {
-    yield* graph.initializers.values();
-    for (const { values } of graph.sparseInitializers.values()) yield values;
-    yield* constantsIn(graph.nodes);
-  }
-  for (const fn of functions) yield* constantsIn(fn.nodes);
-}
-
-function* constantsIn(nodes: readonly Node[]): Generator<TensorData> {
-  for (const node of nodes) {
-    for (const attr of node.attrs.values()) {
-      if (attr.kind === "tensor") yield attr.value;
-      else if (attr.kind === "tensors") yield* attr.value;
-      else if (attr.kind === "sparse") yield attr.value.values;
-    }
-  }
 }
 
 function weightsOf(weights: Iterable<TensorData>): Description["weights"] {

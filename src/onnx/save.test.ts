@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -22,6 +23,7 @@ import type { Model } from "./graph.js";
 import { readModel } from "./read.js";
 import { saveModel } from "./save.js";
 import { readTensor } from "./tensor-data.js";
+import { weightFiles } from "./weight-files.js";
 import { writeModel } from "./write.js";
 
 let root = "";
@@ -95,6 +97,7 @@ describe("saveModel", () => {
     assert.equal(external.graph.initializers.get("w")!.payload.in, "external");
     assert.equal(external.graph.initializers.get("b")!.payload.in, "raw");
     assert.deepEqual(weightOf(external), [...VALUES]);
+    assert.deepEqual(weightFiles(external), [realpathSync(join(folder, "m.onnx.data"))]);
 
     const kept = join(folder, "kept.onnx");
     await saveModel(external, kept);

@@ -1,15 +1,35 @@
-/** weightFiles: the files beside a model that hold weights of it. */
-import type { Model } from "./graph.js";
-import { modelToProto } from "./to-proto.js";
+/** All constants of a model, at all depths, and the files in which they lie. */
+import { type Graph, type Model, type Node, subgraphsOf, type TensorData } from "./graph.js";
 
-/** Absolute paths, links resolved, of the external data files that the reader found; each once. */
+/** Initializers and tensors in attributes: of the graph, of subgraphs and of functions. */
+export function* weightsIn(model: Model): Generator<TensorData> {
+  yield* weightsOfGraph(model.graph);
+  for (const fn of model.functions.values()) yield* weightsOfNodes(fn.nodes);
+}
+
+function* weightsOfGraph(graph: Graph): Generator<TensorData> {
+  yield* graph.initializers.values();
+  for (const { values } of graph.sparseInitializers.values()) yield values;
+  yield* weightsOfNodes(graph.nodes);
+}
+
+function* weightsOfNodes(nodes: readonly Node[]): Generator<TensorData> {
+  for (const node of nodes) {
+    for (const attr of node.attrs.values()) {
+      if (attr.kind === "tensor") yield attr.value;
+      else if (attr.kind === "tensors") yield* attr.value;
+      else if (attr.kind === "sparse") yield attr.value.values;
+    }
+    for (const graph of subgraphsOf(node)) yield* weightsOfGraph(graph);
+  }
+}
+
+/** Absolute paths of the files that hold external weights, links resolved, sorted. */
 export function weightFiles(model: Model): string[] {
   const files = new Set<string>();
-  modelToProto(model, (data) => {
-    const { payload } = data;
-    const range = payload.in === "external" ? payload.range : undefined;
-    if (range !== undefined && !(range instanceof Uint8Array)) files.add(range.file.path);
-    return data;
-  });
-  return [...files];
+  for (const { payload } of weightsIn(model)) {
+    if (payload.in !== "external" || payload.range === undefined) continue;
+    if (!(payload.range instanceof Uint8Array)) files.add(payload.range.file.path);
+  }
+  return [...files].sort();
 }
