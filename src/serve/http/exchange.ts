@@ -141,8 +141,9 @@ export class Exchange {
     let length = 0;
     for (const part of parts) length += part.length;
     const { settings, draining } = this.exchanges;
-    const all = [...headers, "x-request-id", this.id];
+    const all = headers.slice();
     if (status !== 204) all.push("Content-Length", String(length));
+    all.push("x-request-id", this.id);
     if (error !== undefined) all.push("x-tenon-error", error);
     const { origin } = this.req.headers;
     if (origin !== undefined && settings.corsOrigin.includes(origin)) {

@@ -6,6 +6,9 @@ const BITS = new Uint32Array(FLOAT.buffer);
 /** 10^(i - 60) as the nearest doubles, for i from 0 to 120. */
 const POW10 = Float64Array.from({ length: 121 }, (_, i) => Number(`1e${i - 60}`));
 
+/** Half the distance between neighbouring float32 values, by their exponent bits. */
+const HALF_GAP = Float64Array.from({ length: 256 }, (_, bits) => 2 ** (Math.max(bits, 1) - 151));
+
 /** What the decimal of `shortestFloat32` is: value = digits × 10^exponent. */
 export const decimal = { digits: 0, exponent: 0 };
 
@@ -23,7 +26,7 @@ export function shortestFloat32(value: number): void {
   const bits = BITS[0]!;
   const exponentBits = bits >>> 23;
   // Half the gap to the neighbours. Below a power of two the neighbour is half as far.
-  const gap = 2 ** (Math.max(exponentBits, 1) - 151);
+  const gap = HALF_GAP[exponentBits]!;
   const gapBelow = (bits & 0x7fffff) === 0 && exponentBits > 1 ? gap / 2 : gap;
 
   // log10(2) × the binary exponent is floor(log10(value)) or one off, which the scaled value shows.

@@ -7,7 +7,7 @@ import { bodyLimit, checkAnnouncedLength, readBody } from "../http/body.js";
 import type { BodyPart, Exchange, HeaderList } from "../http/exchange.js";
 import { type Answer, type AnswerOutput, composeAnswer } from "./answer.js";
 import { BinarySection, headerLength } from "./binary.js";
-import { type ModelWire, type OutputWire, wireOf } from "./model-wire.js";
+import { type ModelWire, type WantedOutput, wireOf } from "./model-wire.js";
 import { rawInput } from "./raw-request.js";
 import { booleanParameter, countParameter, type InferInput, type InferRequest } from "./request.js";
 import type { ScanPool } from "./scan-pool.js";
@@ -78,16 +78,13 @@ function jsonTensor({ dtype, shape, values }: InferInput): Tensor {
   return tensorFromStorage(dtype, shape, values as never); // the reader made the storage for this dtype
 }
 
-interface WantedOutput {
-  readonly wire: OutputWire;
-  readonly binary: boolean;
-}
-
-function wantedOutputs(request: InferRequest, wire: ModelWire): WantedOutput[] {
+function wantedOutputs(request: InferRequest, wire: ModelWire): readonly WantedOutput[] {
   const allBinary = booleanParameter(request.parameters, "binary_data_output") ?? false;
   const wanted =
     request.outputs.length === 0
-      ? wire.outputs.map((output) => ({ wire: output, binary: allBinary }))
+      ? allBinary
+        ? wire.allBinary
+        : wire.allJson
       : request.outputs.map(({ name, binary }) => {
           const output = wire.byName.get(name);
           if (output !== undefined) return { wire: output, binary: binary ?? allBinary };
@@ -149,14 +146,13 @@ function runOptions(
   const timeout = countParameter(parameters, "timeout") ?? 0;
   // The protocol's 1 is the highest and 0 the default; the scheduler's 0 is both.
   const priority = level > 0 && level <= LOWEST_PRIORITY ? level - 1 : 0;
-  const names = outputs.length === 0 ? undefined : wanted.map((output) => output.wire.name);
   const { runDeadline } = exchange.exchanges.settings;
-  return {
-    ...(wire.averageMs < WORTH_CANCELLING_MS ? {} : { signal: exchange.signal }),
-    ...(timeout > 0 ? { deadlineMs: Math.min(timeout / 1000, runDeadline) } : {}),
-    ...(priority > 0 ? { priority } : {}),
-    ...(names === undefined ? {} : { outputs: names }),
-  };
+  const options: { -readonly [K in keyof RunOptions]: RunOptions[K] } = {};
+  if (wire.averageMs >= WORTH_CANCELLING_MS) options.signal = exchange.signal;
+  if (timeout > 0) options.deadlineMs = Math.min(timeout / 1000, runDeadline);
+  if (priority > 0) options.priority = priority;
+  if (outputs.length > 0) options.outputs = wanted.map((output) => output.wire.name);
+  return options;
 }
 
 function learn(wire: ModelWire, milliseconds: number): void {

@@ -14,9 +14,18 @@ export interface OutputWire {
   readonly head: string;
 }
 
+/** An output that a request asks for. */
+export interface WantedOutput {
+  readonly wire: OutputWire;
+  readonly binary: boolean;
+}
+
 /** The fixed pieces of one model. */
 export interface ModelWire {
   readonly outputs: readonly OutputWire[];
+  /** All outputs, as JSON and in binary form. */
+  readonly allJson: readonly WantedOutput[];
+  readonly allBinary: readonly WantedOutput[];
   readonly byName: ReadonlyMap<string, OutputWire>;
   /** `"model_name":"m","model_version":"1"`. */
   readonly identity: string;
@@ -51,6 +60,8 @@ function makeWire(model: Model): ModelWire {
   });
   return {
     outputs,
+    allJson: outputs.map((output) => ({ wire: output, binary: false })),
+    allBinary: outputs.map((output) => ({ wire: output, binary: true })),
     byName: new Map(outputs.map((output) => [output.name, output])),
     identity: `"model_name":${JSON.stringify(model.name)},"model_version":"${model.version}"`,
     averageMs: Number.POSITIVE_INFINITY,

@@ -62,24 +62,24 @@ export function parseInferRequest(
   let parameters = NO_PARAMETERS;
   let inputs: InferInput[] | undefined;
   let outputs: InferOutput[] = [];
-  const seen = new Set<string>();
+  let seen = 0;
   if (scanner.peek() !== BYTE.openObject) scanner.fail("The document is not an object");
   for (let key = scanner.firstKey(); key !== undefined; key = scanner.nextKey()) {
     switch (key) {
       case "id":
-        once(seen, key);
+        seen = once(seen, 1, key);
         id = readString(scanner, "id");
         break;
       case "parameters":
-        once(seen, key);
+        seen = once(seen, 2, key);
         parameters = readParameters(scanner);
         break;
       case "inputs":
-        once(seen, key);
+        seen = once(seen, 4, key);
         inputs = readInputs(scanner);
         break;
       case "outputs":
-        once(seen, key);
+        seen = once(seen, 8, key);
         outputs = readOutputs(scanner);
         break;
       default:
@@ -118,24 +118,26 @@ function readInput(scanner: JsonScanner): InferInput {
   let seen = 0;
   needObject(scanner, "inputs");
   for (let key = scanner.firstKey(); key !== undefined; key = scanner.nextKey()) {
-    const bit = INPUT_KEYS[key] ?? 0;
-    if ((seen & bit) !== 0) throw duplicateMember(key);
-    seen |= bit;
     switch (key) {
       case "name":
+        seen = once(seen, 1, key);
         name = readString(scanner, "name");
         break;
       case "datatype":
+        seen = once(seen, 2, key);
         datatype = readString(scanner, "datatype");
         break;
       case "shape":
+        seen = once(seen, 4, key);
         shape = readShape(scanner);
         size = elementsOf(shape);
         break;
       case "parameters":
+        seen = once(seen, 8, key);
         parameters = readParameters(scanner);
         break;
       case "data":
+        seen = once(seen, 16, key);
         dataAt = scanner.at;
         // The usual order puts the shape first; otherwise the data waits until the whole input is known.
         if (name !== undefined && datatype !== undefined && shape !== undefined) {
@@ -161,14 +163,6 @@ function readInput(scanner: JsonScanner): InferInput {
   const binarySize = sourceOf(parameters, dataAt >= 0);
   return { name, dtype, shape, size, values, binarySize };
 }
-
-const INPUT_KEYS: Readonly<Record<string, number>> = Object.assign(Object.create(null), {
-  name: 1,
-  datatype: 2,
-  shape: 4,
-  parameters: 8,
-  data: 16,
-});
 
 /** Checks that exactly one source of data is named; the binary section's bytes when it is that. */
 function sourceOf(parameters: Parameters, hasData: boolean): number | undefined {
@@ -341,9 +335,10 @@ function needObject(scanner: JsonScanner, key: string): void {
     throw unparsable(key, "attempt to access JSON non-object as object");
 }
 
-function once(seen: Set<string>, key: string): void {
-  if (seen.has(key)) throw duplicateMember(key);
-  seen.add(key);
+/** `seen` with the bit of a member in it; throws when it is there already. */
+function once(seen: number, bit: number, key: string): number {
+  if ((seen & bit) !== 0) throw duplicateMember(key);
+  return seen | bit;
 }
 
 function unparsable(key: string, problem: string): TenonError {
