@@ -75,6 +75,11 @@ export function flagOf(name: string): string {
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
+/** `$XDG_CACHE_HOME/tenon`, or the platform's own place. */
 function defaultCache(): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "tenon");
+  const { XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
+  if (XDG_CACHE_HOME) return join(XDG_CACHE_HOME, "tenon");
+  if (process.platform === "darwin") return join(homedir(), "Library/Caches/tenon");
+  if (process.platform === "win32") return join(LOCALAPPDATA || join(homedir(), "AppData/Local"), "tenon");
+  return join(homedir(), ".cache/tenon");
 }

@@ -1,6 +1,14 @@
 /** `tenon env`: every setting, its value and where it came from, with the versions that a bug report needs. */
 import { Command } from "commander";
-import { flagOf, KNOB_NAMES, knob, type Origin, variableOf } from "../base/index.js";
+import {
+  flagOf,
+  KNOB_NAMES,
+  type Knobs,
+  knob,
+  type Origin,
+  toTenonError,
+  variableOf,
+} from "../base/index.js";
 import { addSettings, resolveSettings } from "./settings.js";
 import { print, printJson, styled, table } from "./terminal.js";
 import { packageVersion } from "./version.js";
@@ -13,6 +21,7 @@ export function envCommand(): Command {
       tenon: packageVersion(),
       node: process.versions.node,
       platform: `${process.platform}-${process.arch}`,
+      ...(await engineFacts(values)),
     };
     if (json) {
       const settings = KNOB_NAMES.map((name) => ({
@@ -37,6 +46,19 @@ export function envCommand(): Command {
       print(line.endsWith("default") ? line : styled("bold", line));
     }
   });
+}
+
+/** What the native library is and what it may use; a bug report also needs to know that it cannot be loaded. */
+async function engineFacts(values: Knobs): Promise<Record<string, string>> {
+  const { openEngine } = await import("./engine.js");
+  try {
+    await using engine = await openEngine({ ...values, cache: "off" });
+    const { cores, lanes } = engine.capacity;
+    return { onnxruntime: engine.runtimeVersion, cores: String(cores), lanes: String(lanes) };
+  } catch (error) {
+    const { code, problem } = toTenonError(error);
+    return { onnxruntime: `not usable (${code}: ${problem})` };
+  }
 }
 
 function describeOrigin({ source, from }: Origin): string {

@@ -12,9 +12,9 @@ import {
   utimes,
   writeFile,
 } from "node:fs/promises";
-import { cpus, homedir, tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { emit } from "../base/index.js";
+import { emit, KNOBS } from "../base/index.js";
 
 /** Raised when the layout of an entry or the way it is built changes. */
 const FORMAT = 2;
@@ -33,17 +33,10 @@ export interface CompiledEntry {
   readonly meta: CompiledMeta;
 }
 
-/** The platform's cache folder for Tenon: `$TENON_CACHE`, `$XDG_CACHE_HOME/tenon`, or the platform's own place. */
-export function defaultCacheFolder(env: NodeJS.ProcessEnv = process.env): string {
-  const set = (name: string): string | undefined => (env[name] === "" ? undefined : env[name]);
-  const own = set("TENON_CACHE");
-  if (own !== undefined) return own;
-  const xdg = set("XDG_CACHE_HOME");
-  if (xdg !== undefined) return join(xdg, "tenon");
-  if (process.platform === "darwin") return join(homedir(), "Library/Caches/tenon");
-  if (process.platform === "win32")
-    return join(set("LOCALAPPDATA") ?? join(homedir(), "AppData/Local"), "tenon");
-  return join(homedir(), ".cache/tenon");
+/** The folder that `TENON_CACHE` names, else the platform's own place; false where it says `off`. */
+export function defaultCacheFolder(env: NodeJS.ProcessEnv = process.env): string | false {
+  const folder = env.TENON_CACHE ? KNOBS.cache.parse(env.TENON_CACHE) : KNOBS.cache.default;
+  return folder === "off" ? false : folder;
 }
 
 /** The kernels that a compiled model was prepared for. */

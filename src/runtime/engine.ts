@@ -123,13 +123,11 @@ export class Engine {
       });
     }
     const library = await ortLibrary();
+    const folder = options.cache ?? defaultCacheFolder();
     const cache =
-      options.cache === false
+      folder === false
         ? undefined
-        : await ModelCache.open(
-            options.cache ?? defaultCacheFolder(),
-            options.cacheMaxBytes ?? DEFAULT_CACHE_BYTES,
-          );
+        : await ModelCache.open(folder, options.cacheMaxBytes ?? DEFAULT_CACHE_BYTES);
     // A second run per lane waits in the pool only where the pool has no threads beside the lanes.
     const depth = options.dedicatedPool && poolThreads() === lanes ? 2 : 1;
     return new Engine(

@@ -76,6 +76,14 @@ describe("tenon env", () => {
     assert.equal(byName.get("queue")!.from, "TENON_QUEUE");
   });
 
+  test("tells the native library's version, or why it cannot be used", async () => {
+    const { versions } = JSON.parse((await runCli(["env", "--json"])).stdout);
+    assert.match(versions.onnxruntime, /^\d+\.\d+/);
+    const broken = await runCli(["env", "--json", "--ort-lib", "/absent.so"]);
+    assert.equal(broken.code, 0);
+    assert.match(JSON.parse(broken.stdout).versions.onnxruntime, /^not usable \(ENGINE_LIBRARY/);
+  });
+
   test("prints aligned lines for people", async () => {
     const { stdout } = await runCli(["env"], { env: { TENON_LANES: "3" } });
     assert.match(stdout, /^lanes +3 +env TENON_LANES$/m);

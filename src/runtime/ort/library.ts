@@ -130,7 +130,7 @@ const SHIPPED: Readonly<Record<string, string>> = {
 
 function findLibrary(): string {
   const named = process.env.TENON_ORT_LIB;
-  if (named !== undefined && named !== "") {
+  if (named !== undefined && named !== "" && named !== "auto") {
     if (existsSync(named)) return named;
     throw new TenonError("ENGINE_LIBRARY", {
       problem: "TENON_ORT_LIB names no file",
