@@ -6,6 +6,9 @@ import { collapse, denseStrides, forEachIndex, isDense, type Layout, sizeOf } fr
 import type { Storage } from "./storage.js";
 import { StringStorage } from "./strings.js";
 
+/** Rows and columns of a transposing copy that are moved together. */
+const TILE = 32;
+
 /** What a copy reads: any tensor. */
 export interface View extends Layout {
   readonly dtype: DType;
@@ -88,28 +91,39 @@ export function copyStrided(source: View, from: NumericArray, target: Layout, to
     fromStrides.unshift(0);
     toStrides.unshift(0);
   }
-  const plane = PLANES[Math.min(width, 4) as 1 | 2 | 4];
   const rank = shape.length;
   const counter = new Array<number>(rank - 2).fill(0);
   let read = source.offset * words;
   let written = target.offset * words;
   const planes = sizeOf(shape.slice(0, -2));
   const [rows, columns] = [shape[rank - 2]!, shape[rank - 1]!];
+  const [fromRow, fromColumn] = [fromStrides[rank - 2]!, fromStrides[rank - 1]!];
+  const [toRow, toColumn] = [toStrides[rank - 2]!, toStrides[rank - 1]!];
+  const blocks = fromColumn === 1 && toColumn === 1 && columns >= BLOCK_ROW;
+  // The words are of the width that chooses the loop.
+  const move = blocks ? moveRows : (PLANES[Math.min(width, 4) as 1 | 2 | 4] as Plane<never> as Plane<Words>);
+  // Where reading and writing run along different axes, small tiles keep the lines of both in the cache.
+  const crossed = Math.abs(fromColumn) > Math.abs(fromRow) && Math.abs(toColumn) < Math.abs(toRow);
+  const [tileRows, tileColumns] = crossed ? [TILE, TILE] : [rows, columns];
   const input = wordsOf(from, width);
   const output = wordsOf(to, width);
   for (let done = 0; done < planes; done++) {
-    plane(
-      input,
-      read,
-      fromStrides[rank - 2]!,
-      fromStrides[rank - 1]!,
-      output,
-      written,
-      toStrides[rank - 2]!,
-      toStrides[rank - 1]!,
-      rows,
-      columns,
-    );
+    for (let row = 0; row < rows; row += tileRows) {
+      for (let column = 0; column < columns; column += tileColumns) {
+        move(
+          input,
+          read + row * fromRow + column * fromColumn,
+          fromRow,
+          fromColumn,
+          output,
+          written + row * toRow + column * toColumn,
+          toRow,
+          toColumn,
+          Math.min(tileRows, rows - row),
+          Math.min(tileColumns, columns - column),
+        );
+      }
+    }
     for (let axis = rank - 3; axis >= 0; axis--) {
       read += fromStrides[axis]!;
       written += toStrides[axis]!;
@@ -121,68 +135,89 @@ export function copyStrided(source: View, from: NumericArray, target: Layout, to
   }
 }
 
-function wordsOf(array: NumericArray, width: number): Uint8Array & Uint16Array & Uint32Array {
+type Words = Uint8Array | Uint16Array | Uint32Array;
+
+function wordsOf(array: NumericArray, width: number): Words {
   const make = width === 1 ? Uint8Array : width === 2 ? Uint16Array : Uint32Array;
   const length = array.byteLength / make.BYTES_PER_ELEMENT;
-  const view = new make(array.buffer as ArrayBuffer, array.byteOffset, length);
-  // The plane of the same width takes it: the two are chosen by one number.
-  return view as unknown as Uint8Array & Uint16Array & Uint32Array;
+  return new make(array.buffer as ArrayBuffer, array.byteOffset, length);
 }
 
-// One function a width, with the same text: a loop that has seen one array type only is compiled to plain loads and stores.
-const PLANES = {
-  1: (
-    from: Uint8Array,
-    read: number,
-    fromRow: number,
-    fromColumn: number,
-    to: Uint8Array,
-    written: number,
-    toRow: number,
-    toColumn: number,
-    rows: number,
-    columns: number,
-  ): void => {
+/** Moves rows × columns elements between two places with strides of their own. */
+type Plane<A> = (
+  from: A,
+  read: number,
+  fromRow: number,
+  fromColumn: number,
+  to: A,
+  written: number,
+  toRow: number,
+  toColumn: number,
+  rows: number,
+  columns: number,
+) => void;
+
+/** Rows without gaps on either side, as blocks. */
+const moveRows: Plane<Words> = (from, read, fromRow, _, to, written, toRow, __, rows, columns) => {
+  for (let row = 0; row < rows; row++) {
+    const start = read + row * fromRow;
+    to.set(from.subarray(start, start + columns), written + row * toRow);
+  }
+};
+
+/** From this length on a block copy beats a loop. */
+const BLOCK_ROW = 64;
+
+// One function a width, with the same text: a loop that has seen one array type only is compiled to plain loads and
+// stores. Four elements at a time: what a step costs beside moving is then paid once for four.
+const PLANES: {
+  readonly 1: Plane<Uint8Array>;
+  readonly 2: Plane<Uint16Array>;
+  readonly 4: Plane<Uint32Array>;
+} = {
+  1: (from, read, fromRow, fromColumn, to, written, toRow, toColumn, rows, columns) => {
     for (let row = 0; row < rows; row++, read += fromRow, written += toRow) {
-      for (let i = 0, r = read, w = written; i < columns; i++, r += fromColumn, w += toColumn)
+      let r = read;
+      let w = written;
+      let left = columns;
+      for (; left >= 4; left -= 4, r += 4 * fromColumn, w += 4 * toColumn) {
         to[w] = from[r]!;
+        to[w + toColumn] = from[r + fromColumn]!;
+        to[w + 2 * toColumn] = from[r + 2 * fromColumn]!;
+        to[w + 3 * toColumn] = from[r + 3 * fromColumn]!;
+      }
+      for (; left > 0; left--, r += fromColumn, w += toColumn) to[w] = from[r]!;
     }
   },
-  2: (
-    from: Uint16Array,
-    read: number,
-    fromRow: number,
-    fromColumn: number,
-    to: Uint16Array,
-    written: number,
-    toRow: number,
-    toColumn: number,
-    rows: number,
-    columns: number,
-  ): void => {
+  2: (from, read, fromRow, fromColumn, to, written, toRow, toColumn, rows, columns) => {
     for (let row = 0; row < rows; row++, read += fromRow, written += toRow) {
-      for (let i = 0, r = read, w = written; i < columns; i++, r += fromColumn, w += toColumn)
+      let r = read;
+      let w = written;
+      let left = columns;
+      for (; left >= 4; left -= 4, r += 4 * fromColumn, w += 4 * toColumn) {
         to[w] = from[r]!;
+        to[w + toColumn] = from[r + fromColumn]!;
+        to[w + 2 * toColumn] = from[r + 2 * fromColumn]!;
+        to[w + 3 * toColumn] = from[r + 3 * fromColumn]!;
+      }
+      for (; left > 0; left--, r += fromColumn, w += toColumn) to[w] = from[r]!;
     }
   },
-  4: (
-    from: Uint32Array,
-    read: number,
-    fromRow: number,
-    fromColumn: number,
-    to: Uint32Array,
-    written: number,
-    toRow: number,
-    toColumn: number,
-    rows: number,
-    columns: number,
-  ): void => {
+  4: (from, read, fromRow, fromColumn, to, written, toRow, toColumn, rows, columns) => {
     for (let row = 0; row < rows; row++, read += fromRow, written += toRow) {
-      for (let i = 0, r = read, w = written; i < columns; i++, r += fromColumn, w += toColumn)
+      let r = read;
+      let w = written;
+      let left = columns;
+      for (; left >= 4; left -= 4, r += 4 * fromColumn, w += 4 * toColumn) {
         to[w] = from[r]!;
+        to[w + toColumn] = from[r + fromColumn]!;
+        to[w + 2 * toColumn] = from[r + 2 * fromColumn]!;
+        to[w + 3 * toColumn] = from[r + 3 * fromColumn]!;
+      }
+      for (; left > 0; left--, r += fromColumn, w += toColumn) to[w] = from[r]!;
     }
   },
-} as const;
+};
 
 function gatherPacked(source: View, from: Uint8Array, to: Uint8Array, bits: number): void {
   const bytes = Math.ceil((sizeOf(source.shape) * bits) / 8);

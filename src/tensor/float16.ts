@@ -107,7 +107,6 @@ export function float16View(tensor: { readonly dtype: string; readonly data: unk
   if (make === undefined) {
     throw new TenonError("TENSOR_DTYPE", {
       problem: "this platform has no Float16Array",
-      given: `Node ${process.versions.node}`,
       do: 'read the bit patterns (data), or cast(x, "float32"), or use Node 24',
     });
   }

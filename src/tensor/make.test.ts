@@ -1,9 +1,10 @@
 /** tensor(): values of every dtype, typed arrays, shapes and what it refuses. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isTenonError } from "../base/index.js";
+import { type ErrorCode, isTenonError } from "../base/index.js";
 import { DTYPES, type DType, dtypeInfo } from "./dtype.js";
 import type { Element } from "./element.js";
+import { float16View } from "./float16.js";
 import { type TensorValues, tensor, tensorFromBytes, zeros } from "./make.js";
 
 test("nested numbers are float32, bigints int64, booleans bool, strings string", () => {
@@ -55,6 +56,19 @@ test("Float16Array is float16 where the platform has it", { skip: !("Float16Arra
   const make = Reflect.get(globalThis, "Float16Array") as { of(...values: number[]): Uint16Array };
   assert.deepEqual(tensor(make.of(1.5, -2), {}).toArray(), [1.5, -2]);
 });
+
+test("float16View shares the bytes where the platform has Float16Array, and says so where it has not", () => {
+  const half = tensor([1.5, -2], { dtype: "float16" });
+  throwsCode(() => float16View(tensor([1])), "TENSOR_DTYPE", /float16/);
+  if ("Float16Array" in globalThis) {
+    float16View(half)[0] = 3;
+    assert.deepEqual(half.toArray(), [3, -2]);
+  } else throwsCode(() => float16View(half), "TENSOR_DTYPE", /cast/);
+});
+
+function throwsCode(body: () => unknown, code: ErrorCode, text: RegExp): void {
+  assert.throws(body, (error) => isTenonError(error, code) && text.test(error.message));
+}
 
 const SAMPLES: { readonly [D in DType]: readonly Element[] } = {
   float64: [0.1, -1e300, Number.POSITIVE_INFINITY, Number.NaN],

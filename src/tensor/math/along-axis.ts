@@ -6,7 +6,7 @@ import type { Tensor } from "../tensor.js";
 import { type Domain, domainOf } from "./blocks.js";
 import { axisLast, gathered, resultArray } from "./dense.js";
 import { type Into, resultTensor, safeToRead } from "./operands.js";
-import { exp32 } from "./special.js";
+import { exp32, expShifted } from "./special.js";
 
 /** Options of operations along one axis. */
 export interface AxisOptions<D extends DType = DType> extends Into<D> {
@@ -28,14 +28,15 @@ const SOFTMAX: Row = {
   float32: (x, i, o, k, n) => {
     let top = Number.NEGATIVE_INFINITY;
     for (let j = 0; j < n; j++) top = Math.max(top, x[i + j]!);
-    let total = 0;
-    for (let j = 0; j < n; j++) {
-      const e = exp32(x[i + j]! - top);
-      o[k + j] = e;
-      total += e;
+    const scale = 1 / expShifted(x, i, top, o, k, n);
+    const end = k + n;
+    for (const fours = k + (n & ~3); k < fours; k += 4) {
+      o[k]! *= scale;
+      o[k + 1]! *= scale;
+      o[k + 2]! *= scale;
+      o[k + 3]! *= scale;
     }
-    const scale = 1 / total;
-    for (let j = 0; j < n; j++) o[k + j]! *= scale;
+    for (; k < end; k++) o[k]! *= scale;
   },
   float64: (x, i, o, k, n) => {
     let top = Number.NEGATIVE_INFINITY;

@@ -4,10 +4,10 @@ import type { DType } from "../dtype.js";
 import { normalizeAxis } from "../layout.js";
 import { zeros } from "../make.js";
 import type { Tensor } from "../tensor.js";
-import { type Block, domainOf } from "./blocks.js";
+import { BLOCK, type Block, domainOf } from "./blocks.js";
 import { axisLast, blockArray, fillBig, gathered, resultArray } from "./dense.js";
 import { type Into, resultTensor, safeToRead } from "./operands.js";
-import { type ReduceOptions, reductionPlan } from "./reduce.js";
+import { MAX, MIN, type ReduceOptions, reductionPlan } from "./reduce.js";
 
 type Keys = Block;
 
@@ -26,28 +26,29 @@ export interface ArgOptions extends Into<"int64"> {
   readonly keepDims?: boolean | undefined;
 }
 
-function firstLargest(keys: Float32Array | Float64Array, at: number, n: number): number {
-  let best = keys[at]!;
-  let where = 0;
-  for (let i = 1; i < n && !Number.isNaN(best); i++) {
-    const key = keys[at + i]!;
-    if (key <= best) continue;
-    best = key;
-    where = i;
+/** Where the extreme of one row is: the block that holds it, then its place in that block. */
+function firstExtreme(
+  keys: Float32Array | Float64Array,
+  at: number,
+  n: number,
+  { start, float32, float64 }: typeof MAX,
+): number {
+  let best = start;
+  let block = at;
+  const end = at + n;
+  for (let from = at; from < end && !Number.isNaN(best); from += BLOCK) {
+    const count = Math.min(BLOCK, end - from);
+    const found =
+      keys instanceof Float32Array
+        ? float32.row(keys, from, count, best, 0)
+        : float64.row(keys, from, count, best, 0);
+    if (found === best) continue;
+    best = found;
+    block = from;
   }
-  return where;
-}
-
-function firstSmallest(keys: Float32Array | Float64Array, at: number, n: number): number {
-  let best = keys[at]!;
-  let where = 0;
-  for (let i = 1; i < n && !Number.isNaN(best); i++) {
-    const key = keys[at + i]!;
-    if (key >= best) continue;
-    best = key;
-    where = i;
-  }
-  return where;
+  if (!Number.isNaN(best)) return keys.indexOf(best, block) - at;
+  while (!Number.isNaN(keys[block]!)) block++;
+  return block - at;
 }
 
 function firstBig(keys: Block<"big">, at: number, n: number, largest: boolean): number {
@@ -74,12 +75,12 @@ function argExtreme(op: "argmax" | "argmin", x: Tensor, options: ArgOptions): Te
   const out = resultTensor("int64", plan.shape, options.into);
   const source = safeToRead(x, out).transpose(...plan.kept, ...plan.reduced);
   const { array, at } = gathered(source);
-  const first = op === "argmax" ? firstLargest : firstSmallest;
+  const extreme = op === "argmax" ? MAX : MIN;
   const results = Array.from({ length: plan.rows }, (_, row) => {
     const start = at + row * plan.count;
     return BigInt(
       array instanceof Float32Array || array instanceof Float64Array
-        ? first(array, start, plan.count)
+        ? firstExtreme(array, start, plan.count, extreme)
         : firstBig(array, start, plan.count, op === "argmax"),
     );
   });

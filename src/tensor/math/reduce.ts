@@ -44,20 +44,36 @@ const SUM: Reduction = {
   float32: {
     row: (x, at, n, sum) => {
       let a = 0, b = 0, c = 0, d = 0, i = at;
-      for (const e = at + (n & ~3); i < e; i += 4) { a += x[i]!; b += x[i + 1]!; c += x[i + 2]!; d += x[i + 3]!; }
+      for (const e = at + (n & ~7); i < e; i += 8) {
+        a += x[i]! + x[i + 1]!; b += x[i + 2]! + x[i + 3]!; c += x[i + 4]! + x[i + 5]!; d += x[i + 6]! + x[i + 7]!;
+      }
       for (const e = at + n; i < e; i++) a += x[i]!;
       return sum + (a + b + (c + d));
     },
-    columns: (sums, c, x, at, n) => { for (const e = at + n; at < e; ) sums[c++]! += x[at++]!; },
+    columns: (sums, c, x, at, n) => {
+      const end = at + n;
+      for (const e = at + (n & ~3); at < e; at += 4, c += 4) {
+        sums[c]! += x[at]!; sums[c + 1]! += x[at + 1]!; sums[c + 2]! += x[at + 2]!; sums[c + 3]! += x[at + 3]!;
+      }
+      while (at < end) sums[c++]! += x[at++]!;
+    },
   },
   float64: {
     row: (x, at, n, sum) => {
       let a = 0, b = 0, c = 0, d = 0, i = at;
-      for (const e = at + (n & ~3); i < e; i += 4) { a += x[i]!; b += x[i + 1]!; c += x[i + 2]!; d += x[i + 3]!; }
+      for (const e = at + (n & ~7); i < e; i += 8) {
+        a += x[i]! + x[i + 1]!; b += x[i + 2]! + x[i + 3]!; c += x[i + 4]! + x[i + 5]!; d += x[i + 6]! + x[i + 7]!;
+      }
       for (const e = at + n; i < e; i++) a += x[i]!;
       return sum + (a + b + (c + d));
     },
-    columns: (sums, c, x, at, n) => { for (const e = at + n; at < e; ) sums[c++]! += x[at++]!; },
+    columns: (sums, c, x, at, n) => {
+      const end = at + n;
+      for (const e = at + (n & ~3); at < e; at += 4, c += 4) {
+        sums[c]! += x[at]!; sums[c + 1]! += x[at + 1]!; sums[c + 2]! += x[at + 2]!; sums[c + 3]! += x[at + 3]!;
+      }
+      while (at < end) sums[c++]! += x[at++]!;
+    },
   },
   big: (sum, x) => sum + x,
   bigStart: 0n,
@@ -80,7 +96,7 @@ const PROD: Reduction = {
 
 // Four running values: each waits for its own last step only.
 // biome-ignore format: a table is read by columns
-const MAX: Reduction = {
+export const MAX: Reduction = {
   start: Number.NEGATIVE_INFINITY,
   float32: {
     row: (x, at, n, sum) => {
@@ -105,7 +121,7 @@ const MAX: Reduction = {
 };
 
 // biome-ignore format: a table is read by columns
-const MIN: Reduction = {
+export const MIN: Reduction = {
   start: Number.POSITIVE_INFINITY,
   float32: {
     row: (x, at, n, sum) => {

@@ -6,7 +6,7 @@ import type { Tensor } from "../tensor.js";
 import { maximum, minimum } from "./binary.js";
 import { BLOCK, type Block, domainOf, Reader, Writer } from "./blocks.js";
 import { type Into, resultTensor, type Scalar, safeToRead } from "./operands.js";
-import { erf as erfOf, exp32, sigmoid32, sigmoid as sigmoidOf, tanh32 } from "./special.js";
+import { erf as erfOf, expShifted, sigmoid32, sigmoid as sigmoidOf, tanh32 } from "./special.js";
 
 /** o[k, k + n) = f(a[i, i + n)). */
 type Loop<A, O = A> = (a: A, i: number, o: O, k: number, n: number) => void;
@@ -81,7 +81,7 @@ const ROWS = {
     int: null, big: null,
   },
   exp: {
-    float32: (a, i, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = exp32(a[i++]!); },
+    float32: (a, i, o, k, n) => { expShifted(a, i, 0, o, k, n); },
     float64: (a, i, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Math.exp(a[i++]!); },
     int: null, big: null,
   },
