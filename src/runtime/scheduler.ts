@@ -1,6 +1,7 @@
 /** Scheduler: one model's queue and lanes. Collects a turn's requests, forms batches, runs them, answers each request. */
 import { emit, TenonError, toTenonError } from "../base/index.js";
 import { gatherInto, type NumericArray, type Tensor } from "../tensor/index.js";
+import { ArenaWatch } from "./arena-watch.js";
 import type { BatchLog, BatchReason, BatchRecord } from "./batch-log.js";
 import type { BufferPool } from "./buffers.js";
 import type { CostModel, CostModels } from "./cost-model.js";
@@ -41,20 +42,16 @@ export interface SchedulerOptions {
   readonly maxDelayMs: number;
 }
 
-/** A lone request on a model below this runs on the event-loop thread: another thread would cost more. */
-const INLINE_BELOW_MS = 0.05;
-/** No batch blocks the event loop longer than this. */
-const INLINE_BATCH_BELOW_MS = 0.3;
+/** Runs on the event-loop thread are shorter than this: another thread would cost a lone request more. */
+const INLINE_BELOW_MS = 0.3;
+/** Least time that handing a run to another thread and back takes. */
+const HANDING_OVER_MS = 0.05;
 /** Share of its time that the event loop may be busy otherwise while batches run on it. */
 const INLINE_LOOP_BUSY = 0.7;
 /** Below this, more threads for a lone request do not pay. */
 const WIDE_FROM_MS = 2;
 /** Runs shorter than this are not queued behind a running lane before a full batch waits. */
 const QUEUE_AHEAD_FROM_MS = 1;
-/** A burst's memory is given back by the first run after this much idleness. */
-const IDLE_BEFORE_SHRINK_MS = 5000;
-/** Input bytes of a batch from which its run counts as a burst. */
-const BURST_BYTES = 4 << 20;
 
 export class Scheduler implements Contender {
   readonly #options: SchedulerOptions;
@@ -72,8 +69,7 @@ export class Scheduler implements Contender {
   #inlineLane: Lane | undefined;
   #closed: TenonError | undefined;
   #drained: (() => void) | undefined;
-  #burst = false;
-  #lastRunAt = performance.now();
+  readonly #arena: ArenaWatch;
   #delayTimer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -97,6 +93,7 @@ export class Scheduler implements Contender {
     this.#costs = parts.costs;
     this.#log = parts.log;
     this.#wideGear = parts.wideGear;
+    this.#arena = new ArenaWatch(session);
     this.#budget.join(this);
   }
 
@@ -244,8 +241,8 @@ export class Scheduler implements Contender {
     if (!cost.known) return false;
     const ms = cost.predict(rows);
     if (this.#budget.alone) return ms < INLINE_BELOW_MS;
-    const handingOver = Math.max(cost.hopMs, INLINE_BELOW_MS);
-    return ms < Math.min(2 * handingOver, INLINE_BATCH_BELOW_MS) && this.#budget.loopBusy < INLINE_LOOP_BUSY;
+    const handingOver = Math.max(cost.hopMs, HANDING_OVER_MS);
+    return ms < Math.min(2 * handingOver, INLINE_BELOW_MS) && this.#budget.loopBusy < INLINE_LOOP_BUSY;
   }
 
   #newLane(): Lane {
@@ -266,7 +263,6 @@ export class Scheduler implements Contender {
     const startedAt = now;
     const actualMs = performance.now() - startedAt;
     this.#budget.ranInline(actualMs);
-    this.#lastRunAt = startedAt + actualMs;
     const reason = this.#maxRows === 1 ? "unbatched" : members.length === 1 ? "idle" : "all";
     this.#log.add(
       describe({
@@ -291,8 +287,8 @@ export class Scheduler implements Contender {
     reason: BatchReason,
     now: number,
   ): void {
-    const shrink = this.#burst && now - this.#lastRunAt > IDLE_BEFORE_SHRINK_MS;
-    if (shrink) this.#burst = false;
+    const arena = gear === "wide" ? this.#wideGear.arena : this.#arena;
+    const shrink = arena?.shrinkDue(now) ?? false;
     const batch = batchOf(members, shrink);
     const running: Running = { members, lane, wanted: members.length };
     for (const member of members) {
@@ -308,8 +304,7 @@ export class Scheduler implements Contender {
       const error = failure?.code === "CANCELLED" && this.#closed !== undefined ? this.#closed : failure;
       const actualMs = performance.now() - now;
       this.#running.delete(running);
-      this.#lastRunAt = now + actualMs;
-      if (lane.slabBytes > BURST_BYTES) this.#burst = true;
+      arena?.ran(`${members[0]!.batchKey} ${batch.rows}`, now + actualMs, shrink);
       if (shrink) lane.shrinkSlab();
       if (gear === "lane") {
         this.#idleLanes.push(lane);
@@ -460,6 +455,8 @@ function describe(run: Finished): Omit<BatchRecord, "id"> {
 export interface WideGear {
   /** A wide lane, or undefined while there is none or it does not pay for this model. */
   lane(): Lane | undefined;
+  /** The memory of the wide session. */
+  readonly arena: ArenaWatch | undefined;
   done(lane: Lane, ms: number, oneThreadMs: number): void;
 }
 

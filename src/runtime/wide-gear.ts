@@ -1,4 +1,5 @@
 /** WideSession: a second session on the same weights with all cores per run, for a lone request on a heavy model. */
+import { ArenaWatch } from "./arena-watch.js";
 import type { BufferPool } from "./buffers.js";
 import { Lane } from "./lane.js";
 import type { Loaded } from "./load.js";
@@ -19,6 +20,7 @@ export class WideSession implements WideGear {
   #session: OrtSession | undefined;
   #opening: Promise<void> | undefined;
   #idle: Lane | undefined;
+  #arena: ArenaWatch | undefined;
   #useless = false;
   #runs = 0;
   #ratio = 0;
@@ -33,6 +35,10 @@ export class WideSession implements WideGear {
 
   get state(): { open: boolean; used: boolean } {
     return { open: this.#session !== undefined, used: this.#session !== undefined && !this.#useless };
+  }
+
+  get arena(): ArenaWatch | undefined {
+    return this.#arena;
   }
 
   lane(): Lane | undefined {
@@ -50,7 +56,10 @@ export class WideSession implements WideGear {
     try {
       const session = await this.#loaded.widen(this.#threads);
       if (session === undefined) this.#useless = true;
-      else this.#session = session;
+      else {
+        this.#session = session;
+        this.#arena = new ArenaWatch(session);
+      }
     } catch {
       this.#useless = true; // the one-thread session serves on
     }

@@ -98,6 +98,12 @@ export const FUNCTIONS = {
   ReleaseValue:                  { slot: 96,  returns: "none",   takes: ["pointer"] },
 
   Run:                           { slot: 9,   returns: "status", takes: ["pointer", "pointer", "pointer", "pointer", "size", "pointer", "size", "pointer"] },
+  CreateAllocator:               { slot: 131, returns: "status", takes: ["pointer", "pointer", "pointer"] },
+  ReleaseAllocator:              { slot: 132, returns: "none",   takes: ["pointer"] },
+  AllocatorGetStats:             { slot: 319, returns: "status", takes: ["pointer", "pointer"] },
+  GetKeyValue:                   { slot: 297, returns: "text",   takes: ["pointer", "text"] },
+  ReleaseKeyValuePairs:          { slot: 300, returns: "none",   takes: ["pointer"] },
+
   CreateRunOptions:              { slot: 39,  returns: "status", takes: ["pointer"] },
   RunOptionsSetTerminate:        { slot: 46,  returns: "status", takes: ["pointer"] },
   RunOptionsUnsetTerminate:      { slot: 47,  returns: "status", takes: ["pointer"] },

@@ -38,6 +38,8 @@ export interface OrtSession {
   readonly signature: Signature;
   readonly inputNames: CStrings;
   readonly outputNames: CStrings;
+  /** Bytes that the session's CPU arena holds, used or not; it never gives any back by itself. */
+  arenaBytes(): number;
   /** Frees the native session, off the event loop. Runs in flight must have ended. */
   release(): Promise<void>;
 }
@@ -62,6 +64,8 @@ export async function createSession(
   }
   try {
     const signature = readSignature(library, pointer);
+    must(functions.CreateAllocator(pointer, library.cpuMemory, out.address));
+    const arena = out.words[0]!;
     return {
       library,
       pointer,
@@ -74,11 +78,27 @@ export async function createSession(
         library,
         signature.outputs.map((value) => value.name),
       ),
-      release: () => releaseSession(library, pointer),
+      arenaBytes: () => arenaBytes(library, arena),
+      release: () => {
+        functions.ReleaseAllocator(arena);
+        return releaseSession(library, pointer);
+      },
     };
   } catch (error) {
     await releaseSession(library, pointer);
     throw error;
+  }
+}
+
+function arenaBytes(library: OrtLibrary, arena: bigint): number {
+  const { functions } = library;
+  const out = new Words(library, 1);
+  mustSucceed(library)(functions.AllocatorGetStats(arena, out.address));
+  const pairs = out.words[0]!;
+  try {
+    return Number(functions.GetKeyValue(pairs, "TotalAllocated") ?? 0);
+  } finally {
+    functions.ReleaseKeyValuePairs(pairs);
   }
 }
 
