@@ -60,6 +60,11 @@ test("a name too many, a name gone, export * and a missing file are found", () =
   );
 });
 
+test("the list is that of the sources", () => {
+  const tree = readTree(ROOT, ["src", "package.json", EXPORTS_FILE], [".ts", "package.json", "exports.txt"]);
+  assert.deepEqual(checkExports(tree).map(printFinding), []);
+});
+
 test("the list holds what the built package exports at run time", async () => {
   const names = exportedNames(readTree(ROOT, ["src", "package.json"], [".ts", "package.json"]));
   for (const subpath of [

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { errorsPage, settingsPage } from "../../scripts/guards/pages.js";
 import { checkLinks, checkMap, checkPage } from "../../scripts/guards/prose.js";
-import { printFinding } from "../../scripts/guards/tree.js";
+import { printFinding, ROOT, readTree } from "../../scripts/guards/tree.js";
 
 test("links to absent files and headings are found, those in code and to the web are left alone", () => {
   const tree = new Map([
@@ -33,6 +33,15 @@ test("a page that differs from its table is found", () => {
   assert.equal(checkPage("docs/guide/errors.md", "old", "new").length, 1);
   assert.equal(checkPage("docs/guide/errors.md", undefined, "new").length, 1);
   assert.deepEqual(checkPage("docs/guide/errors.md", "same", "same"), []);
+});
+
+test("the pages made from tables are up to date", () => {
+  const pages = readTree(ROOT, ["docs/guide"], [".md"]);
+  const findings = [
+    ...checkPage("docs/guide/errors.md", pages.get("docs/guide/errors.md"), errorsPage()),
+    ...checkPage("docs/guide/settings.md", pages.get("docs/guide/settings.md"), settingsPage()),
+  ];
+  assert.deepEqual(findings.map(printFinding), []);
 });
 
 test("the pages made from tables name every row", () => {
