@@ -38,11 +38,11 @@ export function gatherInto(source: View, target: NumericArray): void {
   if (storage instanceof StringStorage) {
     throw new TenonError("TENSOR_DTYPE", { problem: "string tensors are not gathered" });
   }
-  if (storage.constructor !== target.constructor) {
+  if (storage[Symbol.toStringTag] !== target[Symbol.toStringTag]) {
     throw new TenonError("TENSOR_DTYPE", {
       problem: "the target stores another type",
-      given: target.constructor.name,
-      expected: `${storage.constructor.name} for ${dtype}`,
+      given: target[Symbol.toStringTag],
+      expected: `${storage[Symbol.toStringTag]} for ${dtype}`,
     });
   }
   const size = sizeOf(source.shape);

@@ -185,6 +185,16 @@ export function viewStorage(
   byteOffset: number,
   elements: number,
 ): NumericArray {
+  return viewEntries(dtype, buffer, byteOffset, storageLengthOf(dtype, elements));
+}
+
+/** As `viewStorage`, with a length in entries of the typed array. */
+export function viewEntries(
+  dtype: DType,
+  buffer: ArrayBufferLike,
+  byteOffset: number,
+  entries: number,
+): NumericArray {
   const name = dtypeInfo(dtype).array;
   if (name === null) throw new TenonError("TENSOR_DTYPE", { problem: `${dtype} has no typed array` });
   const make = ARRAYS[name] as new (
@@ -192,7 +202,7 @@ export function viewStorage(
     byteOffset: number,
     length: number,
   ) => NumericArray;
-  return new make(buffer, byteOffset, storageLengthOf(dtype, elements));
+  return new make(buffer, byteOffset, entries);
 }
 
 /** Bytes per entry of the storage array, which is the alignment that a view needs. */

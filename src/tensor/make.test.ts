@@ -37,6 +37,11 @@ test("a typed array becomes the storage, without a copy", () => {
   assert.deepEqual(tensor(Uint8Array.of(0x21, 0x03), { dtype: "uint4", shape: [3] }).toArray(), [1, 2, 3]);
   assert.deepEqual(tensor(Float32Array.of(1, 2), { dtype: "complex64" }).toArray(), [[1, 2]]);
   assert.equal(tensor(new Uint8ClampedArray(3)).dtype, "uint8");
+  const file = Buffer.from([1, 2, 3, 4]);
+  const bytes = tensor(file.subarray(1));
+  assert.equal(bytes.data.constructor, Uint8Array);
+  assert.equal(bytes.data.buffer, file.buffer);
+  assert.deepEqual(bytes.slice([null, null, -1]).clone().toArray(), [4, 3, 2]);
 });
 
 test("another dtype than the typed array's converts, with checks; typed arrays may be rows", () => {

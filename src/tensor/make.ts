@@ -8,6 +8,7 @@ import {
   type NumericArray,
   storageAlignment,
   storageLengthOf,
+  viewEntries,
   viewStorage,
 } from "./dtype.js";
 import { describeValue, type Element, elementPhrase, tryWriteElement } from "./element.js";
@@ -178,15 +179,18 @@ function typeName(array: TypedValues): string {
   return array[Symbol.toStringTag];
 }
 
-/** The array itself, or its bytes under another name, when it stores the dtype as it is. */
+/**
+ * The array itself when it stores the dtype as it is, or a plain typed array on the same bytes where it is of another
+ * class (Buffer, Float16Array, Uint8ClampedArray): loops are fast on arrays of one class.
+ */
 function asStorage(values: TypedValues, dtype: DType): NumericArray | undefined {
   const own = typeName(values);
-  const bytesOnly = own === "Float16Array" || own === "Uint8ClampedArray";
-  if (bytesOnly) {
+  const storage = dtypeInfo(dtype).array;
+  if (own === "Float16Array" || own === "Uint8ClampedArray") {
     if (OWN_DTYPE.get(own) !== dtype) return undefined;
-    return viewStorage(dtype, values.buffer, values.byteOffset, values.length);
-  }
-  return own === dtypeInfo(dtype).array ? (values as NumericArray) : undefined;
+  } else if (own !== storage) return undefined;
+  if (values.constructor.name === storage) return values as NumericArray;
+  return viewEntries(dtype, values.buffer, values.byteOffset, values.length);
 }
 
 function firstLeaf(values: unknown): unknown {

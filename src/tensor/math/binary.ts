@@ -136,7 +136,7 @@ const EXTREMES = {
   },
 } as const satisfies Record<string, Row>;
 
-/** Comparisons fill a block of 0 and 1 that is stored as bool. */
+/** Comparisons fill a block of 0 and 1 that is stored as bool. `Number(…)` is compiled without a branch, `? 1 : 0` with one. */
 interface CompareRow {
   readonly float32: Loop<Float32Array, Float64Array>;
   readonly float64: Loop<Float64Array, Float64Array>;
@@ -146,24 +146,24 @@ interface CompareRow {
 // biome-ignore format: a table is read by columns
 const COMPARISONS = {
   equal: {
-    float32: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! === b[j++]! ? 1 : 0; },
-    float64: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! === b[j++]! ? 1 : 0; },
-    big: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! === b[j++]! ? 1 : 0; },
+    float32: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(a[i++]! === b[j++]!); },
+    float64: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(a[i++]! === b[j++]!); },
+    big: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(a[i++]! === b[j++]!); },
   },
   notEqual: {
-    float32: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! !== b[j++]! ? 1 : 0; },
-    float64: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! !== b[j++]! ? 1 : 0; },
-    big: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! !== b[j++]! ? 1 : 0; },
+    float32: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(a[i++]! !== b[j++]!); },
+    float64: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(a[i++]! !== b[j++]!); },
+    big: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(a[i++]! !== b[j++]!); },
   },
   less: {
-    float32: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! < b[j++]! ? 1 : 0; },
-    float64: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! < b[j++]! ? 1 : 0; },
-    big: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! < b[j++]! ? 1 : 0; },
+    float32: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(a[i++]! < b[j++]!); },
+    float64: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(a[i++]! < b[j++]!); },
+    big: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(a[i++]! < b[j++]!); },
   },
   lessEqual: {
-    float32: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! <= b[j++]! ? 1 : 0; },
-    float64: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! <= b[j++]! ? 1 : 0; },
-    big: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! <= b[j++]! ? 1 : 0; },
+    float32: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(a[i++]! <= b[j++]!); },
+    float64: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(a[i++]! <= b[j++]!); },
+    big: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(a[i++]! <= b[j++]!); },
   },
 } as const satisfies Record<string, CompareRow>;
 

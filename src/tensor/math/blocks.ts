@@ -11,6 +11,9 @@ import type { StringStorage } from "../strings.js";
 /** Elements in a block: three blocks of doubles fit the first-level cache beside each other. */
 export const BLOCK = 1024;
 
+/** From this length on a run without gaps is copied as one block. */
+const BLOCK_COPY = 64;
+
 /**
  * What computes a dtype: float32 also does float16 and bfloat16, rounding each result; `int` holds bool and the ints up
  * to 32 bits in doubles, exactly; `big` is 64-bit ints.
@@ -86,8 +89,8 @@ const FORMATS: { readonly [D in DType]: BlockFormat | null } = {
     (b, k, s, i, step, n) => { for (let e = k + n; k < e; k++, i += step) s[i] = b[k]!; }),
   uint4: null, uint2: null,
   bool: format<Uint8Array, Float64Array>("int", false,
-    (s, i, step, o, k, n) => { for (let e = k + n; k < e; k++, i += step) o[k] = s[i] === 0 ? 0 : 1; },
-    (b, k, s, i, step, n) => { for (let e = k + n; k < e; k++, i += step) s[i] = b[k] === 0 ? 0 : 1; }),
+    (s, i, step, o, k, n) => { for (let e = k + n; k < e; k++, i += step) o[k] = Number(s[i] !== 0); },
+    (b, k, s, i, step, n) => { for (let e = k + n; k < e; k++, i += step) s[i] = Number(b[k] !== 0); }),
   string: null, complex64: null, complex128: null,
 };
 
@@ -188,6 +191,7 @@ export class Reader<D extends Domain = Domain> {
   readonly #storage: NumericArray;
   readonly #walk: Walk;
   readonly #load: Load<NumericArray, Block>;
+  readonly #sameType: boolean;
   readonly #mode: "direct" | "constant" | "strided";
   #next: number;
 
@@ -195,6 +199,7 @@ export class Reader<D extends Domain = Domain> {
     const { direct, load } = formatOf(view.dtype);
     this.#storage = view.storage as NumericArray;
     this.#load = load as Load<NumericArray, Block>;
+    this.#sameType = direct;
     this.#walk = new Walk(view);
     this.#next = view.offset;
     this.#mode = this.#walk.isConstant ? "constant" : direct && this.#walk.isDense ? "direct" : "strided";
@@ -222,7 +227,10 @@ export class Reader<D extends Domain = Domain> {
     const walk = this.#walk;
     for (let done = 0; done < count; ) {
       const run = Math.min(count - done, walk.inner - walk.column);
-      this.#load(this.#storage, walk.index, walk.step, this.array, done, run);
+      if (this.#sameType && walk.step === 1 && run >= BLOCK_COPY) {
+        const part = this.#storage.subarray(walk.index, walk.index + run);
+        (this.array as Float64Array).set(part as Float64Array, done);
+      } else this.#load(this.#storage, walk.index, walk.step, this.array, done, run);
       walk.advance(run);
       done += run;
     }
@@ -236,12 +244,14 @@ export class Writer<D extends Domain = Domain> {
   readonly #storage: NumericArray;
   readonly #walk: Walk;
   readonly #store: Store<NumericArray, Block>;
+  readonly #sameType: boolean;
   readonly #direct: boolean;
 
   constructor(view: BlockView, role: Role) {
     const { direct, store } = formatOf(view.dtype);
     this.#storage = view.storage as NumericArray;
     this.#store = store as Store<NumericArray, Block>;
+    this.#sameType = direct;
     this.#walk = new Walk(view);
     this.#direct = direct && this.#walk.isDense;
     // The dtype's domain is the caller's D: operations choose their loops by it.
@@ -263,7 +273,10 @@ export class Writer<D extends Domain = Domain> {
     const walk = this.#walk;
     for (let done = 0; done < count; ) {
       const run = Math.min(count - done, walk.inner - walk.column);
-      this.#store(this.array, done, this.#storage, walk.index, walk.step, run);
+      if (this.#sameType && walk.step === 1 && run >= BLOCK_COPY) {
+        const part = this.array.subarray(done, done + run);
+        (this.#storage as Float64Array).set(part as Float64Array, walk.index);
+      } else this.#store(this.array, done, this.#storage, walk.index, walk.step, run);
       walk.advance(run);
       done += run;
     }

@@ -110,9 +110,9 @@ const ROWS = {
 
 // biome-ignore format: a table is read by columns
 const TESTS = {
-  isNan: (a, i, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number.isNaN(a[i++]!) ? 1 : 0; },
-  isInfinite: (a, i, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Math.abs(a[i++]!) === Number.POSITIVE_INFINITY ? 1 : 0; },
-  logicalNot: (a, i, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++] === 0 ? 1 : 0; },
+  isNan: (a, i, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(Number.isNaN(a[i++]!)); },
+  isInfinite: (a, i, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(Math.abs(a[i++]!) === Number.POSITIVE_INFINITY); },
+  logicalNot: (a, i, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Number(a[i++] === 0); },
 } as const satisfies Record<string, Loop<Floats, Float64Array>>;
 
 function run(loop: Loop<Block, Block>, x: Tensor, out: Tensor): void {
