@@ -2,6 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import { gunzip, inflate } from "node:zlib";
 import { TenonError } from "../../base/index.js";
+import type { BodyPool } from "./body-pool.js";
 import type { HandlerSettings } from "./settings.js";
 
 /** Tensors in the binary section may be viewed as any dtype, and as whole cache lines. */
@@ -10,8 +11,10 @@ const ALIGNMENT = 64;
 export interface BodyLimits {
   readonly maxBytes: number;
   readonly maxChunks: number;
-  /** Bytes in front of the part that is to be aligned; 0 for none. */
-  readonly headerLength: number;
+  /** Bytes in front of the part that is to be aligned; undefined: there is none, the body is all JSON. */
+  readonly headerLength: number | undefined;
+  /** Where the memory of large bodies with an aligned part comes from. */
+  readonly pool: BodyPool;
 }
 
 /** True when the client says that it will send a body. */
@@ -56,7 +59,7 @@ async function readCompressed(req: IncomingMessage, limits: BodyLimits, encoding
       details: { acceptEncoding: "gzip, deflate" },
     });
   }
-  const compressed = await readPlain(req, { ...limits, headerLength: 0 });
+  const compressed = await readPlain(req, { ...limits, headerLength: undefined });
   return new Promise((resolve, reject) => {
     decompress(compressed, { maxOutputLength: limits.maxBytes }, (error, result) => {
       if (error === null) resolve(align(result, limits.headerLength));
@@ -74,15 +77,21 @@ async function readCompressed(req: IncomingMessage, limits: BodyLimits, encoding
   });
 }
 
-function align(bytes: Buffer, headerLength: number): Buffer {
-  if (headerLength === 0 || (bytes.byteOffset + headerLength) % ALIGNMENT === 0) return bytes;
+function align(bytes: Buffer, headerLength: number | undefined): Buffer {
+  if (headerLength === undefined || (bytes.byteOffset + headerLength) % ALIGNMENT === 0) return bytes;
   const aligned = allocate(bytes.length, headerLength);
   bytes.copy(aligned);
   return aligned;
 }
 
-function allocate(length: number, headerLength: number): Buffer {
-  const shift = (ALIGNMENT - (headerLength % ALIGNMENT)) % ALIGNMENT;
+/** Bytes to leave free in front of the body, so that what follows the header is aligned. */
+function shiftOf(headerLength: number | undefined): number {
+  if (headerLength === undefined) return 0;
+  return (ALIGNMENT - (headerLength % ALIGNMENT)) % ALIGNMENT;
+}
+
+function allocate(length: number, headerLength: number | undefined): Buffer {
+  const shift = shiftOf(headerLength);
   return Buffer.allocUnsafeSlow(length + shift).subarray(shift);
 }
 
@@ -101,8 +110,7 @@ function readPlain(req: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
   if (length !== undefined && length > limits.maxBytes)
     return Promise.reject(tooLarge(length, limits.maxBytes));
   return new Promise((resolve, reject) => {
-    const reader =
-      length === undefined ? new ChunkedReader(limits) : new CountedReader(length, limits.headerLength);
+    const reader = length === undefined ? new ChunkedReader(limits) : new CountedReader(length, limits);
     let chunks = 0;
     let settled = false;
     const done = (error: TenonError | undefined): void => {
@@ -136,24 +144,32 @@ function readPlain(req: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
 /** Fills one buffer of the announced length; a small body in one piece is taken as it came. */
 class CountedReader {
   readonly #length: number;
-  readonly #headerLength: number;
+  readonly #limits: BodyLimits;
   #buffer: Buffer | undefined;
   #filled = 0;
 
-  constructor(length: number, headerLength: number) {
+  constructor(length: number, limits: BodyLimits) {
     this.#length = length;
-    this.#headerLength = headerLength;
+    this.#limits = limits;
   }
 
   get complete(): boolean {
     return this.#filled === this.#length;
   }
 
+  #allocate(): Buffer {
+    const { headerLength, pool } = this.#limits;
+    // Pure JSON may move to another thread, and its memory with it.
+    if (headerLength === undefined) return Buffer.allocUnsafeSlow(this.#length);
+    const shift = shiftOf(headerLength);
+    return pool.take(this.#length + shift).subarray(shift);
+  }
+
   /** The parser passes on no more than the announced length. */
   add(chunk: Buffer): boolean {
-    if (chunk.length === this.#length && this.#headerLength === 0) this.#buffer = chunk;
+    if (chunk.length === this.#length && this.#limits.headerLength === undefined) this.#buffer = chunk;
     else {
-      this.#buffer ??= allocate(this.#length, this.#headerLength);
+      this.#buffer ??= this.#allocate();
       chunk.copy(this.#buffer, this.#filled);
     }
     this.#filled += chunk.length;

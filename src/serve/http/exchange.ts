@@ -1,6 +1,7 @@
 /** Exchange: one request and its answer, from the first look at the headers to the line in the access log. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type ErrorCode, emit, heard } from "../../base/index.js";
+import type { BodyPool } from "./body-pool.js";
 import type { HandlerSettings } from "./settings.js";
 
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
@@ -14,6 +15,7 @@ let lastId = 0;
 /** What the exchanges of one handler share. */
 export interface Exchanges {
   readonly settings: HandlerSettings;
+  readonly bodies: BodyPool;
   /** Requests without an answer, and answers that the client has not taken yet. */
   readonly open: Set<Exchange>;
   draining: boolean;

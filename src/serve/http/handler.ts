@@ -6,6 +6,7 @@ import { type ErrorContext, errorText } from "../oip/errors.js";
 import { oipRoutes } from "../oip/routes.js";
 import { ScanPool } from "../oip/scan-pool.js";
 import { bodyLimit, hasBody } from "./body.js";
+import { BodyPool } from "./body-pool.js";
 import { Exchange, type Exchanges, type HeaderList } from "./exchange.js";
 import { checkOrigin, isAllowedOrigin } from "./guard.js";
 import { type Match, Router } from "./router.js";
@@ -42,7 +43,7 @@ export function createHandler(engine: Engine, options: HandlerOptions = {}): Han
 
 /** As `createHandler`, from settings that are resolved already. */
 export function makeHandler(engine: Engine, settings: HandlerSettings): Handler {
-  const exchanges: Exchanges = { settings, open: new Set(), draining: false };
+  const exchanges: Exchanges = { settings, bodies: new BodyPool(), open: new Set(), draining: false };
   const scans = new ScanPool(settings.jsonDepth);
   const { serverName, isReady } = settings;
   const router = new Router(oipRoutes({ engine, scans, serverName, isReady }));

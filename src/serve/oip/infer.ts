@@ -24,13 +24,14 @@ export async function infer(exchange: Exchange, model: Model, scans: ScanPool): 
   const body = await readBody(exchange.req, {
     maxBytes,
     maxChunks: settings.bodyChunks,
-    headerLength: given === undefined ? 0 : (headerLength(given, undefined) ?? 0),
+    headerLength: headerLength(given, undefined),
+    pool: exchange.exchanges.bodies,
   });
   exchange.bytesIn = body.length;
   const jsonLength = headerLength(given, body.length);
   if (jsonLength === 0) {
     const inputs = { [model.signature.inputs[0]?.name ?? ""]: rawInput(model, body) };
-    await runAndAnswer(exchange, model, wire, RAW_REQUEST, inputs);
+    await runAndAnswer(exchange, model, wire, RAW_REQUEST, inputs, body);
     return;
   }
   const end = jsonLength ?? body.length;
@@ -44,7 +45,7 @@ export async function infer(exchange: Exchange, model: Model, scans: ScanPool): 
   const scanned = scans.read(body, end);
   const request = scanned instanceof Promise ? await scanned : scanned;
   exchange.bodyId = request.id;
-  await runAndAnswer(exchange, model, wire, request, tensorsOf(request, section, model));
+  await runAndAnswer(exchange, model, wire, request, tensorsOf(request, section, model), body);
 }
 
 /** A request without any JSON: everything is answered in binary form. */
@@ -105,12 +106,15 @@ async function runAndAnswer(
   wire: ModelWire,
   request: InferRequest,
   inputs: Readonly<Record<string, Tensor>>,
+  body: Buffer,
 ): Promise<void> {
   const wanted = wantedOutputs(request, wire);
   const startedAt = performance.now();
   exchange.runningSince = startedAt;
   const outputs = await model.run(inputs, runOptions(exchange, wire, request, wanted));
   learn(wire, performance.now() - startedAt);
+  // Only now: native code may still read the inputs of a run that failed or was given up.
+  exchange.exchanges.bodies.give(body);
   let holding = false;
   try {
     const answered = wanted.map(
