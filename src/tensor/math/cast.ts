@@ -8,7 +8,7 @@ import type { Storage } from "../storage.js";
 import { StringStorage } from "../strings.js";
 import { Tensor } from "../tensor.js";
 import { BLOCK, type Block, type Domain, domainOf, Reader, Writer } from "./blocks.js";
-import { type Into, resultTensor, safeToRead } from "./operands.js";
+import { type Into, noStringInto, resultTensor, safeToRead } from "./operands.js";
 
 /**
  * The same values in another dtype; the tensor itself when it has the dtype already and no `into` is given.
@@ -24,7 +24,10 @@ export function cast<D extends DType>(x: Tensor, dtype: D, options: Into<NoInfer
   // A tensor of the dtype asked for is a Tensor<D>.
   if (x.dtype === dtype && options.into === undefined) return x as Tensor as Tensor<D>;
   refuseImpossible(x.dtype, dtype);
-  if (dtype === "string") return printed(x, options.into !== undefined) as Tensor as Tensor<D>;
+  if (dtype === "string") {
+    noStringInto(options.into as Tensor | undefined);
+    return printed(x) as Tensor as Tensor<D>;
+  }
   const out = resultTensor(dtype, x.shape, options.into);
   const source = safeToRead(x, out as Tensor);
   const from = domainOf(x.dtype);
@@ -209,10 +212,7 @@ function parsed(text: string, dtype: DType): number | bigint {
   return number;
 }
 
-function printed(x: Tensor, into: boolean): Tensor<"string"> {
-  if (into) {
-    throw new TenonError("TENSOR_DTYPE", { problem: "string storage does not change", do: "leave into out" });
-  }
+function printed(x: Tensor): Tensor<"string"> {
   const texts: string[] = [];
   const short = dtypeInfo(x.dtype).kind === "float" && x.dtype !== "float64";
   forEachIndex(x, (index) => {

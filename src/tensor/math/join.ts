@@ -10,7 +10,7 @@ import { StringStorage } from "../strings.js";
 import { Tensor } from "../tensor.js";
 import type { AxisOptions } from "./along-axis.js";
 import { oneOf } from "./create.js";
-import { type Into, resultTensor, type Scalar, safeToRead, sameDType } from "./operands.js";
+import { type Into, noStringInto, resultTensor, type Scalar, safeToRead, sameDType } from "./operands.js";
 
 /** Writes a view over another of the same dtype and shape, of any dtype with changeable storage. */
 function place(from: Tensor, to: Tensor): void {
@@ -59,6 +59,7 @@ export function concat<D extends DType>(
   const shape = first.shape.map((dim, i) =>
     i === axis ? parts.reduce((sum, part) => sum + part.shape[axis]!, 0) : dim,
   );
+  if (first.dtype === "string") noStringInto(options.into as Tensor | undefined);
   if (first.dtype === "string") return joinStrings(parts, axis, shape) as Tensor as Tensor<D>;
   const out = resultTensor(first.dtype, shape, options.into as Tensor | undefined);
   const sources = parts.map((part) => safeToRead(part, out));
@@ -143,6 +144,7 @@ export function pad<D extends DType>(
     if (padded === (x as Tensor)) return options.into === undefined ? x.clone() : concat([x], options);
     return padded as Tensor<D>;
   }
+  if (x.dtype === "string") noStringInto(options.into as Tensor | undefined);
   if (x.dtype === "string")
     return padStrings(x as Tensor, pads, shape, options.value ?? "") as Tensor as Tensor<D>;
   const out = resultTensor(x.dtype, shape, options.into);
@@ -232,6 +234,7 @@ export function take<D extends DType>(
   const flat = x.shape.map((dim, i) => (i === axis ? chosen.length : dim));
   const shape = [...x.shape.slice(0, axis), ...list.shape, ...x.shape.slice(axis + 1)];
   if (x.dtype === "string") {
+    noStringInto(options.into as Tensor | undefined);
     const rows = chosen.map((index) =>
       x.slice(...x.shape.map((_, i) => (i === axis ? ([index, index + 1] as const) : null))),
     );

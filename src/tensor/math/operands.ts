@@ -81,6 +81,15 @@ export function resultTensor<D extends DType>(
   return into;
 }
 
+/** Throws TENSOR_DTYPE for an `into` where the result is a string tensor: string storage does not change. */
+export function noStringInto(into: Tensor | undefined): void {
+  if (into === undefined) return;
+  throw new TenonError("TENSOR_DTYPE", {
+    problem: "a string tensor cannot take a result: string storage does not change",
+    do: "leave into out",
+  });
+}
+
 /**
  * The operand itself, or a dense copy of it when writing `out` element by element would change elements that are still
  * to be read: when the two overlap in memory without being the same view.

@@ -7,7 +7,15 @@ import type { Storage } from "../storage.js";
 import { StringStorage } from "../strings.js";
 import { Tensor } from "../tensor.js";
 import { BLOCK, type Block, domainOf, Reader, Writer } from "./blocks.js";
-import { commonShape, type Into, resultTensor, type Scalar, safeToRead, sameDType } from "./operands.js";
+import {
+  commonShape,
+  type Into,
+  noStringInto,
+  resultTensor,
+  type Scalar,
+  safeToRead,
+  sameDType,
+} from "./operands.js";
 
 /**
  * `a` where the condition is true, else `b`; all three broadcast together. `a` and `b` have one dtype, any of them.
@@ -31,6 +39,7 @@ export function where<D extends DType>(
   const shape = commonShape([condition, yes, no]);
   const dtype = yes.dtype;
   const operands: [Tensor, Tensor, Tensor] = [condition, yes, no];
+  if (dtype === "string") noStringInto(options.into as Tensor | undefined);
   if (dtype === "string") return chosenStrings(operands, shape) as Tensor as Tensor<D>;
   const out = resultTensor(dtype, shape, options.into as Tensor | undefined);
   const [c, x, y] = operands.map((operand) => safeToRead(operand, out).broadcastTo(shape)) as [
