@@ -1,11 +1,12 @@
 /** Tenon behind HTTP, as a side. */
-import { serve } from "tenon/serve";
+import { paceCollector, serve } from "tenon/serve";
 import type { Wanted } from "./bench.js";
 import { openModel } from "./ours.js";
 import type { MakeSide, Sample, Sides } from "./side.js";
 
 /** A server on a free port; a measurement gives the CPU time that its process has used so far. */
 const server: MakeSide = async (settings) => {
+  paceCollector();
   const { engine } = await openModel(settings);
   const listening = await serve(engine, { port: 0 });
   return {

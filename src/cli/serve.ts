@@ -45,13 +45,14 @@ export function serveCommand(): Command {
 
 async function serveModels(paths: readonly string[], settings: Settings): Promise<void> {
   const { values } = settings;
-  const [{ discoverModels }, { openEngine }, { openLog }, { loadModels }, { serve }] = await Promise.all([
-    import("./discover.js"),
-    import("./engine.js"),
-    import("./log.js"),
-    import("./load-models.js"),
-    import("../serve/index.js"),
-  ]);
+  const [{ discoverModels }, { openEngine }, { openLog }, { loadModels }, { paceCollector, serve }] =
+    await Promise.all([
+      import("./discover.js"),
+      import("./engine.js"),
+      import("./log.js"),
+      import("./load-models.js"),
+      import("../serve/index.js"),
+    ]);
   const { models, warnings } = await discoverModels(paths);
   for (const text of warnings) warn(text);
   if (!/^(127\.|localhost$|::1$)/.test(values.host)) {
@@ -63,6 +64,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
   on("model:loaded", (event) => log.info(event, "model loaded"));
 
   const signal = firstSignal();
+  paceCollector();
   const engine = await openEngine(values);
   let ready = false;
   let server: RunningServer | undefined;
