@@ -16,6 +16,7 @@ import { bench as memoryFlat } from "./claims/memory-flat.js";
 import { bench as secondHandle } from "./claims/second-handle.js";
 import { type Bench, type Effort, type Finding, takeForeignShare } from "./harness/bench.js";
 import { machineLine } from "./harness/machine.js";
+import { clearCompiled } from "./harness/model-files.js";
 import { markdownTable, verdict, writeResults } from "./harness/report.js";
 
 const BENCHES: readonly Bench[] = [
@@ -74,6 +75,7 @@ if (values.write && chosen.length < BENCHES.length) {
 
 const machine = machineLine();
 console.log(machine);
+clearCompiled();
 const findings: Finding[] = [];
 let mostDisturbed = 0;
 for (const bench of chosen) {

@@ -1,7 +1,7 @@
 /** Starts a side in its own process and talks to it. */
 import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
-import { CACHE } from "./model-files.js";
+import { COMPILED } from "./model-files.js";
 import type { FromSide, Sample, Settings, ToSide } from "./side.js";
 
 const ENTRY = join(import.meta.dirname, "side-process.js");
@@ -33,7 +33,7 @@ export async function startSide(
   const start = performance.now();
   const child = fork(ENTRY, [moduleUrl, name, JSON.stringify(options.settings ?? {})], {
     execArgv: [...(options.flags ?? []), ...profileFlags(name)],
-    env: { ...process.env, TENON_CACHE: join(CACHE, "compiled"), ...options.env },
+    env: { ...process.env, TENON_CACHE: COMPILED, ...options.env },
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
   const ready = await answer(child, name);
