@@ -113,7 +113,8 @@ function decodeStrings(bytes: Uint8Array, elements: number, input: string, model
     // The length words of the elements to come must still have their place.
     if (filled + length > text.length) throw wrong("incomplete string length indicator");
     if (length > MAX_STRING_BYTES) throw wrong(`a string element of more than ${MAX_STRING_BYTES} bytes`);
-    text.set(bytes.subarray(at, at + length), filled);
+    if (length > 32) text.set(bytes.subarray(at, at + length), filled);
+    else for (let j = 0; j < length; j++) text[filled + j] = bytes[at + j]!;
     at += length;
     filled += length;
     offsets[i + 1] = filled;
