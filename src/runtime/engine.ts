@@ -15,6 +15,7 @@ import { Model } from "./model.js";
 import { modelNameOf } from "./model-name.js";
 import { ortLibrary } from "./ort/library.js";
 import { OutputShapes } from "./output-shapes.js";
+import { lowerPoolPriority } from "./pool-priority.js";
 
 export interface EngineOptions {
   /** Runs at the same time, one thread each; default: one per core, two threads of the libuv pool left free. */
@@ -23,7 +24,10 @@ export interface EngineOptions {
   readonly cache?: string | false;
   /** Bytes that the cache may take; default 20 GiB. */
   readonly cacheMaxBytes?: number;
-  /** The libuv pool runs models only: one thread per lane, and the next run queued behind each. Default false. */
+  /**
+   * The libuv pool runs models only: one thread per lane, the next run queued behind each, at a lower priority than
+   * the event loop. Default false.
+   */
   readonly dedicatedPool?: boolean;
   /** Execution providers in order of preference, by ONNX Runtime's names or `cpu`; default `["cpu"]`. */
   readonly providers?: readonly string[];
@@ -128,6 +132,7 @@ export class Engine {
       folder === false
         ? undefined
         : await ModelCache.open(folder, options.cacheMaxBytes ?? DEFAULT_CACHE_BYTES);
+    if (options.dedicatedPool) await lowerPoolPriority(library, poolThreads());
     // A second run per lane waits in the pool only where the pool has no threads beside the lanes.
     const depth = options.dedicatedPool && poolThreads() === lanes ? 2 : 1;
     return new Engine(

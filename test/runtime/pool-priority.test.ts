@@ -1,0 +1,33 @@
+/** A dedicated pool runs models at a lower priority than the event loop. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { test } from "node:test";
+import { promisify } from "node:util";
+
+const PROGRAM = `
+  import { readdirSync, readFileSync } from "node:fs";
+  import { Engine } from "tenon";
+  const engine = await Engine.open({ lanes: 3, dedicatedPool: process.argv[1] === "dedicated", cache: false });
+  const niceness = readdirSync("/proc/self/task").map((thread) =>
+    Number(readFileSync("/proc/self/task/" + thread + "/stat", "utf8").split(") ")[1].split(" ")[16]));
+  console.log(JSON.stringify(niceness.filter((value) => value > 0)));
+  await engine.close();
+`;
+
+const lowered = async (pool: "dedicated" | "shared"): Promise<unknown> => {
+  const env = { ...process.env, UV_THREADPOOL_SIZE: "3" };
+  const options = { env, cwd: process.cwd(), timeout: 30_000 };
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ["--input-type=module", "--eval", PROGRAM, pool],
+    options,
+  );
+  return JSON.parse(stdout);
+};
+
+test("the threads of a dedicated pool step back, those of a shared one do not", {
+  skip: process.platform !== "linux" && "thread priorities are Linux's",
+}, async () => {
+  assert.deepEqual(await lowered("dedicated"), [10, 10, 10]);
+  assert.deepEqual(await lowered("shared"), []);
+});
