@@ -14,9 +14,10 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   base: { layers: [], packages: [] },
   tensor: { layers: [], packages: [] },
   onnx: { layers: ["tensor"], packages: ["@bufbuild/protobuf"] },
+  torch: { layers: ["tensor", "onnx"], packages: [] },
   runtime: { layers: ["tensor", "onnx"], packages: ["koffi", "onnxruntime-node"] },
   serve: { layers: ["tensor", "runtime"], packages: ["pino"] },
-  cli: { layers: ["tensor", "onnx", "runtime", "serve"], packages: ["commander", "pino"] },
+  cli: { layers: ["tensor", "onnx", "torch", "runtime", "serve"], packages: ["commander", "pino"] },
   // The public surface, src/index.ts.
   index: { layers: ["tensor", "onnx", "runtime", "serve"], packages: [] },
 };

@@ -28,3 +28,4 @@ export {
   parseCount,
   parseDuration,
 } from "./quantity.js";
+export { replaceFile } from "./replace-file.js";

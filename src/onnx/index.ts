@@ -46,6 +46,18 @@ export { type AddNodeOptions, Patch } from "./patch.js";
 export { print } from "./print.js";
 export { type ReadOptions, readModel } from "./read.js";
 export { type SaveOptions, saveModel } from "./save.js";
+export {
+  BytesSource,
+  type Chunk,
+  chunkLength,
+  type FileRange,
+  type FileRef,
+  FileSource,
+  piecesOf,
+  readRange,
+  resolvePath,
+  type Source,
+} from "./source.js";
 export { readTensor, tensorData } from "./tensor-data.js";
 export { formatType } from "./types.js";
 export { weightFiles } from "./weight-files.js";

@@ -1,7 +1,6 @@
 /** saveModel: a model as a file, with its weights inside, beside it, or where they already are. */
-import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
-import { formatBytes, TenonError } from "../base/index.js";
+import { formatBytes, replaceFile, TenonError } from "../base/index.js";
 import { type Encoded, encode } from "./encode.js";
 import type { Model, TensorData } from "./graph.js";
 import { MODEL } from "./proto.js";
@@ -50,9 +49,8 @@ export async function saveModel(model: Model, path: string, options: SaveOptions
       do: 'save with weights: "external"',
     });
   }
-  if (placed.chunks.length > 0) await replaceFile(join(folder, placed.name), placed);
-  await replaceFile(path, encoded);
-  await syncFolder(folder);
+  if (placed.chunks.length > 0) await replaceFile(join(folder, placed.name), piecesIn(placed));
+  await replaceFile(path, piecesIn(encoded));
 }
 
 /** External weights in a file of the folder are named from there; others go inside. */
@@ -108,32 +106,6 @@ class DataFile implements Encoded {
   }
 }
 
-async function replaceFile(path: string, content: Encoded): Promise<void> {
-  const temporary = `${path}.${process.pid}.${performance.now().toString(36).replace(".", "")}.tmp`;
-  try {
-    const handle = await open(temporary, "wx");
-    try {
-      for (const chunk of content.chunks) {
-        for await (const piece of piecesOf(chunk)) await handle.writeFile(piece);
-      }
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-}
-
-/** Makes the renames durable; folders cannot be synced everywhere (Windows), where that is not needed either. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === "win32") return;
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+async function* piecesIn(content: Encoded): AsyncGenerator<Uint8Array> {
+  for (const chunk of content.chunks) yield* piecesOf(chunk);
 }

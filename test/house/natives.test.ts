@@ -8,6 +8,6 @@ test("a module that loads native code is found", () => {
   assert.match(checkNatives(ROOT, "koffi")[0]?.message ?? "", /loads native code: .*koffi/);
 });
 
-test("base, tensor and onnx load none", () => {
+test("base, tensor, onnx and torch load none", () => {
   for (const subpath of PURE_SUBPATHS) assert.deepEqual(checkNatives(ROOT, subpath), [], subpath);
 });

@@ -1,0 +1,13 @@
+/** tenon/torch: files that PyTorch and its ecosystem wrote, read without Python; nothing in them is executed. */
+export { readSafetensors } from "./safetensors.js";
+export { type SafetensorsOptions, saveSafetensors } from "./safetensors-write.js";
+export {
+  byteLength,
+  denseBytes,
+  elementCount,
+  isContiguous,
+  type MaterializeOptions,
+  materialize,
+  type TensorRef,
+} from "./tensor-ref.js";
+export type { Weights, WeightsFormat } from "./weights.js";
