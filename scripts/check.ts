@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { checkExports } from "./guards/exports.js";
 import { checkCycles, checkLayers } from "./guards/imports.js";
 import { checkNatives, PURE_SUBPATHS } from "./guards/natives.js";
-import { errorsPage, settingsPage } from "./guards/pages.js";
+import { tablePages } from "./guards/pages.js";
 import { checkLinks, checkMap, checkPage } from "./guards/prose.js";
 import { blocksOf, checkMarks, proveBlock } from "./guards/readme.js";
 import { checkHooks, checkOpenings } from "./guards/sources.js";
@@ -52,10 +52,8 @@ const steps: Readonly<Record<string, () => Finding[] | Promise<Finding[]>>> = {
   "no native code": () => PURE_SUBPATHS.flatMap((subpath) => checkNatives(ROOT, subpath)),
   "opening sentences": () => checkOpenings(sources),
   "test hooks": () => checkHooks(sources),
-  "pages from tables": () => [
-    ...checkPage("docs/guide/errors.md", texts.get("docs/guide/errors.md"), errorsPage()),
-    ...checkPage("docs/guide/settings.md", texts.get("docs/guide/settings.md"), settingsPage()),
-  ],
+  "pages from tables": () =>
+    Object.entries(tablePages()).flatMap(([file, text]) => checkPage(file, texts.get(file), text)),
   links: () => checkLinks(texts, exists),
   map: () => checkMap(text("MAP.md"), layerFolders(), exists),
   README: readme,

@@ -1,13 +1,12 @@
-/** Writes what is made from tables of the code: docs/guide/errors.md, docs/guide/settings.md, the list of exports. */
+/** Writes what is made from tables of the code: pages of docs/guide and the list of exports. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { EXPORTS_FILE, exportedNames } from "./guards/exports.js";
-import { errorsPage, settingsPage } from "./guards/pages.js";
+import { tablePages } from "./guards/pages.js";
 import { ROOT, readTree } from "./guards/tree.js";
 
 const pages: Readonly<Record<string, string>> = {
-  "docs/guide/errors.md": errorsPage(),
-  "docs/guide/settings.md": settingsPage(),
+  ...tablePages(),
   [EXPORTS_FILE]: `${exportedNames(readTree(ROOT, ["src", "package.json"], [".ts", "package.json"])).join("\n")}\n`,
 };
 for (const [file, text] of Object.entries(pages)) {

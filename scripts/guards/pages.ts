@@ -1,5 +1,23 @@
-/** Pages of docs/guide that are made from tables of the code: error codes and settings. */
-import { ERROR_CODES, flagOf, KNOB_NAMES, type KnobName, knob, variableOf } from "tenon/base";
+/** Pages of docs/guide that are made from tables of the code: error codes, settings and limits. */
+import {
+  ERROR_CODES,
+  flagOf,
+  KNOB_NAMES,
+  type KnobName,
+  knob,
+  LIMIT_NAMES,
+  limit,
+  variableOf,
+} from "tenon/base";
+
+/** Every page by its file. */
+export function tablePages(): Readonly<Record<string, string>> {
+  return {
+    "docs/guide/errors.md": errorsPage(),
+    "docs/guide/settings.md": settingsPage(),
+    "docs/guide/limits.md": limitsPage(),
+  };
+}
 
 /** docs/guide/errors.md. */
 export function errorsPage(): string {
@@ -36,6 +54,25 @@ export default { httpPort: 9000, drain: "10s", warmup: false };
 \`\`\`
 
 | flag | variable | default | what it does |
+|---|---|---|---|
+${rows.join("\n")}
+`;
+}
+
+/** docs/guide/limits.md. */
+export function limitsPage(): string {
+  const rows = LIMIT_NAMES.map((name) => {
+    const { what, over, code, note } = limit(name);
+    const answer = code === undefined ? String(over) : `${over} \`${code}\``;
+    const remark = note === undefined ? "" : `, ${note}`;
+    return `| ${what} | \`${flagOf(name)}\` | ${defaultOf(name)} | ${answer}${remark} |`;
+  });
+  return `# Limits
+
+What \`tenon serve\` takes, and what it answers beyond that. The limit itself is allowed, one more is not. Every limit
+is a [setting](settings.md), and an option of \`serve\` under the same name in camel case.
+
+| limit | setting | default | over it |
 |---|---|---|---|
 ${rows.join("\n")}
 `;

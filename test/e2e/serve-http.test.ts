@@ -6,6 +6,7 @@ import { deflateSync, gunzipSync, gzipSync, inflateSync } from "node:zlib";
 import { isTenonError, on } from "tenon/base";
 import { serve } from "tenon/serve";
 import {
+  chunked,
   RawConnection,
   rawRequest,
   type Served,
@@ -38,15 +39,6 @@ describe("the HTTP server", () => {
   after(() => served[Symbol.asyncDispose]());
 
   const errorOf = (body: Buffer): string => (JSON.parse(body.toString()) as { error: string }).error;
-
-  function chunked(parts: readonly (string | Uint8Array)[]): Buffer {
-    const chunks = parts.flatMap((part) => [
-      Buffer.from(`${part.length.toString(16)}\r\n`),
-      Buffer.from(part),
-      Buffer.from("\r\n"),
-    ]);
-    return Buffer.concat([...chunks, Buffer.from("0\r\n\r\n")]);
-  }
 
   describe("bodies", () => {
     it("arrive whole, in pieces, and chunked", async () => {

@@ -1,7 +1,7 @@
 /** The guards on texts: each seen to fail. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { errorsPage, settingsPage } from "../../scripts/guards/pages.js";
+import { errorsPage, limitsPage, settingsPage, tablePages } from "../../scripts/guards/pages.js";
 import { checkLinks, checkMap, checkPage } from "../../scripts/guards/prose.js";
 import { printFinding, ROOT, readTree } from "../../scripts/guards/tree.js";
 
@@ -37,14 +37,14 @@ test("a page that differs from its table is found", () => {
 
 test("the pages made from tables are up to date", () => {
   const pages = readTree(ROOT, ["docs/guide"], [".md"]);
-  const findings = [
-    ...checkPage("docs/guide/errors.md", pages.get("docs/guide/errors.md"), errorsPage()),
-    ...checkPage("docs/guide/settings.md", pages.get("docs/guide/settings.md"), settingsPage()),
-  ];
+  const findings = Object.entries(tablePages()).flatMap(([file, text]) =>
+    checkPage(file, pages.get(file), text),
+  );
   assert.deepEqual(findings.map(printFinding), []);
 });
 
 test("the pages made from tables name every row", () => {
   assert.match(errorsPage(), /\| `MODEL_CRASHED` \|/);
   assert.match(settingsPage(), /\| `--http-port` \| `TENON_HTTP_PORT` \| `8000` \|/);
+  assert.match(limitsPage(), /\| headers \| `--header-count` \| `100` \| 431 `REQUEST_TOO_LARGE` \|/);
 });

@@ -187,6 +187,16 @@ export function rawRequest(
   return Buffer.concat([Buffer.from(`${method} ${path} HTTP/1.1\r\n${head.join("")}\r\n`, "latin1"), bytes]);
 }
 
+/** A body in chunks, as `Transfer-Encoding: chunked` has it. */
+export function chunked(parts: readonly (string | Uint8Array)[]): Buffer {
+  const chunks = parts.flatMap((part) => [
+    Buffer.from(`${part.length.toString(16)}\r\n`),
+    Buffer.from(part),
+    Buffer.from("\r\n"),
+  ]);
+  return Buffer.concat([...chunks, Buffer.from("0\r\n\r\n")]);
+}
+
 /** Sends one request on a connection of its own. */
 export async function send(port: number, request: Uint8Array): Promise<RawAnswer> {
   using connection = await RawConnection.open(port);

@@ -1,13 +1,13 @@
 /** Who may ask: Host and Origin of a request, checked before anything else, against DNS rebinding and foreign pages. */
 import type { IncomingMessage } from "node:http";
 import { TenonError } from "../../base/index.js";
-import { type HandlerSettings, MAX_HEADERS } from "./settings.js";
+import type { HandlerSettings } from "./settings.js";
 
 /** Throws REQUEST_FORBIDDEN for a Host or an Origin that is not allowed, REQUEST_TOO_LARGE for too many headers. */
 export function checkOrigin(req: IncomingMessage, settings: HandlerSettings): void {
-  if (req.rawHeaders.length > 2 * MAX_HEADERS) {
+  if (req.rawHeaders.length > 2 * settings.headerCount) {
     throw new TenonError("REQUEST_TOO_LARGE", {
-      problem: `a request has at most ${MAX_HEADERS} headers`,
+      problem: `a request has at most ${settings.headerCount} headers`,
       details: { headers: true },
     });
   }

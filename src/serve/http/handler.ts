@@ -44,7 +44,7 @@ export function createHandler(engine: Engine, options: HandlerOptions = {}): Han
 /** As `createHandler`, from settings that are resolved already. */
 export function makeHandler(engine: Engine, settings: HandlerSettings): Handler {
   const exchanges: Exchanges = { settings, bodies: new BodyPool(), open: new Set(), draining: false };
-  const scans = new ScanPool(settings.jsonDepth);
+  const scans = new ScanPool(settings);
   const { serverName, isReady } = settings;
   const router = new Router(oipRoutes({ engine, scans, serverName, isReady }));
   const sweeper = setInterval(() => sweep(exchanges), SWEEP_INTERVAL).unref();

@@ -5,14 +5,14 @@ import { type ErrorCode, emit, KNOBS, type Knobs, TenonError, toTenonError } fro
 import type { Engine } from "../../runtime/index.js";
 import { bodyLimit } from "./body.js";
 import { type Handler, makeHandler } from "./handler.js";
-import { type HandlerOptions, MAX_HEADER_BYTES, MAX_HEADERS, resolveSettings } from "./settings.js";
+import { type HandlerOptions, resolveSettings } from "./settings.js";
 
 /** How often open connections are looked at for their time limits, in milliseconds. */
 const CHECK_INTERVAL = 1000;
 
 type ServerKnobs = Pick<
   Knobs,
-  "host" | "connections" | "headersTimeout" | "requestTimeout" | "keepAlive" | "drain"
+  "host" | "headerBytes" | "connections" | "headersTimeout" | "requestTimeout" | "keepAlive" | "drain"
 >;
 
 /** Options of `serve`: those of `createHandler`, and where and how to listen. Defaults are those of `tenon env`. */
@@ -42,7 +42,7 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
   const host = options.host ?? KNOBS.host.default;
   const settings = resolveSettings(options, isLoopback(host));
   const handler = makeHandler(engine, settings);
-  const limit = (name: keyof ServerKnobs & ("connections" | "keepAlive" | "drain")): number =>
+  const limit = (name: keyof ServerKnobs & ("headerBytes" | "connections" | "keepAlive" | "drain")): number =>
     options[name] ?? KNOBS[name].default;
   const headersTimeout = options.headersTimeout ?? KNOBS.headersTimeout.default;
   const requestTimeout = options.requestTimeout ?? KNOBS.requestTimeout.default;
@@ -53,14 +53,15 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
       requestTimeout,
       connectionsCheckingInterval: CHECK_INTERVAL,
       keepAliveTimeout: limit("keepAlive"),
-      maxHeaderSize: MAX_HEADER_BYTES,
+      // The parser refuses from this many bytes of URL, names and values on.
+      maxHeaderSize: limit("headerBytes") + 1,
       noDelay: true,
     },
     handler,
   );
   server.maxConnections = limit("connections");
   // One more than allowed, so that a request with too many is refused instead of cut.
-  server.maxHeadersCount = MAX_HEADERS + 1;
+  server.maxHeadersCount = settings.headerCount + 1;
   server.on("checkContinue", (req, res) => checkContinue(req, res, handler, settings));
   server.on("checkExpectation", (req, res) => checkExpectation(req, res, handler));
   server.on("clientError", refuseBroken);
@@ -152,7 +153,7 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   HPE_HEADER_OVERFLOW: {
     status: "431 Request Header Fields Too Large",
     code: "REQUEST_TOO_LARGE",
-    text: `request headers are larger than ${MAX_HEADER_BYTES} bytes`,
+    text: "URL and headers of the request are too large; the limit is --header-bytes",
   },
   HPE_CHUNK_EXTENSIONS_OVERFLOW: {
     status: "413 Payload Too Large",

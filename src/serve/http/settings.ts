@@ -2,10 +2,6 @@
 import { KNOBS, type Knobs } from "../../base/index.js";
 import type { FloatFormat } from "../json/writer.js";
 
-/** Bytes and number of a request's headers. */
-export const MAX_HEADER_BYTES = 16 * 1024;
-export const MAX_HEADERS = 100;
-
 /** The settings that come from the table of knobs, under their names there. */
 const FROM_KNOBS = [
   "allowedHosts",
@@ -15,6 +11,10 @@ const FROM_KNOBS = [
   "jsonBodyMax",
   "jsonDepth",
   "bodyChunks",
+  "headerCount",
+  "tensorElements",
+  "tensorRank",
+  "stringBytes",
   "replyTimeout",
   "runDeadline",
 ] as const satisfies readonly (keyof Knobs)[];

@@ -9,9 +9,6 @@ import {
   tensorFromStorage,
 } from "../../tensor/index.js";
 
-/** Bytes of one element of a string tensor. */
-const MAX_STRING_BYTES = 16 * 1024 * 1024;
-
 /**
  * The header `Inference-Header-Content-Length` as a number; undefined when it is absent. Throws REQUEST_INVALID when
  * it is no number, or lies outside the body.
@@ -34,12 +31,14 @@ export function headerLength(value: string | undefined, bodyLength: number | und
 export class BinarySection {
   readonly #bytes: Uint8Array;
   readonly #model: string;
+  readonly #maxStringBytes: number;
   #at = 0;
 
-  /** `bytes`: everything behind the JSON header. */
-  constructor(bytes: Uint8Array, model: string) {
+  /** `bytes`: everything behind the JSON header; `maxStringBytes`: most bytes of one element of a string tensor. */
+  constructor(bytes: Uint8Array, model: string, maxStringBytes: number) {
     this.#bytes = bytes;
     this.#model = model;
+    this.#maxStringBytes = maxStringBytes;
   }
 
   /**
@@ -56,11 +55,21 @@ export class BinarySection {
     const bytes = this.#bytes.subarray(this.#at, this.#at + size);
     this.#at += size;
     if (dtype === "string") {
-      return tensorFromStorage(dtype, shape, decodeStrings(bytes, elements, name, this.#model));
+      return tensorFromStorage(
+        dtype,
+        shape,
+        decodeStrings(bytes, elements, (problem) => this.#wrong(problem, name), this.#maxStringBytes),
+      );
     }
     const expected = byteLengthOf(dtype, elements);
     if (size !== expected) throw sizeMismatch(name, this.#model, expected, size);
     return numericTensor(dtype, shape, bytes);
+  }
+
+  #wrong(problem: string, input: string): TenonError {
+    return new TenonError("INPUT_SIZE", {
+      problem: `${problem} for inference input '${input}' for model '${this.#model}'`,
+    });
   }
 
   /** Throws INPUT_SIZE when bytes are left over. */
@@ -92,11 +101,12 @@ export function numericTensor(
 }
 
 /** Elements of a string tensor: each a little-endian uint32 length and as many bytes. */
-function decodeStrings(bytes: Uint8Array, elements: number, input: string, model: string): StringStorage {
-  const wrong = (problem: string): TenonError =>
-    new TenonError("INPUT_SIZE", {
-      problem: `${problem} for inference input '${input}' for model '${model}'`,
-    });
+function decodeStrings(
+  bytes: Uint8Array,
+  elements: number,
+  wrong: (problem: string) => TenonError,
+  maxBytes: number,
+): StringStorage {
   if (elements * 4 > bytes.length) {
     throw wrong(`unexpected number of string elements: expecting ${elements} in ${bytes.length} bytes`);
   }
@@ -112,7 +122,7 @@ function decodeStrings(bytes: Uint8Array, elements: number, input: string, model
     if (length > bytes.length - at) throw wrong(`incomplete string data: expecting ${length} bytes`);
     // The length words of the elements to come must still have their place.
     if (filled + length > text.length) throw wrong("incomplete string length indicator");
-    if (length > MAX_STRING_BYTES) throw wrong(`a string element of more than ${MAX_STRING_BYTES} bytes`);
+    if (length > maxBytes) throw wrong(`a string element of more than ${maxBytes} bytes`);
     if (length > 32) text.set(bytes.subarray(at, at + length), filled);
     else for (let j = 0; j < length; j++) text[filled + j] = bytes[at + j]!;
     at += length;

@@ -45,7 +45,14 @@ export async function infer(exchange: Exchange, model: Model, scans: ScanPool): 
   const scanned = scans.read(body, end);
   const request = scanned instanceof Promise ? await scanned : scanned;
   exchange.bodyId = request.id;
-  await runAndAnswer(exchange, model, wire, request, tensorsOf(request, section, model), body);
+  await runAndAnswer(
+    exchange,
+    model,
+    wire,
+    request,
+    tensorsOf(request, section, model, settings.stringBytes),
+    body,
+  );
 }
 
 /** A request without any JSON: everything is answered in binary form. */
@@ -56,8 +63,13 @@ const RAW_REQUEST: InferRequest = {
   outputs: [],
 };
 
-function tensorsOf(request: InferRequest, section: Uint8Array, model: Model): Record<string, Tensor> {
-  const binary = new BinarySection(section, model.name);
+function tensorsOf(
+  request: InferRequest,
+  section: Uint8Array,
+  model: Model,
+  maxStringBytes: number,
+): Record<string, Tensor> {
+  const binary = new BinarySection(section, model.name, maxStringBytes);
   // Without a prototype: inputs may be called anything.
   const tensors: Record<string, Tensor> = Object.create(null);
   for (const input of request.inputs) {

@@ -4,9 +4,23 @@ import { type DType, dtypeFromOip } from "../../tensor/index.js";
 import { BYTE, JsonScanner } from "../json/scanner.js";
 import { scanTensorData, type TensorValues } from "../json/tensor-data.js";
 
-/** Elements and dimensions that one tensor may have. */
-const MAX_ELEMENTS = 67_108_864;
-const MAX_RANK = 8;
+/** What a request may hold; the names are those of the settings. */
+export interface RequestLimits {
+  /** Brackets inside each other. */
+  readonly jsonDepth: number;
+  /** Elements and dimensions of one tensor. */
+  readonly tensorElements: number;
+  readonly tensorRank: number;
+  /** Bytes of one element of a string tensor. */
+  readonly stringBytes: number;
+}
+
+const DEFAULT_LIMITS: RequestLimits = {
+  jsonDepth: KNOBS.jsonDepth.default,
+  tensorElements: KNOBS.tensorElements.default,
+  tensorRank: KNOBS.tensorRank.default,
+  stringBytes: KNOBS.stringBytes.default,
+};
 
 /** A parameter's value: integers beyond 2^53 are bigints. */
 export type ParameterValue = boolean | number | bigint | string;
@@ -42,7 +56,7 @@ export interface InferRequest {
 const NO_PARAMETERS: Parameters = new Map();
 
 /**
- * Reads the JSON of an infer request, `bytes[start, end)`, with at most `maxDepth` brackets inside each other.
+ * Reads the JSON of an infer request, `bytes[start, end)`, within `limits` (default: those of the settings).
  * Throws REQUEST_INVALID, INPUT_VALUE, INPUT_DUPLICATE, INPUT_DTYPE or REQUEST_UNSUPPORTED; messages are the
  * protocol's own texts.
  *
@@ -55,9 +69,9 @@ export function parseInferRequest(
   bytes: Buffer,
   start = 0,
   end: number = bytes.length,
-  maxDepth: number = KNOBS.jsonDepth.default,
+  limits: RequestLimits = DEFAULT_LIMITS,
 ): InferRequest {
-  const scanner = new JsonScanner(bytes, start, end, maxDepth);
+  const scanner = new JsonScanner(bytes, start, end, limits.jsonDepth);
   let id: string | undefined;
   let parameters = NO_PARAMETERS;
   let inputs: InferInput[] | undefined;
@@ -76,7 +90,7 @@ export function parseInferRequest(
         break;
       case "inputs":
         seen = once(seen, 4, key);
-        inputs = readInputs(scanner);
+        inputs = readInputs(scanner, limits);
         break;
       case "outputs":
         seen = once(seen, 8, key);
@@ -91,11 +105,11 @@ export function parseInferRequest(
   return { id, parameters, inputs, outputs };
 }
 
-function readInputs(scanner: JsonScanner): InferInput[] {
+function readInputs(scanner: JsonScanner, limits: RequestLimits): InferInput[] {
   needArray(scanner, "inputs");
   const inputs: InferInput[] = [];
   for (let more = scanner.firstItem(); more; more = scanner.nextItem()) {
-    const input = readInput(scanner);
+    const input = readInput(scanner, limits);
     if (inputs.some(({ name }) => name === input.name)) {
       throw new TenonError("INPUT_DUPLICATE", {
         problem: `input '${input.name}' already exists in request`,
@@ -107,7 +121,7 @@ function readInputs(scanner: JsonScanner): InferInput[] {
   return inputs;
 }
 
-function readInput(scanner: JsonScanner): InferInput {
+function readInput(scanner: JsonScanner, limits: RequestLimits): InferInput {
   let name: string | undefined;
   let datatype: string | undefined;
   let shape: number[] | undefined;
@@ -129,8 +143,8 @@ function readInput(scanner: JsonScanner): InferInput {
         break;
       case "shape":
         seen = once(seen, 4, key);
-        shape = readShape(scanner);
-        size = elementsOf(shape);
+        shape = readShape(scanner, limits.tensorRank);
+        size = elementsOf(shape, limits.tensorElements);
         break;
       case "parameters":
         seen = once(seen, 8, key);
@@ -270,12 +284,12 @@ function readParameter(scanner: JsonScanner, key: string): ParameterValue {
   return Number.isSafeInteger(value) || !/^-?[0-9]{1,40}$/.test(text) ? value : BigInt(text);
 }
 
-function readShape(scanner: JsonScanner): number[] {
+function readShape(scanner: JsonScanner, maxRank: number): number[] {
   needArray(scanner, "shape");
   const shape: number[] = [];
   for (let more = scanner.firstItem(); more; more = scanner.nextItem()) {
     shape.push(readDim(scanner));
-    if (shape.length > MAX_RANK) throw unparsable("shape", `a tensor has at most ${MAX_RANK} dimensions`);
+    if (shape.length > maxRank) throw unparsable("shape", `a tensor has at most ${maxRank} dimensions`);
   }
   return shape;
 }
@@ -300,10 +314,10 @@ function readDim(scanner: JsonScanner): number {
   return dim;
 }
 
-function elementsOf(shape: readonly number[]): number {
+function elementsOf(shape: readonly number[], maxElements: number): number {
   let size = 1;
   for (const dim of shape) size *= dim;
-  if (size > MAX_ELEMENTS) throw unparsable("shape", `a tensor has at most ${MAX_ELEMENTS} elements`);
+  if (size > maxElements) throw unparsable("shape", `a tensor has at most ${maxElements} elements`);
   return size;
 }
 

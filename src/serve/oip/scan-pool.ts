@@ -2,7 +2,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { ERROR_CODES, type ErrorCode, TenonError } from "../../base/index.js";
-import { type InferRequest, parseInferRequest } from "./request.js";
+import { type InferRequest, parseInferRequest, type RequestLimits } from "./request.js";
 import type { ScanJob, ScanResult } from "./scan-worker.js";
 
 /** JSON up to this many bytes is read on the event loop: well under a millisecond. */
@@ -22,12 +22,12 @@ interface Thread {
 export class ScanPool {
   readonly #threads: Thread[] = [];
   readonly #size = Math.max(1, Math.min(2, availableParallelism() - 1));
-  readonly #maxDepth: number;
+  readonly #limits: RequestLimits;
   #jobs = 0;
   #closed = false;
 
-  constructor(maxDepth: number) {
-    this.#maxDepth = maxDepth;
+  constructor({ jsonDepth, tensorElements, tensorRank, stringBytes }: RequestLimits) {
+    this.#limits = { jsonDepth, tensorElements, tensorRank, stringBytes };
   }
 
   /**
@@ -35,12 +35,12 @@ export class ScanPool {
    * touch it afterwards. Throws as `parseInferRequest` does.
    */
   read(body: Buffer, end: number): InferRequest | Promise<InferRequest> {
-    if (end <= INLINE_BYTES) return parseInferRequest(body, 0, end, this.#maxDepth);
+    if (end <= INLINE_BYTES) return parseInferRequest(body, 0, end, this.#limits);
     // A buffer that begins and ends with this body has no other user; slabs of the socket begin with the headers.
     const own =
       end === body.length && body.byteOffset < 64 && body.byteOffset + end === body.buffer.byteLength;
     const bytes = own ? body : Buffer.from(body.subarray(0, end));
-    return this.#send({ bytes, start: 0, end, maxDepth: this.#maxDepth, number: ++this.#jobs });
+    return this.#send({ bytes, start: 0, end, limits: this.#limits, number: ++this.#jobs });
   }
 
   #send(job: ScanJob): Promise<InferRequest> {

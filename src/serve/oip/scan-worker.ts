@@ -1,7 +1,7 @@
 /** The thread that reads large JSON requests, so that the event loop does not; it never touches ONNX Runtime. */
 import { parentPort, type TransferListItem } from "node:worker_threads";
 import { toTenonError } from "../../base/index.js";
-import { type InferRequest, parseInferRequest } from "./request.js";
+import { type InferRequest, parseInferRequest, type RequestLimits } from "./request.js";
 
 /** What the thread is asked: the JSON is `bytes[start, end)`. */
 export interface ScanJob {
@@ -9,7 +9,7 @@ export interface ScanJob {
   readonly bytes: Uint8Array;
   readonly start: number;
   readonly end: number;
-  readonly maxDepth: number;
+  readonly limits: RequestLimits;
 }
 
 /** What it answers; an error is rebuilt on the other side. */
@@ -17,10 +17,10 @@ export type ScanResult =
   | { readonly number: number; readonly request: InferRequest }
   | { readonly number: number; readonly code: string; readonly problem: string };
 
-function scan({ number, bytes, start, end, maxDepth }: ScanJob): ScanResult {
+function scan({ number, bytes, start, end, limits }: ScanJob): ScanResult {
   try {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    return { number, request: parseInferRequest(buffer, start, end, maxDepth) };
+    return { number, request: parseInferRequest(buffer, start, end, limits) };
   } catch (error) {
     const { code, message } = toTenonError(error);
     return { number, code, problem: message };
