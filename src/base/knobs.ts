@@ -44,6 +44,11 @@ export const KNOBS = {
     max: 1024,
   }),
   warmup: onOff(true, "Run each model once before it counts as ready."),
+  trust: choice(
+    ["untrusted", "pinned"],
+    "untrusted",
+    "How far the authors of models are trusted; pinned loads what only costs much.",
+  ),
   cache: path(defaultCache(), "Folder of optimised models.", "off"),
   cacheMax: bytes("20GiB", "Size above which the least used cache entries are dropped.", { min: 2 ** 20 }),
   ortLib: path("auto", "ONNX Runtime's shared library; auto: the one of onnxruntime-node.", "auto"),

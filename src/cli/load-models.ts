@@ -17,7 +17,7 @@ export interface LoadedSet {
 export async function loadModels(
   engine: Engine,
   found: readonly FoundModel[],
-  { warmup, loadTimeout }: Pick<Knobs, "warmup" | "loadTimeout">,
+  { warmup, loadTimeout, trust }: Pick<Knobs, "warmup" | "loadTimeout" | "trust">,
 ): Promise<LoadedSet> {
   const loaded = new Map<FoundModel, Model>();
   const failed: FailedModel[] = [];
@@ -25,7 +25,7 @@ export async function loadModels(
   const worker = async (): Promise<void> => {
     for (const entry of queue) {
       const { name, version, path } = entry;
-      const loading = engine.load(path, { name, version, warmup, requireRank: true });
+      const loading = engine.load(path, { name, version, warmup, requireRank: true, trust });
       try {
         loaded.set(entry, await within(loading, loadTimeout));
       } catch (error) {

@@ -16,6 +16,7 @@ export function serveCommand(): Command {
     "httpPort",
     "lanes",
     "warmup",
+    "trust",
     "queue",
     "runDeadline",
     "loadTimeout",

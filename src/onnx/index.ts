@@ -43,6 +43,17 @@ export { dropZipMap, type LabelsByOutput } from "./passes/drop-zipmap.js";
 export { removeDead } from "./passes/remove-dead.js";
 export { stripEmpties } from "./passes/strip-empties.js";
 export { type AddNodeOptions, Patch } from "./patch.js";
+export { type Examined, preflightFile } from "./preflight/file.js";
+export {
+  FINDINGS,
+  type Finding,
+  type FindingCode,
+  refusal,
+  type Severity,
+  type Trust,
+  underTrust,
+} from "./preflight/finding.js";
+export { PREFLIGHT_VERSION, type PreflightOptions, preflight } from "./preflight/preflight.js";
 export { print } from "./print.js";
 export { type ReadOptions, readModel } from "./read.js";
 export { type SaveOptions, saveModel } from "./save.js";
@@ -62,3 +73,4 @@ export { readTensor, tensorData } from "./tensor-data.js";
 export { formatType } from "./types.js";
 export { weightFiles } from "./weight-files.js";
 export { writeModel } from "./write.js";
+export { type WrittenBeside, writeBeside } from "./write-beside.js";

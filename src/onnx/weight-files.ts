@@ -15,6 +15,7 @@ function* weightsOfGraph(graph: Graph): Generator<TensorData> {
 
 function* weightsOfNodes(nodes: readonly Node[]): Generator<TensorData> {
   for (const node of nodes) {
+    if (node.attrs.size === 0) continue;
     for (const attr of node.attrs.values()) {
       if (attr.kind === "tensor") yield attr.value;
       else if (attr.kind === "tensors") yield* attr.value;

@@ -15,15 +15,18 @@ import {
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { emit, KNOBS } from "../base/index.js";
+import type { Finding } from "../onnx/index.js";
 
 /** Raised when the layout of an entry or the way it is built changes. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 /** What Tenon itself remembers of a compiled model. */
 export interface CompiledMeta {
   readonly format: number;
   /** Class labels by output name, of a ZipMap that was removed. */
   readonly labels: Readonly<Record<string, readonly (string | { readonly int64: string })[]>>;
+  /** What preflight found when the model was compiled, so that the file is not read again. */
+  readonly findings: readonly Finding[];
 }
 
 /** One compiled model on disk. */

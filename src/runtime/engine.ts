@@ -1,6 +1,6 @@
 /** Engine: the models of a process, their shared lanes and cache; everything it opens it closes. */
 import { emit, isTenonError, suggest, TenonError } from "../base/index.js";
-import { type OnnxModel, writeModel } from "../onnx/index.js";
+import { type OnnxModel, type Trust, writeModel } from "../onnx/index.js";
 import { type BatchAxis, declaredObstacle, proveBatchAxis } from "./batch-axis.js";
 import { BufferPool } from "./buffers.js";
 import { defaultCacheFolder, ModelCache } from "./cache.js";
@@ -57,6 +57,11 @@ export interface LoadOptions {
   readonly allowZero?: boolean;
   /** Refuse a model that does not declare the rank of every input, as a server must. Default false. */
   readonly requireRank?: boolean;
+  /**
+   * How far the model's author is trusted. `pinned` (default): refused is what would end the process or can never
+   * load. `untrusted`: also what costs too much memory or time, or is not allowed (see `preflight`).
+   */
+  readonly trust?: Trust;
   /** Folder of the external data of a model that is given as bytes; without it such a model is refused. */
   readonly baseDir?: string;
   /** Graph optimisation; default `all`. */
@@ -161,7 +166,7 @@ export class Engine {
   async load(source: Source, options: LoadOptions = {}): Promise<Model> {
     this.#assertOpen();
     const from = typeof source === "string" || source instanceof Uint8Array ? source : writeModel(source);
-    const given = { from, baseDir: options.baseDir };
+    const given = { from, baseDir: options.baseDir, trust: options.trust ?? "pinned" };
     const name = modelNameOf(from, options.name);
     const version = options.version ?? "1";
     if (!/^[0-9]+$/.test(version))
@@ -170,7 +175,9 @@ export class Engine {
 
     const build = this.#buildOptions(options);
     const identity = await sourceKey(given, build, this.#cache);
-    const shared = this.#share(identity.key, () => loadModel(given, identity, build, this.#cache));
+    // Sessions are shared among those who trust the author alike.
+    const shareKey = `${identity.key} ${given.trust}`;
+    const shared = this.#share(shareKey, () => loadModel(given, identity, build, this.#cache));
     try {
       const loaded = await shared.loaded;
       if (options.requireRank) assertRanks(name, loaded);
@@ -193,13 +200,18 @@ export class Engine {
         allowZero: options.allowZero ?? false,
         onUnload: async () => {
           await calibration.stop();
-          await this.#forget(name, version, identity.key);
+          await this.#forget(name, version, shareKey);
         },
       });
       const versions = this.#models.get(name) ?? new Map<string, Model>();
       this.#models.set(name, versions.set(version, model));
       if (options.warmup) await calibration.warmUp(model, axis);
       if (options.calibrate !== false) calibration.start(model, loaded, axis, costs);
+      for (const finding of loaded.findings) {
+        if (finding.severity !== "warning") continue;
+        const { code, problem, where } = finding;
+        emit("model:warning", { model: name, code, message: `${problem}: ${where}` });
+      }
       emit("model:loaded", {
         model: name,
         version,
@@ -208,7 +220,7 @@ export class Engine {
       });
       return model;
     } catch (error) {
-      await this.#unshare(identity.key);
+      await this.#unshare(shareKey);
       throw isTenonError(error)
         ? error
         : new TenonError("INTERNAL", { problem: `model "${name}" could not be loaded`, cause: error });

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { isTenonError } from "../base/index.js";
-import { weightFiles } from "../onnx/index.js";
+import { type Finding, PREFLIGHT_VERSION, refusal, underTrust, weightFiles } from "../onnx/index.js";
 import { type CompiledMeta, type ModelCache, machineKey } from "./cache.js";
 import { type OrtLibrary, ortLibrary } from "./ort/library.js";
 import { createSession, type OrtSession, type SessionOptions } from "./ort/session.js";
@@ -26,6 +26,8 @@ export interface Loaded {
   readonly cacheHit: boolean;
   readonly milliseconds: number;
   readonly bytes: number;
+  /** What preflight says about the model; none of it refuses. */
+  readonly findings: readonly Finding[];
   /** Another session on the same weights with more threads per run; undefined without a cache. */
   widen(threads: number): Promise<OrtSession | undefined>;
 }
@@ -51,7 +53,7 @@ export async function sourceKey(
     typeof source.from === "string"
       ? await identify(source.from, external, cache?.hashFolder)
       : await identifyBytes(source.from, source.baseDir === undefined ? [] : await external());
-  const parts = JSON.stringify([sha256, library.version, await machineKey(), options]);
+  const parts = JSON.stringify([sha256, library.version, PREFLIGHT_VERSION, await machineKey(), options]);
   return { key: createHash("sha256").update(parts).digest("hex").slice(0, 40), bytes };
 }
 
@@ -66,7 +68,7 @@ export async function loadModel(
   const library = await ortLibrary();
   const finish = (
     session: OrtSession,
-    meta: Pick<CompiledMeta, "labels">,
+    meta: Pick<CompiledMeta, "labels" | "findings">,
     cacheHit: boolean,
     path: string | undefined,
   ): Loaded => ({
@@ -76,12 +78,16 @@ export async function loadModel(
     cacheHit,
     milliseconds: performance.now() - startedAt,
     bytes: identity.bytes,
+    findings: underTrust(meta.findings, source.trust),
     widen: async (threads) =>
       path === undefined ? undefined : await openCompiled(library, path, options, threads),
   });
 
   const hit = await cache?.find(identity.key);
   if (hit !== undefined) {
+    // It may have been compiled for somebody who trusts its author.
+    const refused = refusal(underTrust(hit.meta.findings, source.trust));
+    if (refused !== undefined) throw refused;
     try {
       return finish(await openCompiled(library, hit.modelPath, options, 1), hit.meta, true, hit.modelPath);
     } catch (error) {
@@ -93,7 +99,7 @@ export async function loadModel(
   const prepared = await prepareModel(source);
   for (const form of cache === undefined ? [] : await usableForms(cache, identity.key)) {
     try {
-      const entry = await cache!.add(identity.key, { labels: prepared.labels }, async (folder) => {
+      const entry = await cache!.add(identity.key, pick(prepared), async (folder) => {
         const builder = await openPrepared(library, prepared, options, {
           optimizedModelPath: join(folder, "model.onnx"),
           config: FORMS[form]!,
@@ -115,6 +121,10 @@ export async function loadModel(
     }
   }
   return finish(await openPrepared(library, prepared, options, {}), prepared, false, undefined);
+}
+
+function pick({ labels, findings }: Prepared): Pick<CompiledMeta, "labels" | "findings"> {
+  return { labels, findings };
 }
 
 const WEIGHTS_BESIDE = {

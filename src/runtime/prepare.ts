@@ -2,11 +2,15 @@
 import { dirname } from "node:path";
 import {
   dropZipMap,
+  type Finding,
   type LabelsByOutput,
   type OnnxModel,
+  preflight,
   readModel,
+  refusal,
+  type Trust,
   weightFiles,
-  writeModel,
+  writeBeside,
 } from "../onnx/index.js";
 import type { CompiledMeta } from "./cache.js";
 
@@ -14,33 +18,49 @@ import type { CompiledMeta } from "./cache.js";
 export interface ModelSource {
   readonly from: string | Uint8Array;
   readonly baseDir: string | undefined;
+  /** How far its author is trusted. */
+  readonly trust: Trust;
 }
 
 export interface Prepared {
   /** Path or bytes to hand to ONNX Runtime. */
   readonly source: string | Uint8Array;
   readonly labels: CompiledMeta["labels"];
+  /** What preflight says about the model; none of it refuses. */
+  readonly findings: readonly Finding[];
   /** Session settings that the source needs. */
   readonly config: Readonly<Record<string, string>>;
 }
 
 /** Reads the model's structure and checks its external data. Throws FILE_NOT_FOUND or MODEL_INVALID. */
-export function readStructure({ from, baseDir }: ModelSource): Promise<OnnxModel> {
+export function readStructure({ from, baseDir }: Omit<ModelSource, "trust">): Promise<OnnxModel> {
   return readModel(from, baseDir === undefined ? {} : { baseDir });
 }
 
-/** Final ZipMaps give way to their scores, since ONNX Runtime would answer with sequences of maps. */
+/**
+ * Preflight, before ONNX Runtime sees the model. Final ZipMaps give way to their scores, since ONNX Runtime would
+ * answer with sequences of maps; absent values at the end of nodes are dropped, since they crash it.
+ * Throws what `readStructure` throws, and MODEL_INVALID or MODEL_UNSUPPORTED for what preflight refuses.
+ */
 export async function prepareModel(source: ModelSource): Promise<Prepared> {
   const model = await readStructure(source);
+  const findings = preflight(model, { trust: source.trust });
+  const refused = refusal(findings);
+  if (refused !== undefined) throw refused;
   const { model: changed, labels } = dropZipMap(model);
   const folder = source.baseDir ?? (typeof source.from === "string" ? dirname(source.from) : undefined);
-  if (changed !== model) return { source: writeModel(changed), labels: toJson(labels), config: {} };
+  // The writer drops absent values.
+  if (changed !== model || findings.some(({ code }) => code === "TRAILING_EMPTY")) {
+    const { bytes, folder: beside } = writeBeside(changed);
+    return { source: bytes, labels: toJson(labels), findings, config: inFolder(beside) };
+  }
   const outside = typeof source.from !== "string" && folder !== undefined && weightFiles(model).length > 0;
-  return {
-    source: source.from,
-    labels: {},
-    config: outside ? { "session.model_external_initializers_file_folder_path": folder } : {},
-  };
+  return { source: source.from, labels: {}, findings, config: inFolder(outside ? folder : undefined) };
+}
+
+/** Where ONNX Runtime looks for the external data of a model that it gets as bytes. */
+function inFolder(folder: string | undefined): Prepared["config"] {
+  return folder === undefined ? {} : { "session.model_external_initializers_file_folder_path": folder };
 }
 
 function toJson(labels: LabelsByOutput): CompiledMeta["labels"] {
