@@ -332,7 +332,7 @@ function attrOf<K extends Attr["kind"]>(
   return attr?.kind === kind ? (attr as Extract<Attr, { kind: K }>) : undefined;
 }
 
-export function intAttr(node: Node, name: string): number | undefined {
+function intAttr(node: Node, name: string): number | undefined {
   const attr = attrOf(node, name, "int");
   return attr === undefined ? undefined : Number(attr.value);
 }
