@@ -38,6 +38,8 @@ export {
   type Value,
   type ValueType,
 } from "./graph.js";
+export { type InferOptions, type Inferred, infer, inferTypes } from "./infer/infer.js";
+export type { Small } from "./infer/small.js";
 export { type Pass, run, withGraph } from "./pass.js";
 export { dropZipMap, type LabelsByOutput } from "./passes/drop-zipmap.js";
 export { removeDead } from "./passes/remove-dead.js";

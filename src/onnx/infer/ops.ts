@@ -1,0 +1,117 @@
+/** Which inference rule each op follows; every op of the op table is named here. */
+import type { RuleName } from "./rules.js";
+
+// biome-ignore format: a table is read by rows
+const OPS_BY_RULE: { readonly [R in RuleName]: string } = {
+  sameAsInput:
+    "Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Ceil Celu Clip Cos Cosh CumProd CumSum Dropout Elu Erf Exp Floor Gelu GroupNormalization HardSigmoid HardSwish Hardmax Identity InstanceNormalization IsInf IsNaN LRN LeakyRelu Log LogSoftmax LpNormalization MeanVarianceNormalization Mish Neg Not PRelu Reciprocal RegexFullMatch Relu ReverseSequence RotaryEmbedding Round Scatter ScatterElements ScatterND Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus Softsign Sqrt Swish Tan Tanh TensorScatter ThresholdedRelu Trilu ImageScaler Affine ParametricSoftplus ScaledTanh com.microsoft:BiasGelu com.microsoft:FastGelu com.microsoft:Gelu com.microsoft:QuickGelu ai.onnx.ml:Binarizer ai.onnx.ml:Imputer ai.onnx.ml:LabelEncoder ai.onnx.ml:CategoryMapper",
+  firstAsInput: "CausalConvWithState LinearAttention",
+  columns: "ai.onnx.ml:Scaler ai.onnx.ml:Normalizer",
+  cast: "Cast BitCast",
+  castLike: "CastLike",
+  likeInput: "Bernoulli EyeLike RandomNormalLike RandomUniformLike",
+  broadcast:
+    "Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or Pow StringConcat Sub Sum Where Xor",
+  reduce:
+    "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare",
+  argReduce: "ArgMax ArgMin",
+  batchNorm: "BatchNormalization",
+  layerNorm: "LayerNormalization RMSNormalization SimplifiedLayerNormalization",
+  skipLayerNorm: "com.microsoft:SkipLayerNormalization",
+  quantize: "QuantizeLinear",
+  dequantize: "DequantizeLinear",
+  dynamicQuantize: "DynamicQuantizeLinear",
+  crossEntropy: "SoftmaxCrossEntropyLoss",
+  negativeLogLikelihood: "NegativeLogLikelihoodLoss",
+  matmul: "MatMul MatMulInteger com.microsoft:DynamicQuantizeMatMul",
+  quantizedMatmul: "QLinearMatMul",
+  fusedMatmul: "com.microsoft:FusedMatMul",
+  packedMatmul: "com.microsoft:MatMulNBits",
+  gemm: "Gemm",
+  einsum: "Einsum",
+  recurrent: "GRU LSTM RNN",
+  attention: "Attention",
+  dft: "DFT",
+  stft: "STFT",
+  determinant: "Det",
+  conv: "Conv ConvInteger DeformConv",
+  quantizedConv: "QLinearConv",
+  convTranspose: "ConvTranspose",
+  pool: "AveragePool LpPool MaxPool",
+  globalPool: "GlobalAveragePool GlobalLpPool GlobalMaxPool",
+  unpool: "MaxUnpool",
+  roiPool: "MaxRoiPool",
+  roiAlign: "RoiAlign",
+  columnsToImage: "Col2Im",
+  affineGrid: "AffineGrid",
+  gridSample: "GridSample",
+  depthToSpace: "DepthToSpace",
+  spaceToDepth: "SpaceToDepth",
+  resize: "Resize Upsample",
+  reshape: "Reshape",
+  transpose: "Transpose",
+  squeeze: "Squeeze",
+  unsqueeze: "Unsqueeze",
+  flatten: "Flatten",
+  concat: "Concat",
+  split: "Split",
+  slice: "Slice",
+  expand: "Expand",
+  tile: "Tile",
+  pad: "Pad",
+  centerCropPad: "CenterCropPad",
+  crop: "Crop",
+  gather: "Gather",
+  gatherElements: "GatherElements",
+  gatherND: "GatherND",
+  oneHot: "OneHot",
+  topK: "TopK",
+  nonZero: "NonZero",
+  compress: "Compress",
+  unique: "Unique",
+  suppression: "NonMaxSuppression",
+  multinomial: "Multinomial",
+  stringSplit: "StringSplit",
+  stringNormalizer: "StringNormalizer",
+  ngrams: "TfIdfVectorizer",
+  imageDecoder: "ImageDecoder",
+  shapeOf: "Shape",
+  scalar: "Size SequenceLength OptionalHasElement",
+  constant: "Constant",
+  constantOfShape: "ConstantOfShape",
+  range: "Range",
+  random: "RandomNormal RandomUniform",
+  windowFunction: "BlackmanWindow HammingWindow HannWindow",
+  melWeights: "MelWeightMatrix",
+  sequenceConstruct: "SequenceConstruct",
+  sequenceEmpty: "SequenceEmpty",
+  sequenceAt: "SequenceAt",
+  sequenceInsert: "SequenceInsert",
+  sequenceErase: "SequenceErase",
+  splitToSequence: "SplitToSequence",
+  concatFromSequence: "ConcatFromSequence",
+  optional: "Optional",
+  optionalGet: "OptionalGetElement",
+  branch: "If",
+  loop: "Loop",
+  scan: "Scan",
+  sequenceMap: "SequenceMap",
+  classifier: "ai.onnx.ml:LinearClassifier ai.onnx.ml:SVMClassifier ai.onnx.ml:TreeEnsembleClassifier",
+  regressor:
+    "ai.onnx.ml:LinearRegressor ai.onnx.ml:SVMRegressor ai.onnx.ml:TreeEnsemble ai.onnx.ml:TreeEnsembleRegressor",
+  oneHotEncoder: "ai.onnx.ml:OneHotEncoder",
+  zipMap: "ai.onnx.ml:ZipMap",
+  unknown:
+    "SwiGLU ai.onnx.ml:ArrayFeatureExtractor ai.onnx.ml:CastMap ai.onnx.ml:DictVectorizer ai.onnx.ml:FeatureVectorizer ai.onnx.preview.training:Adagrad ai.onnx.preview.training:Adam ai.onnx.preview.training:Gradient ai.onnx.preview.training:Momentum ai.onnx.preview:FlexAttention",
+};
+
+const RULE_OF = new Map<string, RuleName>();
+for (const [rule, ops] of Object.entries(OPS_BY_RULE)) {
+  // The table's keys are rule names.
+  for (const op of ops.split(" ")) RULE_OF.set(op, rule as RuleName);
+}
+
+/** The rule of an op; undefined for ops that no row names. */
+export function ruleNameOf(domain: string, op: string): RuleName | undefined {
+  return RULE_OF.get(domain === "" ? op : `${domain}:${op}`);
+}
