@@ -10,6 +10,8 @@ import type { Loaded } from "./load.js";
 import type { Model } from "./model.js";
 import { OutputShapes } from "./output-shapes.js";
 
+/** Raised when what is measured, or how, changes. */
+const NOTE_FORMAT = 2;
 const RUNS = 15;
 /** Tiny runs are repeated up to this total, since the first ones measure cold code. */
 const TINY_TOTAL_MS = 4;
@@ -74,7 +76,7 @@ export class Calibration {
   ): Promise<void> {
     const batched = model.maxBatch > 1;
     const key = batchKeyOf(probe, batched);
-    const note = `cost-${model.maxBatch}`;
+    const note = `cost-${NOTE_FORMAT}-${model.maxBatch}`;
     const known = await this.#cache?.readNote<CostPoint[]>(loaded.key, note);
     if (known !== undefined) {
       costs.restore(key, known);
@@ -85,26 +87,36 @@ export class Calibration {
     const startedAt = performance.now();
     const points: CostPoint[] = [];
     let previous = 0;
+    let complete = true;
     try {
       for (let n = 1; n <= Math.max(1, model.maxBatch); n *= 2) {
         const inputs = probe.map((shape, i) =>
           probeOfShape(loaded.signature.inputs[i]!.dtype, batched ? [n, ...shape.slice(1)] : shape, i),
         );
-        const ms = await this.#medianOf(lane, inputs, n, previous * 2, cost.hopMs);
+        const ms = await this.#leastOf(lane, inputs, n, previous * 2, cost.hopMs);
         if (ms === undefined) return;
         cost.calibrate(n, ms);
         points.push({ n, ms });
         previous = ms;
-        if (ms > TOO_LONG_MS || performance.now() - startedAt > BUDGET_MS) break;
+        if (ms > TOO_LONG_MS) break;
+        if (performance.now() - startedAt > BUDGET_MS && n < model.maxBatch) {
+          complete = false;
+          break;
+        }
       }
     } finally {
       lane.dispose();
     }
-    await this.#cache?.writeNote(loaded.key, note, points);
+    cost.complete();
+    // A curve that was cut short, on a busy machine for instance, is measured again at the next load.
+    if (complete) await this.#cache?.writeNote(loaded.key, note, points);
   }
 
-  /** Median milliseconds of a run without the hop; undefined when the engine was closed meanwhile. */
-  async #medianOf(
+  /**
+   * Least milliseconds of a run without the hop: other programs only ever add time. Undefined when the engine was
+   * closed meanwhile.
+   */
+  async #leastOf(
     lane: Lane,
     inputs: readonly Tensor[],
     rows: number,
@@ -127,8 +139,7 @@ export class Calibration {
       total += ms;
       times.push(expected);
     }
-    const warm = times.slice(times.length >> 1).sort((a, b) => a - b);
-    return warm[warm.length >> 1]!;
+    return Math.min(...times);
   }
 
   /** Does not keep the process alive; `stop` ends it early. */

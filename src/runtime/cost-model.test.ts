@@ -71,6 +71,24 @@ suite("cost model", () => {
     assert.equal(model.predict(1), 0.0215);
   });
 
+  test("a curve that was measured on a busy machine heals", () => {
+    const slow = new CostModel(
+      64,
+      0.05,
+      MLP.map(({ n, ms }) => ({ n, ms: ms * 20 })),
+    );
+    for (let i = 0; i < 10; i++) slow.learn(1, 0.06);
+    assert.ok(slow.predict(1) <= 0.06);
+  });
+
+  test("a calibration that was cut short is completed by assumption", () => {
+    const model = new CostModel(64, 0.05);
+    model.calibrate(1, 0.4);
+    model.complete();
+    assert.equal(model.points().length, 7);
+    assert.equal(model.knee, 4);
+  });
+
   test("the cold first run is forgotten", () => {
     const model = new CostModel(64, 0.05);
     model.learn(1, 300);

@@ -30,6 +30,7 @@ const BACKLOG_GAIN = 1.05;
 const HEAVY_PRIOR = [1, 0.93, 0.9, 0.89] as const;
 /** Share of a light model's run that does not grow with its rows, assumed until it is measured. */
 const LIGHT_FIXED_SHARE = 0.3;
+const HEAVY_FIXED_SHARE = 0.05;
 
 export class CostModel {
   /** Milliseconds by exponent of a power-of-two batch size. */
@@ -79,6 +80,17 @@ export class CostModel {
     this.#findKnee();
   }
 
+  /** Calibration has ended, perhaps early: sizes that it did not reach are assumed from the largest it did. */
+  complete(): void {
+    const last = this.#ms.length - 1;
+    if (last < 0) return;
+    const fixed = this.#ms[0]! < HOP_DOMINATES_BELOW_MS ? LIGHT_FIXED_SHARE : HEAVY_FIXED_SHARE;
+    for (let e = last + 1; 2 ** e <= this.maxRows; e++) {
+      this.#ms[e] = this.#ms[last]! * (fixed + (1 - fixed) * 2 ** (e - last));
+    }
+    this.#findKnee();
+  }
+
   /** Predicted milliseconds of a run of n rows, interpolated between the measured sizes; 0 when nothing is known. */
   predict(n: number): number {
     let low = -1;
@@ -112,6 +124,8 @@ export class CostModel {
         this.#assume((this.#ms[0]! * (run + predicted)) / (2 * predicted));
         return;
       }
+      // Faster than predicted, hop included: the curve was measured on a busy machine.
+      if (ms < predicted) this.#scale(ms / predicted);
       const hop = Math.max(0, ms - predicted);
       if (hop < OUTLIER * Math.max(this.#hopMs, 0.05)) this.#hopMs += LEARNING_RATE * (hop - this.#hopMs);
       return;
@@ -122,6 +136,11 @@ export class CostModel {
     const nearest = this.#ms[exponent] ?? this.predict(2 ** exponent);
     const scaled = (sample * nearest) / predicted;
     this.#ms[exponent] = nearest + LEARNING_RATE * (scaled - nearest);
+    this.#findKnee();
+  }
+
+  #scale(factor: number): void {
+    for (let e = 0; e < this.#ms.length; e++) this.#ms[e]! *= factor;
     this.#findKnee();
   }
 
