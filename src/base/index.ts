@@ -30,3 +30,10 @@ export {
   parseDuration,
 } from "./quantity.js";
 export { replaceFile } from "./replace-file.js";
+export {
+  type ByteSource,
+  locateZipData,
+  readZipDirectory,
+  type ZipDirectoryOptions,
+  type ZipRecord,
+} from "./zip-directory.js";

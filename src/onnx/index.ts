@@ -14,7 +14,7 @@ export {
   type Note,
   type ValueDescription,
 } from "./describe.js";
-export type { ExternalOptions } from "./external.js";
+export { type ExternalOptions, externalFiles } from "./external.js";
 export {
   type Attr,
   type AttrKind,

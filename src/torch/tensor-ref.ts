@@ -70,10 +70,11 @@ export function isContiguous(ref: TensorRef): boolean {
 /** Where the dense little-endian elements are, unread; undefined for a strided view, which has to be materialized. */
 export function denseBytes(ref: TensorRef): Chunk | undefined {
   if (!isContiguous(ref)) return undefined;
-  return part(ref.storage, ref.offset, byteLength(ref));
+  return subChunk(ref.storage, ref.offset, byteLength(ref));
 }
 
-function part(storage: Chunk, offset: number, length: number): Chunk {
+/** A part of a chunk, unread. */
+export function subChunk(storage: Chunk, offset: number, length: number): Chunk {
   if (storage instanceof Uint8Array) return storage.subarray(offset, offset + length);
   return { file: storage.file, offset: storage.offset + offset, length };
 }
@@ -100,7 +101,7 @@ export function materialize(ref: TensorRef, options: MaterializeOptions = {}): T
   const last = shape.reduce((sum, dim, axis) => sum + (dim - 1) * strides[axis]!, 0);
   const span = byteLengthOf(dtype, last + 1);
   refuseLarge(ref, Math.max(span, byteLength(ref)), maxBytes);
-  const spanned = bytesOf(part(ref.storage, ref.offset, span));
+  const spanned = bytesOf(subChunk(ref.storage, ref.offset, span));
   const bytes = spanned.byteOffset % storageAlignment(dtype) === 0 ? spanned : new Uint8Array(spanned);
   const storage = viewStorage(dtype, bytes.buffer, bytes.byteOffset, last + 1);
   // The storage was made for this dtype.

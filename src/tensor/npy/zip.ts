@@ -1,5 +1,11 @@
-/** Zip archives (PKWARE APPNOTE 6.3): stored and deflated entries, by the central directory, each checked by its CRC. */
-import { TenonError } from "../../base/index.js";
+/** Zip archives (PKWARE APPNOTE 6.3): stored and deflated entries, each checked by its CRC; and the writer. */
+import {
+  type ByteSource,
+  locateZipData,
+  readZipDirectory,
+  TenonError,
+  type ZipRecord,
+} from "../../base/index.js";
 
 type Zlib = typeof import("node:zlib");
 
@@ -14,8 +20,6 @@ function zlib(): Zlib {
 const LOCAL = 0x04034b50;
 const CENTRAL = 0x02014b50;
 const END = 0x06054b50;
-const END64 = 0x06064b50;
-const END64_LOCATOR = 0x07064b50;
 const UTF8_NAME = 0x0800;
 const ENCRYPTED = 0x0001;
 const STORED = 0;
@@ -38,151 +42,32 @@ function damaged(problem: string): TenonError {
   return new TenonError("FILE_INVALID", { problem: `damaged zip archive: ${problem}` });
 }
 
-interface Directory {
-  readonly count: number;
-  readonly offset: number;
-  readonly size: number;
-}
-
 /**
  * The entries of an archive. Throws FILE_INVALID for truncated or contradictory archives, for encrypted, split or
  * overlapping entries and for names that occur twice; memory is taken by `read` only, and no more than an entry can hold.
  */
 export function readZip(bytes: Uint8Array): ZipEntry[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const directory = findDirectory(bytes, view);
-  const entries: ZipEntry[] = [];
-  const names = new Set<string>();
-  let at = directory.offset;
-  let packed = 0;
-  for (let i = 0; i < directory.count; i++) {
-    if (at + 46 > bytes.length || view.getUint32(at, true) !== CENTRAL)
-      throw damaged("its directory is cut off");
-    const lengths = [
-      view.getUint16(at + 28, true),
-      view.getUint16(at + 30, true),
-      view.getUint16(at + 32, true),
-    ] as const;
-    const next = at + 46 + lengths[0] + lengths[1] + lengths[2];
-    if (next > bytes.length) throw damaged("its directory is cut off");
-    const name = decodeName(bytes.subarray(at + 46, at + 46 + lengths[0]));
-    if (names.has(name)) throw damaged(`two entries have the name ${JSON.stringify(name)}`);
-    names.add(name);
-    const fields = centralFields(view, at, lengths[0], lengths[1]);
-    packed += fields.packedSize;
-    if (packed > bytes.length) throw damaged("its entries overlap");
-    entries.push({ name, size: fields.size, read: () => readEntry(bytes, view, name, fields) });
-    at = next;
-  }
-  return entries;
-}
-
-/** Positions and sizes of the central directory, from the record at the end, or its 64-bit form. */
-function findDirectory(bytes: Uint8Array, view: DataView): Directory {
-  let end = bytes.length - 22;
-  const least = Math.max(0, end - MAX_UINT16);
-  while (
-    end >= least &&
-    !(view.getUint32(end, true) === END && end + 22 + view.getUint16(end + 20, true) === bytes.length)
-  ) {
-    end--;
-  }
-  if (end < least) throw damaged("it has no end record; it is truncated, or no zip archive");
-  const directory = {
-    count: view.getUint16(end + 10, true),
-    size: view.getUint32(end + 12, true),
-    offset: view.getUint32(end + 16, true),
+  const source: ByteSource = {
+    size: bytes.length,
+    bytes: (offset, length) => bytes.subarray(offset, offset + length),
   };
-  const needs64 =
-    directory.count === MAX_UINT16 || directory.size === MAX_UINT32 || directory.offset === MAX_UINT32;
-  const found = needs64 ? (directory64(view, end) ?? directory) : directory;
-  if (view.getUint16(end + 4, true) !== 0 && !needs64) throw damaged("it is split over several files");
-  if (found.offset + found.size > end || found.count * 46 > found.size)
-    throw damaged("its directory is cut off");
-  return found;
+  return readZipDirectory(source).map((record) => ({
+    name: record.name,
+    size: record.size,
+    read: () => readEntry(source, record),
+  }));
 }
 
-function directory64(view: DataView, end: number): Directory | undefined {
-  const locator = end - 20;
-  if (locator < 0 || view.getUint32(locator, true) !== END64_LOCATOR) return undefined;
-  const at = safe(view, locator + 8);
-  if (at + 56 > locator || view.getUint32(at, true) !== END64)
-    throw damaged("its 64-bit end record is missing");
-  return { count: safe(view, at + 32), size: safe(view, at + 40), offset: safe(view, at + 48) };
-}
-
-/** A 64-bit number that must be a position in a buffer. */
-function safe(view: DataView, at: number): number {
-  const value = Number(view.getBigUint64(at, true));
-  if (!Number.isSafeInteger(value)) throw damaged("a size is out of range");
-  return value;
-}
-
-interface EntryFields {
-  readonly flags: number;
-  readonly method: number;
-  readonly crc: number;
-  readonly packedSize: number;
-  readonly size: number;
-  readonly local: number;
-}
-
-function centralFields(view: DataView, at: number, nameLength: number, extraLength: number): EntryFields {
-  let packedSize = view.getUint32(at + 20, true);
-  let size = view.getUint32(at + 24, true);
-  let local = view.getUint32(at + 42, true);
-  // The 64-bit extra field holds, in this order, those of the values that do not fit.
-  let extra = at + 46 + nameLength;
-  for (const end = extra + extraLength; extra + 4 <= end; ) {
-    const length = view.getUint16(extra + 2, true);
-    if (extra + 4 + length > end) throw damaged("an extra field is cut off");
-    if (view.getUint16(extra, true) === 1) {
-      let value = extra + 4;
-      const take = (): number => {
-        if (value + 8 > extra + 4 + length) throw damaged("an extra field is cut off");
-        value += 8;
-        return safe(view, value - 8);
-      };
-      if (size === MAX_UINT32) size = take();
-      if (packedSize === MAX_UINT32) packedSize = take();
-      if (local === MAX_UINT32) local = take();
-    }
-    extra += 4 + length;
-  }
-  const flags = view.getUint16(at + 8, true);
-  return {
-    flags,
-    method: view.getUint16(at + 10, true),
-    crc: view.getUint32(at + 16, true),
-    packedSize,
-    size,
-    local,
-  };
-}
-
-/** Names that are no UTF-8 are in an unknown code page; they keep their bytes, one character each. */
-function decodeName(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return new TextDecoder("latin1").decode(bytes);
-  }
-}
-
-function readEntry(bytes: Uint8Array, view: DataView, name: string, fields: EntryFields): Uint8Array {
-  const { local, packedSize, size, method } = fields;
+function readEntry(source: ByteSource, record: ZipRecord): Uint8Array {
+  const { name, flags, method, packedSize, size, crc } = record;
   const label = JSON.stringify(name);
-  if ((fields.flags & ENCRYPTED) !== 0) throw damaged(`${label} is encrypted`);
+  if ((flags & ENCRYPTED) !== 0) throw damaged(`${label} is encrypted`);
   if (method !== STORED && method !== DEFLATED)
     throw damaged(`${label} is packed by method ${method}, not deflate`);
-  if (local + 30 > bytes.length || view.getUint32(local, true) !== LOCAL)
-    throw damaged(`${label} is missing`);
-  const start = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
-  if (start + packedSize > bytes.length) throw damaged(`${label} is cut off`);
-  const packed = bytes.subarray(start, start + packedSize);
+  const packed = source.bytes(locateZipData(source, record), packedSize);
   const unpacked = method === STORED ? packed : inflate(packed, size, label);
   if (unpacked.length !== size) throw damaged(`${label} has ${unpacked.length} bytes, not ${size}`);
-  if (zlib().crc32(unpacked) !== fields.crc) throw damaged(`${label} does not match its checksum`);
+  if (zlib().crc32(unpacked) !== crc) throw damaged(`${label} does not match its checksum`);
   return unpacked;
 }
 
