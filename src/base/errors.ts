@@ -24,6 +24,7 @@ export const ERROR_CODES = {
   INPUT_BATCH: "The inputs of one request differ in their batch size, or it is out of bounds.",
   INPUT_SIZE: "An input's bytes are not as many as its shape and dtype need.",
   INPUT_VALUE: "An input holds a value that its dtype cannot hold.",
+  INPUT_QUARANTINED: "This very input has ended the model's process before; it is refused for some minutes.",
   OUTPUT_UNKNOWN: "An output was asked for that the model does not have.",
   REQUEST_INVALID: "A request is malformed.",
   REQUEST_NOT_FOUND: "No route of the server has this path.",

@@ -6,6 +6,7 @@ export interface EventMap {
   "model:loaded": { model: string; version: string; milliseconds: number; cacheHit: boolean };
   "model:unloaded": { model: string; version: string };
   "model:warning": { model: string; code: string; message: string };
+  "model:crashed": { model: string; pid: number; reason: string; runs: number; stderr: string };
   "batch:done": { model: string; record: Readonly<Record<string, unknown>> };
   "engine:warning": { code: string; message: string };
   "resource:leaked": { kind: string; name: string };

@@ -87,6 +87,20 @@ export function bytes(fallback: string, description: string, range: Range = {}):
   };
 }
 
+/** A size in bytes with its unit, or `auto` to have it chosen. */
+export function bytesOrAuto(description: string, range: Range = {}): Knob<number | "auto"> {
+  const { parse, expected } = bytes("1GiB", description, range);
+  return {
+    default: "auto",
+    description,
+    placeholder: "size|auto",
+    expected: `${expected}, or auto`,
+    accepts: "text",
+    parse: (text) => (text === "auto" ? "auto" : parse(text)),
+    format: (value) => (value === "auto" ? value : printBytes(value)),
+  };
+}
+
 /** A duration in milliseconds, always with its unit. */
 export function duration(fallback: string, description: string, range: Range = {}): Knob<number> {
   const { expected, check } = ranged("a duration such as 30s or 250ms", range, printDuration);

@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import {
   bytes,
+  bytesOrAuto,
   choice,
   count,
   countOrAuto,
@@ -43,6 +44,20 @@ export const KNOBS = {
     min: 1,
     max: 1024,
   }),
+  isolation: choice(
+    ["process", "group", "inline"],
+    "process",
+    "Where models run: each in a process of its own, all in one such process, or in the server.",
+  ),
+  spare: choice(
+    ["process", "model", "none"],
+    "process",
+    "What is kept ready for a model that crashes: an empty process, each model once more, nothing.",
+  ),
+  modelMemory: bytesOrAuto(
+    "How far a model's process may grow; auto: 1GiB and three times the model's file.",
+    { min: 64 * 2 ** 20 },
+  ),
   warmup: onOff(true, "Run each model once before it counts as ready."),
   trust: choice(
     ["untrusted", "pinned"],

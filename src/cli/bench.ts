@@ -58,7 +58,7 @@ export function benchCommand(): Command {
     const rowsOf = await rowMaker(base, options);
     const batched = base.maxBatch > 0;
     for (const count of steps(lanes)) {
-      await using engine = await openEngine(values, count);
+      await using engine = await openEngine(values, { lanes: count });
       for (const batch of steps(batched ? maxBatch : 1)) {
         bar.show(`${count} lanes, batch ${batch} …`);
         const point = await measure(engine, file, rowsOf, { lanes: count, batch, timeMs, batched });

@@ -32,6 +32,7 @@ const EXIT_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
   INPUT_DTYPE: EXIT.mismatch,
   INPUT_SHAPE: EXIT.mismatch,
   INPUT_BATCH: EXIT.mismatch,
+  INPUT_QUARANTINED: EXIT.mismatch,
   OUTPUT_UNKNOWN: EXIT.mismatch,
   FILE_INVALID: EXIT.data,
   INPUT_SIZE: EXIT.data,

@@ -15,6 +15,9 @@ export function serveCommand(): Command {
     "host",
     "httpPort",
     "lanes",
+    "isolation",
+    "spare",
+    "modelMemory",
     "warmup",
     "trust",
     "queue",
@@ -67,11 +70,12 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
   const log = openLog(values);
   on("engine:warning", ({ code, message }) => log.warn({ code }, message));
   on("model:warning", ({ model, code, message }) => log.warn({ model, code }, message));
+  on("model:crashed", (event) => log.error(event, "model process ended"));
   on("model:loaded", (event) => log.info(event, "model loaded"));
 
   const signal = firstSignal();
   paceCollector();
-  const engine = await openEngine(values);
+  const engine = await openEngine(values, { isolation: values.isolation });
   let ready = false;
   let server: RunningServer | undefined;
   try {

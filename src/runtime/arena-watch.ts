@@ -1,5 +1,4 @@
 /** ArenaWatch: notices that a session's memory arena has grown in a burst, and when to have it give that back. */
-import type { OrtSession } from "./ort/session.js";
 
 /** Memory above that of a session without runs from which a run counts as a burst. */
 const BURST_BYTES = 64 << 20;
@@ -9,13 +8,13 @@ const REMEMBERED_SIZES = 256;
 
 /** The arena grows only with sizes of runs that it has not seen: only after those it is looked at. */
 export class ArenaWatch {
-  readonly #session: OrtSession;
+  readonly #session: { arenaBytes(): number };
   readonly #seen = new Set<string>();
   readonly #idleBytes: number;
   #burst = false;
   #lastRunAt = 0;
 
-  constructor(session: OrtSession) {
+  constructor(session: { arenaBytes(): number }) {
     this.#session = session;
     this.#idleBytes = session.arenaBytes();
   }

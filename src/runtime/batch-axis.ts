@@ -14,7 +14,8 @@ import {
   sizeOf,
   Tensor,
 } from "../tensor/index.js";
-import type { BatchOutputs, Lane } from "./lane.js";
+import type { BatchOutputs } from "./lane.js";
+import type { RunLane } from "./session.js";
 import type { Signature, SignatureDim, ValueSignature } from "./signature.js";
 
 export interface BatchAxis {
@@ -59,7 +60,7 @@ export function declaredObstacle(signature: Signature): string | undefined {
 }
 
 /** Runs rows alone and together on an idle lane. Never throws for a model that cannot be probed: it is then unbatched. */
-export async function proveBatchAxis(signature: Signature, lane: Lane): Promise<BatchAxis> {
+export async function proveBatchAxis(signature: Signature, lane: RunLane): Promise<BatchAxis> {
   const obstacle = declaredObstacle(signature);
   if (obstacle !== undefined) return { batchable: false, reason: obstacle };
   let reason = "";
@@ -79,7 +80,7 @@ function hasFreeDims(signature: Signature): boolean {
   return signature.inputs.some(({ dims }) => dims!.slice(1).some((dim) => typeof dim !== "number"));
 }
 
-async function compareRows(signature: Signature, lane: Lane, size: number): Promise<BatchAxis> {
+async function compareRows(signature: Signature, lane: RunLane, size: number): Promise<BatchAxis> {
   const rows = [0, 1].map((row) =>
     signature.inputs.map((spec, i) => probeTensor(spec, size, 1, SEED + 97 * i + row)),
   );
@@ -126,7 +127,7 @@ async function compareRows(signature: Signature, lane: Lane, size: number): Prom
 
 function runProbe(
   signature: Signature,
-  lane: Lane,
+  lane: RunLane,
   inputs: readonly Tensor[],
   rows: number,
 ): Promise<readonly Tensor[]> {

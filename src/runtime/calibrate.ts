@@ -4,11 +4,11 @@ import { type BatchAxis, probeOfShape } from "./batch-axis.js";
 import { BufferPool } from "./buffers.js";
 import type { ModelCache } from "./cache.js";
 import type { CostModels, CostPoint } from "./cost-model.js";
-import { Lane } from "./lane.js";
 import type { LaneBudget } from "./lane-budget.js";
 import type { Loaded } from "./load.js";
 import type { Model } from "./model.js";
 import { OutputShapes } from "./output-shapes.js";
+import type { RunLane } from "./session.js";
 
 /** Raised when what is measured, or how, changes. */
 const NOTE_FORMAT = 2;
@@ -82,7 +82,7 @@ export class Calibration {
       costs.restore(key, known);
       return;
     }
-    const lane = new Lane(loaded.session, new OutputShapes(loaded.session.signature), new BufferPool());
+    const lane = loaded.session.lane(new OutputShapes(loaded.session.signature), new BufferPool());
     const cost = costs.of(key);
     const startedAt = performance.now();
     const points: CostPoint[] = [];
@@ -117,7 +117,7 @@ export class Calibration {
    * closed meanwhile.
    */
   async #leastOf(
-    lane: Lane,
+    lane: RunLane,
     inputs: readonly Tensor[],
     rows: number,
     expectedMs: number,
@@ -133,9 +133,9 @@ export class Calibration {
       run++
     ) {
       if (!(await this.#idle())) return undefined;
-      const sync = expected > 0 && expected < SYNC_BELOW_MS;
-      const ms = await timed(this.#budget, lane, inputs, rows, sync);
-      expected = sync ? ms : Math.max(ms - hopMs, ms / 4);
+      const sync = lane.runSync !== undefined && expected > 0 && expected < SYNC_BELOW_MS;
+      const { ms, runMs } = await timed(this.#budget, lane, inputs, rows, sync);
+      expected = runMs ?? Math.max(ms - hopMs, ms / 4);
       total += ms;
       times.push(expected);
     }
@@ -166,23 +166,24 @@ export class Calibration {
 
 async function timed(
   budget: LaneBudget,
-  lane: Lane,
+  lane: RunLane,
   inputs: readonly Tensor[],
   rows: number,
   sync: boolean,
-): Promise<number> {
+): Promise<{ ms: number; runMs: number | undefined }> {
   const batch = { members: [{ inputs, rows, into: undefined }], rows, outputs: lane.allOutputs };
   const startedAt = performance.now();
   if (sync) {
-    lane.runSync(batch);
-    return performance.now() - startedAt;
+    lane.runSync!(batch);
+    const ms = performance.now() - startedAt;
+    return { ms, runMs: ms };
   }
   budget.take(1);
   try {
-    await new Promise<void>((resolve, reject) =>
-      lane.run(batch, (error) => (error === null ? resolve() : reject(error))),
+    const runMs = await new Promise<number | undefined>((resolve, reject) =>
+      lane.run(batch, (error, outputs) => (error === null ? resolve(outputs?.runMs) : reject(error))),
     );
-    return performance.now() - startedAt;
+    return { ms: performance.now() - startedAt, runMs };
   } finally {
     budget.give(1);
   }

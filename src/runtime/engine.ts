@@ -7,7 +7,6 @@ import { defaultCacheFolder, ModelCache } from "./cache.js";
 import { Calibration } from "./calibrate.js";
 import { CostModels } from "./cost-model.js";
 import { measureHop } from "./hop.js";
-import { Lane } from "./lane.js";
 import { LaneBudget } from "./lane-budget.js";
 import { type BuildOptions, type Loaded, loadModel, sourceKey } from "./load.js";
 import { defaultLanes, poolThreads, usableCores } from "./machine.js";
@@ -16,6 +15,9 @@ import { modelNameOf } from "./model-name.js";
 import { ortLibrary } from "./ort/library.js";
 import { OutputShapes } from "./output-shapes.js";
 import { lowerPoolPriority } from "./pool-priority.js";
+import { canShareMemory } from "./runner/libc.js";
+import { ProcessHost } from "./runner/process-host.js";
+import type { Spare } from "./runner/process-settings.js";
 
 export interface EngineOptions {
   /** Runs at the same time, one thread each; default: one per core, two threads of the libuv pool left free. */
@@ -31,8 +33,30 @@ export interface EngineOptions {
   readonly dedicatedPool?: boolean;
   /** Execution providers in order of preference, by ONNX Runtime's names or `cpu`; default `["cpu"]`. */
   readonly providers?: readonly string[];
+  /**
+   * Where models run: `inline` in this process (default); `process`: each in a process of its own, so that native code
+   * that crashes, hangs or takes too much memory costs only the requests that made it do so; `group`: all in one such
+   * process. On Windows models run inline, with a warning event.
+   */
+  readonly isolation?: Isolation;
+  /** What model processes are allowed. */
+  readonly process?: ProcessOptions;
   /** Waiting requests per model, beyond which QUEUE_FULL is answered; default 4,096. */
   readonly queueLimit?: number;
+}
+
+export type Isolation = "inline" | "process" | "group";
+
+/** Bounds of model processes; without effect in isolation `inline`. */
+export interface ProcessOptions {
+  /** Milliseconds of one run, after which its process is killed if it does not stop; the caller gets DEADLINE. Default 30 s. */
+  readonly runLimitMs?: number;
+  /** Milliseconds of loading a model; then MODEL_UNAVAILABLE. Default 120 s. */
+  readonly loadTimeoutMs?: number;
+  /** Bytes by which a process may grow from an empty one (Linux); "auto": three times the model's bytes and 1 GiB. */
+  readonly memoryLimit?: number | "auto" | "off";
+  /** Kept ready for a crash: one empty process (default), for each model one with it loaded, or nothing. */
+  readonly spare?: Spare;
 }
 
 /** A path, the bytes of a model, or a model as `tenon/onnx` builds and reads them. */
@@ -74,6 +98,9 @@ const DEFAULT_CACHE_BYTES = 20 * 2 ** 30;
 const DEFAULT_QUEUE_LIMIT = 4096;
 const AUTO_MAX_ROWS = 64;
 
+/** Milliseconds to a model process and back, at first; learned from then on. */
+const PROCESS_HOP_MS = 0.08;
+
 interface Shared {
   readonly loaded: Promise<Loaded>;
   handles: number;
@@ -86,6 +113,7 @@ export class Engine {
   readonly #cache: ModelCache | undefined;
   readonly #budget: LaneBudget;
   readonly #hopMs: number;
+  readonly #host: ProcessHost | undefined;
   readonly #models = new Map<string, Map<string, Model>>();
   /** Sessions by content key: handles on the same content share one. */
   readonly #shared = new Map<string, Shared>();
@@ -97,12 +125,14 @@ export class Engine {
     cache: ModelCache | undefined,
     budget: LaneBudget,
     hopMs: number,
+    host: ProcessHost | undefined,
   ) {
     this.#options = options;
     this.runtimeVersion = runtimeVersion;
     this.#cache = cache;
     this.#budget = budget;
     this.#hopMs = hopMs;
+    this.#host = host;
   }
 
   /**
@@ -114,16 +144,16 @@ export class Engine {
    * ```
    */
   static async open(options: EngineOptions = {}): Promise<Engine> {
-    const lanes =
-      options.lanes === undefined || options.lanes === "auto"
-        ? defaultLanes(options.dedicatedPool ?? false)
-        : options.lanes;
-    if (!Number.isInteger(lanes) || lanes < 1 || lanes > 1024) {
-      throw new TenonError("CONFIG_INVALID", {
-        problem: "lanes",
-        given: String(lanes),
-        expected: `"auto" or an integer from 1 to 1024`,
-      });
+    const isolation = isolationOf(options);
+    const dedicated = isolation !== "inline" || (options.dedicatedPool ?? false);
+    const lanes = lanesOf(options, isolation);
+    const folder = options.cache ?? defaultCacheFolder();
+    const cacheMaxBytes = options.cacheMaxBytes ?? DEFAULT_CACHE_BYTES;
+    const cache = folder === false ? undefined : await ModelCache.open(folder, cacheMaxBytes);
+    if (isolation !== "inline") {
+      const group = isolation === "group";
+      const host = await ProcessHost.open({ ...options.process, lanes, group, cacheMaxBytes });
+      return new Engine(options, host.version, cache, new LaneBudget(lanes, 2), PROCESS_HOP_MS, host);
     }
     if (lanes > poolThreads()) {
       emit("engine:warning", {
@@ -132,21 +162,11 @@ export class Engine {
       });
     }
     const library = await ortLibrary();
-    const folder = options.cache ?? defaultCacheFolder();
-    const cache =
-      folder === false
-        ? undefined
-        : await ModelCache.open(folder, options.cacheMaxBytes ?? DEFAULT_CACHE_BYTES);
     if (options.dedicatedPool) await lowerPoolPriority(library, poolThreads());
     // A second run per lane waits in the pool only where the pool has no threads beside the lanes.
-    const depth = options.dedicatedPool && poolThreads() === lanes ? 2 : 1;
-    return new Engine(
-      options,
-      library.version,
-      cache,
-      new LaneBudget(lanes, depth),
-      await measureHop(library),
-    );
+    const depth = dedicated && poolThreads() === lanes ? 2 : 1;
+    const hopMs = await measureHop(library);
+    return new Engine(options, library.version, cache, new LaneBudget(lanes, depth), hopMs, undefined);
   }
 
   /** Lanes that may run at the same time, and cores that this process may use. */
@@ -174,10 +194,14 @@ export class Engine {
     if (this.#models.get(name)?.has(version)) throw taken(name, version);
 
     const build = this.#buildOptions(options);
-    const identity = await sourceKey(given, build, this.#cache);
+    const identity = await sourceKey(given, build, this.#cache, this.runtimeVersion);
     // Sessions are shared among those who trust the author alike.
     const shareKey = `${identity.key} ${given.trust}`;
-    const shared = this.#share(shareKey, () => loadModel(given, identity, build, this.#cache));
+    const shared = this.#share(shareKey, () =>
+      this.#host === undefined
+        ? loadModel(given, identity, build, this.#cache)
+        : this.#host.load(given, identity, build, this.#cache, name),
+    );
     try {
       const loaded = await shared.loaded;
       if (options.requireRank) assertRanks(name, loaded);
@@ -273,6 +297,7 @@ export class Engine {
 
   async #close(): Promise<void> {
     await Promise.all(this.models().map((model) => model.close()));
+    await this.#host?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -342,7 +367,7 @@ export class Engine {
     if (obstacle !== undefined) return { batchable: false, reason: obstacle };
     const known = await this.#cache?.readNote<BatchAxis>(loaded.key, "batch-axis");
     if (known !== undefined) return known;
-    const lane = new Lane(loaded.session, new OutputShapes(loaded.session.signature), new BufferPool(0));
+    const lane = loaded.session.lane(new OutputShapes(loaded.session.signature), new BufferPool(0));
     try {
       const axis = await proveBatchAxis(loaded.session.signature, lane);
       await this.#cache?.writeNote(loaded.key, "batch-axis", axis);
@@ -351,6 +376,36 @@ export class Engine {
       lane.dispose();
     }
   }
+}
+
+/** Windows has no shared memory of ours yet: models run inline there. */
+function isolationOf(options: EngineOptions): Isolation {
+  const isolation = options.isolation ?? "inline";
+  if (!["inline", "process", "group"].includes(isolation)) {
+    throw new TenonError("CONFIG_INVALID", {
+      problem: "isolation",
+      given: String(isolation),
+      expected: "inline, process or group",
+    });
+  }
+  if (isolation === "inline" || canShareMemory()) return isolation;
+  emit("engine:warning", {
+    code: "ISOLATION_INLINE",
+    message: `models cannot run in processes of their own on ${process.platform}; a native crash would end this process`,
+  });
+  return "inline";
+}
+
+function lanesOf(options: EngineOptions, isolation: Isolation): number {
+  const auto = options.lanes === undefined || options.lanes === "auto";
+  const own = isolation === "inline" ? defaultLanes(options.dedicatedPool ?? false) : usableCores();
+  const lanes = auto ? own : options.lanes;
+  if (typeof lanes === "number" && Number.isInteger(lanes) && lanes >= 1 && lanes <= 1024) return lanes;
+  throw new TenonError("CONFIG_INVALID", {
+    problem: "lanes",
+    given: String(lanes),
+    expected: `"auto" or an integer from 1 to 1024`,
+  });
 }
 
 function newest(versions: ReadonlyMap<string, Model> | undefined): Model | undefined {

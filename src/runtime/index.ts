@@ -3,11 +3,19 @@ export type { BatchAxis } from "./batch-axis.js";
 export type { BatchReason, BatchRecord } from "./batch-log.js";
 export { defaultCacheFolder } from "./cache.js";
 export type { CostPoint } from "./cost-model.js";
-export { Engine, type EngineOptions, type LoadOptions, type Source } from "./engine.js";
+export {
+  Engine,
+  type EngineOptions,
+  type Isolation,
+  type LoadOptions,
+  type ProcessOptions,
+  type Source,
+} from "./engine.js";
 export type { Lease, LeaseRunOptions } from "./lease.js";
 export { defaultLanes, poolThreads, usableCores } from "./machine.js";
 export type { MapOptions, Model, ModelProfile, RunOptions } from "./model.js";
 export { isModelName, modelNameOf } from "./model-name.js";
 export type { Outputs } from "./outputs.js";
+export type { Spare } from "./runner/process-settings.js";
 export type { Signature, SignatureDim, ValueSignature } from "./signature.js";
 export type { Inputs } from "./validate.js";

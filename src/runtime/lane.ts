@@ -44,9 +44,22 @@ export interface BatchOutputs {
   readonly buffers: readonly ArrayBuffer[];
   /** Bytes that were copied: rows gathered on the way in, outputs of unknown size on the way out. */
   readonly copiedBytes: number;
+  /** Milliseconds of the run alone, where they were measured. */
+  readonly runMs?: number;
 }
 
-export type Done = (error: TenonError | null, outputs: BatchOutputs | null) => void;
+/** What one member of a batch got when the members had to be run one by one. */
+export interface MemberOutcome {
+  readonly error: TenonError | null;
+  readonly outputs: BatchOutputs | null;
+}
+
+/** `outcomes`, one per member, stand in place of the others when the batch did not run as one. */
+export type Done = (
+  error: TenonError | null,
+  outputs: BatchOutputs | null,
+  outcomes?: readonly MemberOutcome[],
+) => void;
 
 const ALIGNMENT = 64;
 const align = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
@@ -277,11 +290,12 @@ interface Prepared {
 }
 
 /** True when a tensor's own memory can be handed to ONNX Runtime. */
-function isBindable(tensor: Tensor): boolean {
+export function isBindable(tensor: Tensor): boolean {
   return tensor.isDense && (tensor.offset * DTYPES[tensor.dtype].bits) % 8 === 0;
 }
 
-function batchShapes(batch: Batch): readonly (readonly number[])[] {
+/** Shapes of a batch's inputs, its members' rows together. */
+export function batchShapes(batch: Batch): readonly (readonly number[])[] {
   const first = batch.members[0]!.inputs;
   if (batch.members.length === 1) return first.map((tensor) => tensor.shape);
   return first.map((tensor) => [batch.rows, ...tensor.shape.slice(1)]);

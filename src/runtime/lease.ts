@@ -10,10 +10,10 @@ import {
   zeros,
 } from "../tensor/index.js";
 import { BufferPool } from "./buffers.js";
-import { Lane, type Member } from "./lane.js";
-import type { OrtSession } from "./ort/session.js";
+import type { Member } from "./lane.js";
 import { OutputShapes } from "./output-shapes.js";
 import type { Outputs } from "./outputs.js";
+import type { RunLane, Session } from "./session.js";
 import type { Signature, ValueSignature } from "./signature.js";
 
 export interface LeaseRunOptions {
@@ -23,11 +23,11 @@ export interface LeaseRunOptions {
 }
 
 export interface LeaseRequest {
-  readonly session: OrtSession;
+  readonly session: Session;
   readonly signature: Signature;
   readonly rows: number;
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
-  submit(member: Member, lane: Lane, options: LeaseRunOptions): Promise<Outputs>;
+  submit(member: Member, lane: RunLane, options: LeaseRunOptions): Promise<Outputs>;
   register(lease: Lease): void;
   released(lease: Lease): void;
 }
@@ -40,14 +40,14 @@ export class Lease {
   /** Views of the pinned memory to read from after `run`; valid until `release`. */
   readonly outputs: Readonly<Record<string, Tensor>>;
   readonly #request: LeaseRequest;
-  readonly #lane: Lane;
+  readonly #lane: RunLane;
   readonly #member: Member;
   #running: Promise<Outputs> | undefined;
   #released = false;
 
   private constructor(
     request: LeaseRequest,
-    lane: Lane,
+    lane: RunLane,
     inputs: readonly Tensor[],
     outputs: readonly Tensor[],
   ) {
@@ -68,15 +68,13 @@ export class Lease {
         expected: "a positive number of rows to lease",
       });
     }
-    const inputs = pinned(
-      signature.inputs,
-      signature.inputs.map((spec) => leasedShape(spec, rows, request.shapes?.[spec.name])),
-    );
-    const lane = new Lane(session, new OutputShapes(session.signature), new BufferPool(0));
+    const inputShapes = signature.inputs.map((spec) => leasedShape(spec, rows, request.shapes?.[spec.name]));
+    const lane = session.lane(new OutputShapes(session.signature), new BufferPool(0));
     try {
+      const inputs = pinned(lane, signature.inputs, inputShapes);
       const first = await request.submit({ inputs, rows, into: undefined }, lane, {});
       const shapes = signature.outputs.map((spec) => first[spec.name]!.shape);
-      return new Lease(request, lane, inputs, pinned(signature.outputs, shapes));
+      return new Lease(request, lane, inputs, pinned(lane, signature.outputs, shapes));
     } catch (error) {
       lane.dispose();
       throw error;
@@ -136,20 +134,24 @@ function leasedShape(
 }
 
 /** Dense tensors side by side in one zeroed block of memory, 64-byte aligned to each other. */
-function pinned(specs: readonly ValueSignature[], shapes: readonly (readonly number[])[]): Tensor[] {
+function pinned(
+  lane: RunLane,
+  specs: readonly ValueSignature[],
+  shapes: readonly (readonly number[])[],
+): Tensor[] {
   const offsets: number[] = [];
   let total = 0;
   specs.forEach(({ dtype }, i) => {
     offsets.push(total);
     total += Math.ceil(byteLengthOf(dtype, sizeOf(shapes[i]!)) / ALIGNMENT) * ALIGNMENT;
   });
-  const block = new ArrayBuffer(total);
+  const { buffer, offset } = lane.pin?.(total) ?? { buffer: new ArrayBuffer(total), offset: 0 };
   return specs.map(({ dtype }, i) => {
     const shape = shapes[i]!;
     if (dtype === "string") return zeros(dtype, shape);
     return new Tensor(
       dtype,
-      viewStorage(dtype, block, offsets[i]!, sizeOf(shape)) as unknown as Storage,
+      viewStorage(dtype, buffer, offset + offsets[i]!, sizeOf(shape)) as unknown as Storage,
       denseLayout(shape),
     );
   });

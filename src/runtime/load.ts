@@ -8,6 +8,7 @@ import { type OrtLibrary, ortLibrary } from "./ort/library.js";
 import { createSession, type OrtSession, type SessionOptions } from "./ort/session.js";
 import { packedWeightsAligned } from "./prepacked.js";
 import { type ModelSource, type Prepared, prepareModel, readStructure } from "./prepare.js";
+import { inlineSession, type Session } from "./session.js";
 import type { Signature } from "./signature.js";
 import { identify, identifyBytes } from "./source-identity.js";
 
@@ -21,7 +22,7 @@ export interface BuildOptions {
 /** A model that is ready to run: shared by every handle on the same content and options. */
 export interface Loaded {
   readonly key: string;
-  readonly session: OrtSession;
+  readonly session: Session;
   readonly signature: Signature;
   readonly cacheHit: boolean;
   readonly milliseconds: number;
@@ -29,7 +30,7 @@ export interface Loaded {
   /** What preflight says about the model; none of it refuses. */
   readonly findings: readonly Finding[];
   /** Another session on the same weights with more threads per run; undefined without a cache. */
-  widen(threads: number): Promise<OrtSession | undefined>;
+  widen(threads: number): Promise<Session | undefined>;
 }
 
 /** Weights of at least this size go to the shared file; smaller ones stay in the graph. */
@@ -41,19 +42,19 @@ export interface Identity {
   readonly bytes: number;
 }
 
-/** Content key of a source with these options. Throws FILE_NOT_FOUND or MODEL_INVALID. */
+/** Content key of a source with these options, for this version of ONNX Runtime. Throws FILE_NOT_FOUND or MODEL_INVALID. */
 export async function sourceKey(
   source: ModelSource,
   options: BuildOptions,
   cache: ModelCache | undefined,
+  runtimeVersion: string,
 ): Promise<Identity> {
-  const library = await ortLibrary();
   const external = async (): Promise<readonly string[]> => weightFiles(await readStructure(source));
   const { sha256, bytes } =
     typeof source.from === "string"
       ? await identify(source.from, external, cache?.hashFolder)
       : await identifyBytes(source.from, source.baseDir === undefined ? [] : await external());
-  const parts = JSON.stringify([sha256, library.version, PREFLIGHT_VERSION, await machineKey(), options]);
+  const parts = JSON.stringify([sha256, runtimeVersion, PREFLIGHT_VERSION, await machineKey(), options]);
   return { key: createHash("sha256").update(parts).digest("hex").slice(0, 40), bytes };
 }
 
@@ -73,14 +74,17 @@ export async function loadModel(
     path: string | undefined,
   ): Loaded => ({
     key: identity.key,
-    session,
+    session: inlineSession(session, withLabels(session.signature, meta)),
     signature: withLabels(session.signature, meta),
     cacheHit,
     milliseconds: performance.now() - startedAt,
     bytes: identity.bytes,
     findings: underTrust(meta.findings, source.trust),
-    widen: async (threads) =>
-      path === undefined ? undefined : await openCompiled(library, path, options, threads),
+    widen: async (threads) => {
+      if (path === undefined) return undefined;
+      const wide = await openCompiled(library, path, options, threads);
+      return inlineSession(wide, wide.signature);
+    },
   });
 
   const hit = await cache?.find(identity.key);

@@ -6,7 +6,7 @@ import { BatchLog, type BatchRecord } from "./batch-log.js";
 import { BufferPool } from "./buffers.js";
 import type { CostModels, CostPoint } from "./cost-model.js";
 import { joinRows } from "./join.js";
-import { Lane, type Member } from "./lane.js";
+import type { Member } from "./lane.js";
 import type { LaneBudget } from "./lane-budget.js";
 import { Lease } from "./lease.js";
 import type { Loaded } from "./load.js";
@@ -14,6 +14,7 @@ import { mapOrdered } from "./map.js";
 import { OutputShapes } from "./output-shapes.js";
 import { type Outputs, outputRecord, SharedBuffers } from "./outputs.js";
 import { type Pending, Scheduler } from "./scheduler.js";
+import type { RunLane } from "./session.js";
 import type { Signature } from "./signature.js";
 import { type Inputs, orderInputs, orderOutputs } from "./validate.js";
 import { WideSession } from "./wide-gear.js";
@@ -87,7 +88,7 @@ export class Model {
   readonly #allOutputs: readonly number[];
   readonly #allNames: readonly string[];
   readonly #leases = new Set<Lease>();
-  #syncLane: Lane | undefined;
+  #syncLane: RunLane | undefined;
   #unloading: Promise<void> | undefined;
 
   constructor(parts: ModelParts) {
@@ -147,13 +148,20 @@ export class Model {
     return this.#submit({ inputs: ordered, rows, into }, outputs, options);
   }
 
-  /** Runs on this thread, at once and alone: for scripts and tiny models. Blocks the event loop. */
+  /** Runs on this thread, at once and alone: for scripts and tiny models. Blocks the event loop. Throws USAGE when the model has its own process. */
   runSync(inputs: Inputs, options: Pick<RunOptions, "outputs" | "into"> = {}): Outputs {
     this.#assertLoaded();
+    this.#syncLane ??= this.#newLane();
+    if (this.#syncLane.runSync === undefined) {
+      throw new TenonError("USAGE", {
+        problem: "runSync needs the model in this process",
+        given: "a model in a process of its own",
+        do: 'await model.run(…), or open the engine with { isolation: "inline" }',
+      });
+    }
     const ordered = this.#check(inputs);
     const outputs = this.#wanted(options.outputs);
     const member = { inputs: ordered, rows: this.#rowsOf(ordered), into: this.#targets(options.into) };
-    this.#syncLane ??= this.#newLane();
     const result = this.#syncLane.runSync({ members: [member], rows: member.rows, outputs });
     const shared = new SharedBuffers(this.#pool, result.buffers, 1);
     return outputRecord(this.#names(outputs), result.tensors, shared);
@@ -266,8 +274,8 @@ export class Model {
       throw new TenonError("ENGINE_CLOSED", { problem: `model "${this.name}" was unloaded` });
   }
 
-  #newLane(): Lane {
-    return new Lane(this.#parts.loaded.session, this.#shapes, this.#pool);
+  #newLane(): RunLane {
+    return this.#parts.loaded.session.lane(this.#shapes, this.#pool);
   }
 
   #check(inputs: Inputs): Tensor[] {
@@ -311,8 +319,13 @@ export class Model {
     return rows;
   }
 
-  #submit(member: Member, outputs: readonly number[], options: RunOptions, lane?: Lane): Promise<Outputs> {
+  #submit(member: Member, outputs: readonly number[], options: RunOptions, lane?: RunLane): Promise<Outputs> {
     return new Promise((resolve, reject) => {
+      const refused = this.#parts.loaded.session.refuse?.(member);
+      if (refused !== undefined) {
+        reject(refused);
+        return;
+      }
       const now = performance.now();
       const batchKey = lane === undefined ? this.#batchKey(member.inputs, outputs) : `lease ${now}`;
       const priority = options.priority ?? 0;

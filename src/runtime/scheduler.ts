@@ -5,17 +5,17 @@ import { ArenaWatch } from "./arena-watch.js";
 import type { BatchLog, BatchReason, BatchRecord } from "./batch-log.js";
 import type { BufferPool } from "./buffers.js";
 import type { CostModel, CostModels } from "./cost-model.js";
-import { type Batch, type BatchOutputs, Lane, rowsOf } from "./lane.js";
+import { type Batch, type BatchOutputs, type MemberOutcome, rowsOf } from "./lane.js";
 import type { Contender, LaneBudget } from "./lane-budget.js";
-import type { OrtSession } from "./ort/session.js";
 import type { OutputShapes } from "./output-shapes.js";
 import { type Outputs, outputRecord, SharedBuffers } from "./outputs.js";
 import { type Request, RequestQueue } from "./queue.js";
+import type { RunLane, Session } from "./session.js";
 
 /** A request on its way, with its ways out. */
 export interface Pending extends Request {
   /** A lease's own lane; such a request runs alone. */
-  readonly lane: Lane | undefined;
+  readonly lane: RunLane | undefined;
   readonly resolve: (outputs: Outputs) => void;
   readonly reject: (error: TenonError) => void;
   readonly signal: AbortSignal | undefined;
@@ -27,7 +27,7 @@ export interface Pending extends Request {
 
 interface Running {
   readonly members: readonly Pending[];
-  readonly lane: Lane;
+  readonly lane: RunLane;
   /** Members that still want an answer. */
   wanted: number;
 }
@@ -55,18 +55,20 @@ const QUEUE_AHEAD_FROM_MS = 1;
 
 export class Scheduler implements Contender {
   readonly #options: SchedulerOptions;
-  readonly #session: OrtSession;
+  readonly #session: Session;
   readonly #budget: LaneBudget;
   readonly #shapes: OutputShapes;
   readonly #pool: BufferPool;
   readonly #costs: CostModels;
   readonly #log: BatchLog;
   readonly #queue = new RequestQueue<Pending>();
-  readonly #idleLanes: Lane[] = [];
+  readonly #idleLanes: RunLane[] = [];
   readonly #running = new Set<Running>();
   readonly #wideGear: WideGear;
   #maxRows: number;
-  #inlineLane: Lane | undefined;
+  #inlineLane: RunLane | undefined;
+  /** Whether runs can be done on the event-loop thread. */
+  readonly #inline: boolean;
   #closed: TenonError | undefined;
   #drained: (() => void) | undefined;
   readonly #arena: ArenaWatch;
@@ -74,7 +76,7 @@ export class Scheduler implements Contender {
 
   constructor(
     options: SchedulerOptions,
-    session: OrtSession,
+    session: Session,
     parts: {
       budget: LaneBudget;
       shapes: OutputShapes;
@@ -87,6 +89,8 @@ export class Scheduler implements Contender {
     this.#options = options;
     this.#maxRows = options.maxRows;
     this.#session = session;
+    this.#inlineLane = session.lane(parts.shapes, parts.pool);
+    this.#inline = this.#inlineLane.runSync !== undefined;
     this.#budget = parts.budget;
     this.#shapes = parts.shapes;
     this.#pool = parts.pool;
@@ -238,15 +242,15 @@ export class Scheduler implements Contender {
    * handing it over and the loop has little else to do.
    */
   #runsInline(rows: number, cost: CostModel): boolean {
-    if (!cost.known) return false;
+    if (!cost.known || !this.#inline) return false;
     const ms = cost.predict(rows);
     if (this.#budget.alone) return ms < INLINE_BELOW_MS;
     const handingOver = Math.max(cost.hopMs, HANDING_OVER_MS);
     return ms < Math.min(2 * handingOver, INLINE_BELOW_MS) && this.#budget.loopBusy < INLINE_LOOP_BUSY;
   }
 
-  #newLane(): Lane {
-    return new Lane(this.#session, this.#shapes, this.#pool);
+  #newLane(): RunLane {
+    return this.#session.lane(this.#shapes, this.#pool);
   }
 
   #runInline(members: readonly Pending[], now: number, cost: CostModel): void {
@@ -256,7 +260,7 @@ export class Scheduler implements Contender {
     let outputs: BatchOutputs | null = null;
     let error: TenonError | null = null;
     try {
-      outputs = this.#inlineLane.runSync(batch);
+      outputs = this.#inlineLane.runSync!(batch);
     } catch (cause) {
       error = toTenonError(cause);
     }
@@ -282,7 +286,7 @@ export class Scheduler implements Contender {
 
   #start(
     members: readonly Pending[],
-    lane: Lane,
+    lane: RunLane,
     gear: BatchRecord["gear"],
     reason: BatchReason,
     now: number,
@@ -300,7 +304,7 @@ export class Scheduler implements Contender {
     this.#running.add(running);
     const lanes = gear === "wide" ? this.#budget.lanes : 1;
     this.#budget.take(lanes);
-    lane.run(batch, (failure, outputs) => {
+    lane.run(batch, (failure, outputs, outcomes) => {
       const error = failure?.code === "CANCELLED" && this.#closed !== undefined ? this.#closed : failure;
       const actualMs = performance.now() - now;
       this.#running.delete(running);
@@ -308,18 +312,28 @@ export class Scheduler implements Contender {
       if (shrink) lane.shrinkSlab();
       if (gear === "lane") {
         this.#idleLanes.push(lane);
-        if (error === null) cost.learn(batch.rows, actualMs);
+        if (error === null && outcomes === undefined) cost.learn(batch.rows, actualMs);
       } else if (gear === "wide") this.#wideGear.done(lane, actualMs, predictedMs);
       this.#log.add(
         describe({ batch, members, gear, reason, startedAt: now, predictedMs, actualMs, outputs, error }),
       );
-      this.#conclude(members, error, outputs);
+      this.#concludeAll(members, error, outputs, outcomes);
       this.#budget.give(lanes);
       if (this.#running.size === 0) this.#drained?.();
     });
   }
 
   // ── answering ────────────────────────────────────────────────────────────────────────────────
+
+  #concludeAll(
+    members: readonly Pending[],
+    error: TenonError | null,
+    outputs: BatchOutputs | null,
+    outcomes: readonly MemberOutcome[] | undefined,
+  ): void {
+    if (outcomes === undefined) this.#conclude(members, error, outputs);
+    else outcomes.forEach((own, i) => void this.#conclude([members[i]!], own.error, own.outputs));
+  }
 
   #conclude(members: readonly Pending[], error: TenonError | null, outputs: BatchOutputs | null): void {
     if (error !== null || outputs === null) {
@@ -454,10 +468,10 @@ function describe(run: Finished): Omit<BatchRecord, "id"> {
 /** Lanes on a session with one thread per core, for lone requests on heavy models. */
 export interface WideGear {
   /** A wide lane, or undefined while there is none or it does not pay for this model. */
-  lane(): Lane | undefined;
+  lane(): RunLane | undefined;
   /** The memory of the wide session. */
   readonly arena: ArenaWatch | undefined;
-  done(lane: Lane, ms: number, oneThreadMs: number): void;
+  done(lane: RunLane, ms: number, oneThreadMs: number): void;
 }
 
 function placeInto(tensor: Tensor, target: Tensor | undefined): Tensor {

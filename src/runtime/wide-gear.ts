@@ -1,11 +1,10 @@
 /** WideSession: a second session on the same weights with all cores per run, for a lone request on a heavy model. */
 import { ArenaWatch } from "./arena-watch.js";
 import type { BufferPool } from "./buffers.js";
-import { Lane } from "./lane.js";
 import type { Loaded } from "./load.js";
-import type { OrtSession } from "./ort/session.js";
 import type { OutputShapes } from "./output-shapes.js";
 import type { WideGear } from "./scheduler.js";
+import type { RunLane, Session } from "./session.js";
 
 /** The wide gear must be at least this much faster than one thread to be kept. */
 const WORTH = 0.9;
@@ -17,9 +16,9 @@ export class WideSession implements WideGear {
   readonly #threads: number;
   readonly #shapes: OutputShapes;
   readonly #pool: BufferPool;
-  #session: OrtSession | undefined;
+  #session: Session | undefined;
   #opening: Promise<void> | undefined;
-  #idle: Lane | undefined;
+  #idle: RunLane | undefined;
   #arena: ArenaWatch | undefined;
   #useless = false;
   #runs = 0;
@@ -41,13 +40,13 @@ export class WideSession implements WideGear {
     return this.#arena;
   }
 
-  lane(): Lane | undefined {
+  lane(): RunLane | undefined {
     if (this.#useless || this.#closed) return undefined;
     if (this.#session === undefined) {
       this.#opening ??= this.#open();
       return undefined;
     }
-    const lane = this.#idle ?? new Lane(this.#session, this.#shapes, this.#pool);
+    const lane = this.#idle ?? this.#session.lane(this.#shapes, this.#pool);
     this.#idle = undefined;
     return lane;
   }
@@ -65,7 +64,7 @@ export class WideSession implements WideGear {
     }
   }
 
-  done(lane: Lane, ms: number, oneThreadMs: number): void {
+  done(lane: RunLane, ms: number, oneThreadMs: number): void {
     this.#idle = lane;
     if (++this.#runs === 1 || oneThreadMs <= 0) return;
     const weight = Math.min(this.#runs - 1, TRIALS);

@@ -1,4 +1,4 @@
-/** Finds, loads and proves the ONNX Runtime shared library, once per process; koffi is loaded here and nowhere else. */
+/** Finds, loads and proves the ONNX Runtime shared library, once per process. */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -11,8 +11,7 @@ import {
   type OrtFunctions,
   type ResultTypes,
 } from "./functions.js";
-
-type Koffi = typeof import("koffi");
+import { type Koffi, loadKoffi } from "./koffi.js";
 
 /** API version asked for: the slots of `functions.ts` exist from it on. */
 const API_VERSION = 24;
@@ -46,18 +45,7 @@ export function ortLibrary(): Promise<OrtLibrary> {
 
 async function load(): Promise<OrtLibrary> {
   const file = findLibrary();
-  let koffi: Koffi;
-  try {
-    koffi = (await import("koffi")).default as unknown as Koffi;
-  } catch (cause) {
-    throw new TenonError("ENGINE_LIBRARY", {
-      problem: "the foreign-function package koffi could not be loaded",
-      do: "install koffi with its optional dependency for this platform (npm install koffi)",
-      cause,
-    });
-  }
-  // A run needs more stack than koffi's default gives; must precede the first load.
-  koffi.config({ async_stack_size: 2 << 20 });
+  const koffi = await loadKoffi();
   const handle = openLibrary(koffi, file);
   keep.push(handle);
 

@@ -25,6 +25,7 @@ export const STATUS: { readonly [Code in ErrorCode]: number } = {
   INPUT_BATCH: 400,
   INPUT_SIZE: 400,
   INPUT_VALUE: 400,
+  INPUT_QUARANTINED: 400,
   OUTPUT_UNKNOWN: 400,
   REQUEST_INVALID: 400,
   REQUEST_NOT_FOUND: 404,

@@ -77,6 +77,7 @@ const WORDS: { readonly [Code in ErrorCode]: Words } = {
   ),
   INPUT_SIZE: asWritten,
   INPUT_VALUE: asWritten,
+  INPUT_QUARANTINED: withId(codeOnly),
   OUTPUT_UNKNOWN: ({ details }, { model }) =>
     `unexpected inference output '${text(details.output)}' for model '${model}'`,
   REQUEST_INVALID: asWritten,

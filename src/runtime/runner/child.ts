@@ -1,0 +1,230 @@
+/** Entry of a model process: loads models and runs them for its parent, from memory that both see. */
+import { closeSync, readFileSync } from "node:fs";
+import { Socket } from "node:net";
+import { TenonError, toTenonError } from "../../base/index.js";
+import { ArenaWatch } from "../arena-watch.js";
+import { BufferPool } from "../buffers.js";
+import { ModelCache } from "../cache.js";
+import { type Loaded, loadModel, sourceKey } from "../load.js";
+import { poolThreads } from "../machine.js";
+import { ortLibrary } from "../ort/library.js";
+import { OutputShapes } from "../output-shapes.js";
+import { lowerPoolPriority } from "../pool-priority.js";
+import type { ModelSource } from "../prepare.js";
+import type { RunLane, Session } from "../session.js";
+import { ChildCall } from "./child-run.js";
+import { errorToJson } from "./error-wire.js";
+import { decodeJson, encodeFrame, encodeJson, FRAME, type Frame, FrameReader } from "./frames.js";
+import { libc } from "./libc.js";
+import type { LoadMessage } from "./load-message.js";
+import { REGION_UNIT } from "./region-pool.js";
+import { signatureToJson } from "./signature-wire.js";
+
+/** Descriptors that the parent hands over. */
+const DOORBELL_FD = 3;
+const MEMORY_FD = 4;
+/** Runs shorter than this are done on this thread: another would cost more than it takes over. */
+const INLINE_MS = 0.15;
+/** Longest LOAD message. */
+const MESSAGE_LIMIT = 64 << 20;
+/** Outputs that do not fit their region go in pieces of this size. */
+const PIECE = 1 << 20;
+const REPORT_MEMORY_MS = 250;
+
+interface Served {
+  readonly loaded: Loaded;
+  readonly session: Session;
+  readonly shapes: OutputShapes;
+  readonly pool: BufferPool;
+  readonly arena: ArenaWatch;
+  readonly idle: RunLane[];
+  /** Average milliseconds of a run by exponent of its input bytes. */
+  readonly averageMs: Map<number, number>;
+}
+
+const models = new Map<number, Served>();
+const running = new Map<number, RunLane>();
+const socket = new Socket({ fd: DOORBELL_FD, readable: true, writable: true });
+
+/** Without a parent nothing is left to do; an exit would wait for runs that may never end. */
+function die(): void {
+  process.kill(process.pid, "SIGKILL");
+}
+
+async function main(): Promise<void> {
+  process.on("SIGINT", () => undefined).on("SIGTERM", () => undefined);
+  socket.on("end", die).on("close", die).on("error", die);
+  const c = await libc();
+  c.tieToParent();
+  const memoryBytes = Number(process.env.TENON_CHILD_MEMORY);
+  const memory = c.map(MEMORY_FD, memoryBytes).buffer;
+  closeSync(MEMORY_FD);
+  const reader = new FrameReader(MESSAGE_LIMIT, (frame, payload) => handle(memory, frame, payload));
+  socket.on("data", (chunk: Uint8Array) => reader.push(chunk));
+  if (process.platform !== "linux") reportMemory();
+  try {
+    const library = await ortLibrary();
+    socket.write(encodeJson(FRAME.hello, 0, { version: library.version }));
+    await lowerPoolPriority(library, poolThreads());
+  } catch (error) {
+    socket.write(encodeJson(FRAME.hello, 0, { error: errorToJson(toTenonError(error)) }));
+  }
+}
+
+/** Where the parent cannot read it itself: resident memory in KiB. */
+function reportMemory(): void {
+  setInterval(() => {
+    socket.write(encodeFrame(FRAME.memory, 0, Math.round(process.memoryUsage.rss() / 1024)));
+  }, REPORT_MEMORY_MS).unref();
+}
+
+function handle(memory: ArrayBuffer, frame: Frame, payload: Uint8Array): void {
+  if (frame.kind === FRAME.submit) submit(memory, frame);
+  else if (frame.kind === FRAME.cancel) running.get(frame.sequence)?.terminate();
+  else if (frame.kind === FRAME.load) void load(memory, decodeJson(payload) as LoadMessage);
+  else if (frame.kind === FRAME.unload) void unload((decodeJson(payload) as { model: number }).model);
+}
+
+// ── loading ──────────────────────────────────────────────────────────────────────────────────
+
+async function load(memory: ArrayBuffer, message: LoadMessage): Promise<void> {
+  const { model } = message;
+  try {
+    if (message.growth !== null) (await libc()).limitAddressSpace(addressSpace() + message.growth);
+    if (message.folder !== null) process.chdir(message.folder);
+    const served = message.wideOf === null ? await open(memory, message) : await widen(message);
+    models.set(model, served);
+    const { cacheHit, milliseconds, findings } = served.loaded;
+    const signature = signatureToJson(served.loaded.signature);
+    socket.write(encodeJson(FRAME.loaded, 0, { model, signature, cacheHit, milliseconds, findings }));
+  } catch (error) {
+    socket.write(encodeJson(FRAME.failed, 0, { model, error: errorToJson(toTenonError(error)) }));
+  }
+}
+
+/** Bytes of address space in use. */
+function addressSpace(): number {
+  try {
+    return Number(readFileSync("/proc/self/statm", "latin1").split(" ")[0]) * 4096;
+  } catch {
+    return 1 << 30;
+  }
+}
+
+async function open(memory: ArrayBuffer, message: LoadMessage): Promise<Served> {
+  const { source, identity, build } = message;
+  const from = "path" in source ? source.path : new Uint8Array(memory, source.offset, source.bytes).slice();
+  const given = { from, baseDir: message.baseDir ?? undefined, trust: message.trust };
+  const { cache: at } = message;
+  const cache = at === null ? undefined : await ModelCache.open(at.folder, at.maxBytes);
+  if (cache === undefined) await assertSame(given, message);
+  const loaded = await loadModel(given, identity, build, cache);
+  return serve(loaded, loaded.session);
+}
+
+/** Without a cache a process that takes over reads the file again, which may have changed. */
+async function assertSame(given: ModelSource, { identity, build }: LoadMessage): Promise<void> {
+  const now = await sourceKey(given, build, undefined, (await ortLibrary()).version);
+  if (now.key !== identity.key)
+    throw new TenonError("FILE_INVALID", { problem: "the model file has changed since it was loaded" });
+}
+
+async function widen({ wideOf, threads }: LoadMessage): Promise<Served> {
+  const loaded = models.get(wideOf!)?.loaded;
+  const session = await loaded?.widen(threads);
+  if (loaded === undefined || session === undefined)
+    throw new TenonError("MODEL_UNSUPPORTED", { problem: "the model has no shared weights" });
+  return serve(loaded, session);
+}
+
+function serve(loaded: Loaded, session: Session): Served {
+  return {
+    loaded,
+    session,
+    shapes: new OutputShapes(session.signature),
+    pool: new BufferPool(),
+    arena: new ArenaWatch(session),
+    idle: [],
+    averageMs: new Map(),
+  };
+}
+
+async function unload(model: number): Promise<void> {
+  const served = models.get(model);
+  models.delete(model);
+  for (const lane of served?.idle ?? []) lane.dispose();
+  await served?.session.release();
+}
+
+// ── running ──────────────────────────────────────────────────────────────────────────────────
+
+function submit(memory: ArrayBuffer, frame: Frame): void {
+  let served: Served;
+  let call: ChildCall;
+  try {
+    call = new ChildCall(memory, frame.slot * REGION_UNIT, (model) => {
+      served = models.get(model)!;
+      return served.session.signature;
+    });
+  } catch (error) {
+    fail(frame.sequence, toTenonError(error));
+    return;
+  }
+  run(served!, call);
+}
+
+function run(served: Served, call: ChildCall): void {
+  const lane = served.idle.pop() ?? served.session.lane(served.shapes, served.pool);
+  const startedAt = performance.now();
+  const size = Math.round(Math.log2(call.inputBytes + 1));
+  const shrink = served.arena.shrinkDue(startedAt);
+  const batch = shrink ? { ...call.batch, shrink } : call.batch;
+  running.set(call.sequence, lane);
+  const finish = (error: TenonError | null, outputs: Parameters<ChildCall["answer"]>[0] | null): void => {
+    const endedAt = performance.now();
+    running.delete(call.sequence);
+    served.idle.push(lane);
+    served.arena.ran(`${size} ${call.batch.rows}`, endedAt, shrink);
+    const ms = endedAt - startedAt;
+    served.averageMs.set(size, 0.8 * (served.averageMs.get(size) ?? ms) + 0.2 * ms);
+    if (error !== null || outputs === null) {
+      fail(call.sequence, error ?? new TenonError("INTERNAL"));
+      return;
+    }
+    try {
+      call.answer(outputs, ms, (position, bytes) => stream(call.sequence, position, bytes));
+    } catch (cause) {
+      fail(call.sequence, toTenonError(cause));
+      return;
+    }
+    for (const buffer of outputs.buffers) served.pool.give(buffer);
+    socket.write(encodeFrame(FRAME.done, 0, call.sequence));
+  };
+  const inline = lane.runSync !== undefined && (served.averageMs.get(size) ?? 1) < INLINE_MS && !shrink;
+  if (!inline) {
+    lane.run(batch, finish);
+    return;
+  }
+  try {
+    finish(null, lane.runSync!(batch));
+  } catch (error) {
+    finish(toTenonError(error), null);
+  }
+}
+
+function fail(sequence: number, error: TenonError): void {
+  socket.write(encodeJson(FRAME.failed, 0, { sequence, error: errorToJson(error) }));
+}
+
+function stream(sequence: number, position: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; at += PIECE) {
+    const piece = bytes.subarray(at, at + PIECE);
+    const payload = new Uint8Array(8 + piece.length);
+    new Uint32Array(payload.buffer, 0, 2).set([sequence, position]);
+    payload.set(piece, 8);
+    socket.write(encodeFrame(FRAME.bigResult, 0, payload.length));
+    socket.write(payload);
+  }
+}
+
+await main();
