@@ -152,6 +152,9 @@ async function usableForms(cache: ModelCache, key: string): Promise<number[]> {
   return FORMS.map((_, form) => form).slice(from);
 }
 
+/** The threads of one run meet after every operator: waking them each time would cost more than a moment's spinning. */
+const BRIEF_SPIN = { "session.intra_op.allow_spinning": "1", "session.intra_op.spin_duration_us": "50" };
+
 function openCompiled(
   library: OrtLibrary,
   path: string,
@@ -162,7 +165,7 @@ function openCompiled(
   return createSession(library, path, {
     threads,
     optimization: "none",
-    config: options.config,
+    config: threads === 1 ? options.config : { ...BRIEF_SPIN, ...options.config },
     providers: options.providers,
   });
 }

@@ -25,29 +25,28 @@ export class SharedBuffers {
   }
 }
 
-const SHARED = Symbol("shared buffers");
+/** Disposable, and without inherited names: an output may be called `constructor` or `__proto__`. */
+class OutputRecord {
+  #shared: SharedBuffers | undefined;
 
-interface Holder {
-  [SHARED]: SharedBuffers | undefined;
+  constructor(shared: SharedBuffers | undefined) {
+    this.#shared = shared;
+  }
+
+  [Symbol.dispose](): void {
+    this.#shared?.release();
+    this.#shared = undefined;
+  }
 }
-
-/** No inherited names: an output may be called `constructor` or `__proto__`. */
-const PROTOTYPE = Object.create(null, {
-  [Symbol.dispose]: {
-    value(this: Holder): void {
-      this[SHARED]?.release();
-      this[SHARED] = undefined;
-    },
-  },
-});
+Object.setPrototypeOf(OutputRecord.prototype, null);
+Reflect.deleteProperty(OutputRecord.prototype, "constructor");
 
 export function outputRecord(
   names: readonly string[],
   tensors: readonly Tensor[],
   shared?: SharedBuffers,
 ): Outputs {
-  const record = Object.create(PROTOTYPE) as Record<string, Tensor>;
+  const record = new OutputRecord(shared) as unknown as Record<string, Tensor>; // names are the model's
   for (let i = 0; i < names.length; i++) record[names[i]!] = tensors[i]!;
-  Object.defineProperty(record, SHARED, { value: shared, writable: true, enumerable: false });
   return record as Outputs;
 }

@@ -1,8 +1,8 @@
 /** Lowers the priority of the pool's threads, where models run, so that the event loop is served at once (Linux). */
 import type { OrtLibrary } from "./ort/library.js";
 
-/** Niceness of model runs: the event loop's thread then outweighs them about ten to one when all cores are busy. */
-const NICENESS = 10;
+/** Niceness of model runs: the event loop outweighs them two to one; more would starve them beside other programs. */
+const NICENESS = 3;
 const PRIO_PROCESS = 0;
 const SLEEP_US = 1500;
 const ROUNDS = 5;

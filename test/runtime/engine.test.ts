@@ -122,6 +122,17 @@ for (const isolation of ["inline", "process"] as const)
         }
       });
 
+      test("outputs may be called anything", async () => {
+        for (const name of ["constructor", "__proto__", "toString"]) {
+          const g = graph({ opset: 17, name: "names" });
+          g.output(g.add("Identity", [g.input("x", "float32", [1, 2])]), name);
+          await using model = await shared.load(g.model(), { name: "names" });
+          using outputs = await model.run({ x: floats(1, 2) });
+          assert.deepEqual(Object.keys(outputs), [name]);
+          assert.deepEqual(outputs[name]!.toArray(), [[1, 2]]);
+        }
+      });
+
       test("into is written in place, alone and in a batch, and a wrong size is refused", async () => {
         await using model = await engine.load(addModel(), { name: "into" });
         const target = new Float32Array(4);
