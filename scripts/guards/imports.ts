@@ -17,7 +17,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   torch: { layers: ["tensor", "onnx"], packages: [] },
   runtime: { layers: ["tensor", "onnx"], packages: ["koffi", "onnxruntime-node"] },
   serve: { layers: ["tensor", "runtime"], packages: ["pino"] },
-  cli: { layers: ["tensor", "onnx", "torch", "runtime", "serve"], packages: ["commander", "pino"] },
+  doctor: { layers: [], packages: [] },
+  cli: { layers: ["tensor", "doctor", "onnx", "torch", "runtime", "serve"], packages: ["commander", "pino"] },
   // The public surface, src/index.ts.
   index: { layers: ["tensor", "onnx", "runtime", "serve"], packages: [] },
 };

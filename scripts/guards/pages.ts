@@ -1,4 +1,4 @@
-/** Pages of docs/guide that are made from tables of the code: error codes, settings and limits. */
+/** Pages of docs/guide that are made from tables of the code: error codes, settings, limits and findings. */
 import {
   ERROR_CODES,
   flagOf,
@@ -9,6 +9,7 @@ import {
   limit,
   variableOf,
 } from "tenon/base";
+import { FINDINGS } from "tenon/onnx";
 
 /** Every page by its file. */
 export function tablePages(): Readonly<Record<string, string>> {
@@ -16,6 +17,7 @@ export function tablePages(): Readonly<Record<string, string>> {
     "docs/guide/errors.md": errorsPage(),
     "docs/guide/settings.md": settingsPage(),
     "docs/guide/limits.md": limitsPage(),
+    "docs/guide/findings.md": findingsPage(),
   };
 }
 
@@ -74,6 +76,24 @@ is a [setting](settings.md), and an option of \`serve\` under the same name in c
 
 | limit | setting | default | over it |
 |---|---|---|---|
+${rows.join("\n")}
+`;
+}
+
+/** docs/guide/findings.md. */
+export function findingsPage(): string {
+  const rows = Object.entries(FINDINGS).map(
+    ([code, row]) => `| \`${code}\` | ${row.problem} | ${row.untrusted} | ${row.pinned} | ${row.do} |`,
+  );
+  return `# Findings
+
+What [\`tenon doctor\`](cli.md#tenon-doctor) and every load look for in a model before ONNX Runtime sees it. An
+\`error\` refuses the model. How much a finding weighs depends on how far the model's author is trusted:
+\`untrusted\` is the default of \`tenon serve\` and \`tenon doctor\`, \`pinned\` that of \`engine.load\`.
+[Reliability](../reliability.md) tells what happens without these checks.
+
+| finding | what it means | untrusted | pinned | what to do |
+|---|---|---|---|---|
 ${rows.join("\n")}
 `;
 }

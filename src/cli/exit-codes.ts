@@ -16,7 +16,7 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   failure: "failed while it ran; a retry may help",
   usage: "wrong arguments, settings or paths",
   mismatch: "the inputs do not fit the model",
-  data: "a data file is damaged, or holds a value that cannot be read",
+  data: "a file is damaged or refused, or holds a value that cannot be read",
   interrupted: "interrupted",
 };
 

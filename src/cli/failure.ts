@@ -10,10 +10,19 @@ export interface FailureStyle {
   readonly debug: boolean;
 }
 
+/** A command that has said all itself, and only ends with a code. */
+const SAID = "tenon.said";
+
+/** What a command throws to end with a code and no message. */
+export function endWith(code: number): CommanderError {
+  return new CommanderError(code, SAID, "");
+}
+
 /** Prints the failure on stderr and tells the exit code. Help and version texts end in commander errors too: code 0. */
 export function reportFailure(error: unknown, style: FailureStyle): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT.done;
+    if (error.code === SAID) return error.exitCode;
     // No command given: commander has printed the help text.
     if (error.code === "commander.help") return EXIT.usage;
     return reportFailure(usageError(error), style);

@@ -1,6 +1,7 @@
 /** The command line as a whole: its verbs, its help text, and how a failure ends it. */
 import { Command } from "commander";
 import { benchCommand } from "./bench.js";
+import { doctorCommand } from "./doctor.js";
 import { envCommand } from "./env.js";
 import { EXIT, exitCodeHelp } from "./exit-codes.js";
 import { reportFailure } from "./failure.js";
@@ -29,7 +30,14 @@ export function createProgram(): Command {
     .exitOverride()
     // Failures are printed in one place, in one form.
     .configureOutput({ outputError: () => undefined });
-  for (const command of [serveCommand(), runCommand(), benchCommand(), inspectCommand(), envCommand()])
+  for (const command of [
+    serveCommand(),
+    runCommand(),
+    benchCommand(),
+    inspectCommand(),
+    doctorCommand(),
+    envCommand(),
+  ])
     program.addCommand(command.copyInheritedSettings(program));
   return program;
 }
