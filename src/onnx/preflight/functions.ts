@@ -62,7 +62,8 @@ export function checkExpansion(model: Model, order: readonly string[], report: R
     let depth = 0;
     for (const node of nestedNodes(nodes)) {
       const callee = costs.get(functionKey(node));
-      count = Math.min(SATURATED, count + (callee?.nodes ?? 1));
+      // The call itself exists, too, until its body takes its place.
+      count = Math.min(SATURATED, count + 1 + (callee?.nodes ?? 0));
       depth = Math.max(depth, callee?.depth ?? 0);
     }
     return { nodes: count, depth: depth + 1 };

@@ -288,7 +288,7 @@ const CASES: readonly (readonly [string, FindingCode, Model, Model])[] = [
     withFunctions(chain(LIMITS.functionDepth + 1)),
     withFunctions(chain(LIMITS.functionDepth)),
   ],
-  ["17 levels that double", "EXPANDED_NODES", withFunctions(chain(17, 2)), withFunctions(chain(16, 2))],
+  ["16 levels that double", "EXPANDED_NODES", withFunctions(chain(16, 2)), withFunctions(chain(15, 2))],
   ["33 levels of If", "SUBGRAPH_DEPTH", nested(33), nested(32)],
   ["one node too many", "NODES", nodes(LIMITS.nodes + 1), nodes(LIMITS.nodes)],
   [
