@@ -1,7 +1,13 @@
 /** The guards on texts: each seen to fail. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { errorsPage, limitsPage, settingsPage, tablePages } from "../../scripts/guards/pages.js";
+import {
+  errorsPage,
+  findingsPage,
+  limitsPage,
+  settingsPage,
+  tablePages,
+} from "../../scripts/guards/pages.js";
 import { checkLinks, checkMap, checkPage } from "../../scripts/guards/prose.js";
 import { printFinding, ROOT, readTree } from "../../scripts/guards/tree.js";
 
@@ -46,5 +52,6 @@ test("the pages made from tables are up to date", () => {
 test("the pages made from tables name every row", () => {
   assert.match(errorsPage(), /\| `MODEL_CRASHED` \|/);
   assert.match(settingsPage(), /\| `--http-port` \| `TENON_HTTP_PORT` \| `8000` \|/);
+  assert.match(findingsPage(), /\| `LOOP_UNBOUNDED` \| a Loop never ends.* \| error \| warning \|/);
   assert.match(limitsPage(), /\| headers \| `--header-count` \| `100` \| 431 `REQUEST_TOO_LARGE` \|/);
 });
