@@ -181,7 +181,7 @@ export const slice: Rule = (call) => {
 };
 
 /** Elements between `start` and `end`, which count from the end when negative and are cut to the axis. */
-export function span(dim: Dim, start: Dim, end: Dim, step: Dim): Dim {
+function span(dim: Dim, start: Dim, end: Dim, step: Dim): Dim {
   if (typeof step !== "number" || step === 0) return null;
   if (typeof dim === "number" && typeof start === "number" && typeof end === "number") {
     const [from, to] = bounds(dim, start, end, step);

@@ -1,5 +1,5 @@
 /** Small tensors whose values are followed through shape arithmetic: rank 0 or 1, at most 64 elements. */
-import { dtypeInfo, sizeOf } from "../../tensor/index.js";
+import { dtypeInfo } from "../../tensor/index.js";
 import type { Dim, TensorData } from "../graph.js";
 import { readTensor } from "../tensor-data.js";
 
@@ -34,12 +34,5 @@ export function small(rank: number, items: readonly Dim[]): Small | undefined {
 export function numbersOf(value: Small | undefined): number[] | undefined {
   return value?.items.every((item): item is number => typeof item === "number")
     ? [...(value.items as readonly number[])]
-    : undefined;
-}
-
-/** Elements of a shape when all its dims are sizes. */
-export function staticSize(shape: readonly Dim[] | undefined): number | undefined {
-  return shape?.every((dim): dim is number => typeof dim === "number")
-    ? sizeOf(shape as readonly number[])
     : undefined;
 }

@@ -1,0 +1,18 @@
+/** Every official node case through reader, writer and engine, against the manifest: an unexpected pass fails too. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { readManifest } from "../conformance/manifest.js";
+import { runCases } from "../conformance/runner.js";
+import { modelsOf } from "./onnx-cases.js";
+
+test("the official node cases end as the manifest says", async () => {
+  const expected = readManifest();
+  const results = await runCases(modelsOf("node"));
+  assert.equal(results.length, expected.size);
+  const unexpected = results
+    .filter(({ name, status }) => status !== expected.get(name))
+    .map(({ name, status, reason }) => `${name}: ${status} ${reason}, expected ${expected.get(name)}`);
+  assert.deepEqual(unexpected, []);
+  const passed = results.filter(({ status }) => status === "pass").length;
+  assert.ok(passed >= 1500, `${passed} pass`);
+});
