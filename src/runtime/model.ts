@@ -42,6 +42,8 @@ export interface ModelProfile {
   readonly loadMs: number;
   readonly cacheHit: boolean;
   readonly lanes: number;
+  /** The process that runs it; undefined when it is this one, or while it is replaced. */
+  readonly pid: number | undefined;
   readonly batch: BatchAxis & { readonly maxRows: number };
   /** Milliseconds by batch size, for the input shapes that were calibrated or seen. */
   readonly cost: readonly {
@@ -214,6 +216,7 @@ export class Model {
       loadMs: loaded.milliseconds,
       cacheHit: loaded.cacheHit,
       lanes: budget.lanes,
+      pid: loaded.session.pid,
       batch: { ...axis, maxRows: this.maxBatch },
       cost: [...costs.entries()].map(([shapes, cost]) => ({
         shapes,

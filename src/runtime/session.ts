@@ -25,6 +25,8 @@ export interface RunLane {
 
 export interface Session {
   readonly signature: Signature;
+  /** Process of its own that runs it now. */
+  readonly pid?: number | undefined;
   lane(shapes: OutputShapes, pool: BufferPool): RunLane;
   /** Why a request is refused before it is queued; undefined when it is not. */
   refuse?(member: Member): TenonError | undefined;

@@ -91,3 +91,34 @@ export function longLoopModel(): OnnxModel {
   g.output(g.add("Loop", [rounds, "", x], { body }), "y");
   return g.model();
 }
+
+/** y = −x + x mod −1, int32 [N, 4]: the smallest int32 among the values ends the process that runs it (SIGFPE). */
+export function intDivideModel(): OnnxModel {
+  const g = graph({ opset: 17, name: "int_divide" });
+  const x = g.input("x", "int32", ["N", 4]);
+  // Mod divides element by element, where Div may divide whole vectors, which does not crash.
+  const divisor = g.initializer("divisor", tensorFromStorage("int32", [1], Int32Array.of(-1)));
+  g.output(g.add("Add", [g.add("Neg", [x]), g.add("Mod", [x, divisor])]), "y");
+  return g.model();
+}
+
+/** The same on constants (37 of them, which no vector divides evenly): the process ends while the model is optimised at load. */
+export function crashingLoadModel(): OnnxModel {
+  const g = graph({ opset: 17, name: "crashing_load" });
+  const x = g.input("x", "int32", [37]);
+  const smallest = g.initializer(
+    "smallest",
+    tensorFromStorage("int32", [37], new Int32Array(37).fill(-(2 ** 31))),
+  );
+  const divisor = g.initializer("divisor", tensorFromStorage("int32", [37], new Int32Array(37).fill(-1)));
+  g.output(g.add("Add", [x, g.add("Div", [smallest, divisor])]), "y");
+  return g.model();
+}
+
+/** y = zeros, float32 of the shape that the input names: as large a result as a test asks for. */
+export function zerosModel(): OnnxModel {
+  const g = graph({ opset: 17, name: "zeros" });
+  const shape = g.input("shape", "int64", ["R"]);
+  g.output(g.add("ConstantOfShape", [shape]), "y");
+  return g.model();
+}
