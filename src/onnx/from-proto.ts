@@ -396,7 +396,7 @@ function dimOf(value: Int | undefined, param: string | undefined): Dim {
     throw invalid("a dim is a size and a symbol at once", { given: `${value} and "${param}"` });
   }
   // Some exporters write -1 for an unknown size.
-  if (typeof value === "number" && value >= 0) return value;
+  if (value !== undefined && value !== -1) return count(value, "a dim of a declared type");
   return param === undefined || param === "" ? null : param;
 }
 

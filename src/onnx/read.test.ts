@@ -13,16 +13,22 @@ import type { Model } from "./graph.js";
 import {
   ATTRIBUTE,
   type AttributeProto,
+  DIM,
   GRAPH,
   type GraphProto,
+  type Int,
   type Message,
   MODEL,
   type ModelProto,
   make,
   NODE,
   OPERATOR_SET,
+  SHAPE,
   TENSOR,
+  TENSOR_TYPE,
   type TensorProto,
+  TYPE,
+  VALUE_INFO,
 } from "./proto.js";
 import { parse, readModel } from "./read.js";
 import { FileSource } from "./source.js";
@@ -49,6 +55,18 @@ const withAttribute = (parts: Partial<AttributeProto>): Uint8Array =>
 function withRecords(base: Uint8Array, write: (writer: BinaryWriter) => BinaryWriter): Uint8Array {
   return write(new BinaryWriter().raw(base)).finish();
 }
+
+const withInputDim = (value: Int): Uint8Array =>
+  modelBytes({
+    input: [
+      make(VALUE_INFO, {
+        name: "x",
+        type: make(TYPE, {
+          tensor: make(TENSOR_TYPE, { elementType: 1, shape: make(SHAPE, { dims: [make(DIM, { value })] }) }),
+        }),
+      }),
+    ],
+  });
 
 const EMPTY_MODEL = modelBytes({});
 const FLOAT = 1;
@@ -87,6 +105,8 @@ const refused: Record<string, Uint8Array> = {
     dims: [2 ** 32, 2 ** 32],
     rawData: four,
   }),
+  "a declared dim below -1": withInputDim(-2),
+  "a declared dim of more than 53 bits": withInputDim(2n ** 62n),
   "too few bytes": withTensor({ dtype: FLOAT, dims: [2], rawData: four }),
   "too many bytes": withTensor({ dtype: FLOAT, dims: [], rawData: new Uint8Array(8) }),
   "too few values": withTensor({ dtype: 7, dims: [3], int64Data: Uint8Array.of(1, 2) }),

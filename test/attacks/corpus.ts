@@ -231,6 +231,28 @@ export const ATTACKS = {
     outcome: "OUTPUT_SIZE",
     make: () => single("Expand", [int64s("c0", [25_000_000_000, 4])]),
   },
+  "shape-of-4e9-dims": {
+    outcome: "RANK",
+    make: () =>
+      modelProto({
+        nodes: [node("ConstantOfShape", ["x"], ["y"])],
+        inputs: [value("x", INT64, [4_294_967_295])],
+        outputs: [Y],
+      }),
+  },
+  "recurrent-without-rows": {
+    outcome: "EMPTY_DIM",
+    make: () =>
+      modelProto({
+        nodes: [node("LSTM", ["x", "w", "r"], ["y"], { attrs: { hidden_size: 2 } })],
+        initializers: [
+          floats("w", [1, 8, 4], new Array(32).fill(0)),
+          floats("r", [1, 8, 2], new Array(16).fill(0)),
+        ],
+        inputs: [value("x", FLOAT, [4, 0, 4])],
+        outputs: [Y],
+      }),
+  },
   "concat-doubling-34": { outcome: "OUTPUT_SIZE", make: () => doublingConcat(34) },
   "dims-25e9-raw": {
     outcome: "FILE_FORMAT",

@@ -8,7 +8,15 @@ export type Demand = "ATTRIBUTE_RANGE" | "ATTRIBUTE_POSITIVE";
 
 const LEAST: Readonly<Record<Demand, number>> = { ATTRIBUTE_RANGE: INT32_MIN, ATTRIBUTE_POSITIVE: 1 };
 
-const POSITIVE: ReadonlySet<string> = new Set(["strides", "dilations", "kernel_shape", "blocksize", "group"]);
+const POSITIVE: ReadonlySet<string> = new Set([
+  "strides",
+  "dilations",
+  "kernel_shape",
+  "blocksize",
+  "group",
+  "q_num_heads",
+  "kv_num_heads",
+]);
 
 /** Attributes whose 64 bits are meant: values and labels, and slice ends that say "to the end". */
 function isWide(node: Node, name: string): boolean {

@@ -100,7 +100,7 @@ const first: FactRule = ({ at }) => withoutValues(at(0));
 
 const broadcast: FactRule = ({ at, node }) => {
   const inputs = node.inputs.map((_, i) => at(i));
-  const dims = inputs.map((fact) => fact?.dims).reduce(broadcastDims);
+  const dims = inputs.map((fact) => fact?.dims).reduce(broadcastDims, inputs[0]?.dims);
   return dims === undefined ? undefined : { dtype: inputs[0]?.dtype ?? null, dims };
 };
 

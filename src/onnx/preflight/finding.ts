@@ -153,6 +153,18 @@ export const FINDINGS = {
     problem: "an input does not declare its rank, and requests of any rank could crash native kernels",
     do: "export the model with input shapes",
   },
+  RANK: {
+    ...UNTRUSTED_ONLY,
+    error: UNSUPPORTED,
+    problem: "a value has more dimensions than may be computed",
+    do: "shrink the length of the shape",
+  },
+  EMPTY_DIM: {
+    ...UNTRUSTED_ONLY,
+    error: UNSUPPORTED,
+    problem: "an op gets a value without any element, which ends the process of its kernel",
+    do: "give the dimension a size, or a symbol",
+  },
   EP_CONTEXT: {
     ...ALWAYS,
     error: UNSUPPORTED,

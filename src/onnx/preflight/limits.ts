@@ -16,6 +16,8 @@ export const LIMITS = {
   loopTurns: 1_000_000,
   /** Bytes of one value that constants alone may ask for. */
   outputBytes: 2 ** 30,
+  /** Dimensions of one value. */
+  rank: 255,
   /** Newest versions that the runtime (ONNX Runtime 1.30) takes. */
   opset: 26,
   irVersion: 13,

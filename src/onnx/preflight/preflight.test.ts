@@ -198,6 +198,14 @@ const initializers = (count: number): Model => {
   return { ...base, graph: makeGraph({ ...base.graph, initializers: new Map(many) }) };
 };
 
+const recurrent = (rows: number): Model =>
+  modelOf((g) => {
+    const x = g.input("x", "float32", [3, rows, 4]);
+    g.output(g.add("LSTM", [x, g.input("w", "float32"), g.input("r", "float32")], { hidden_size: 2 }));
+  });
+const shapedBy = (length: number): Model =>
+  modelOf((g) => void g.output(g.add("ConstantOfShape", [g.input("shape", "int64", [length])])));
+
 /** [what, code, one over the limit, at the limit]; codes of the second may not hold the code. */
 const CASES: readonly (readonly [string, FindingCode, Model, Model])[] = [
   ["too many inputs", "ARITY", oneNode("Relu", ["x", "x"]), oneNode("Relu", ["x"])],
@@ -256,6 +264,12 @@ const CASES: readonly (readonly [string, FindingCode, Model, Model])[] = [
     "ATTRIBUTE_POSITIVE",
     oneNode("AveragePool", ["x"], { kernel_shape: [1, 1], strides: [1, 0] }),
     oneNode("AveragePool", ["x"], { kernel_shape: [1, 1], strides: [1, 1] }),
+  ],
+  [
+    "an Attention without heads",
+    "ATTRIBUTE_POSITIVE",
+    oneNode("Attention", ["x", "x", "x"], { q_num_heads: 3, kv_num_heads: 0 }),
+    oneNode("Attention", ["x", "x", "x"], { q_num_heads: 3, kv_num_heads: 1 }),
   ],
   ["scales for five axes of four", "RESIZE_LENGTH", resize(scales(5)), resize(scales(4))],
   [
@@ -366,6 +380,10 @@ const CASES: readonly (readonly [string, FindingCode, Model, Model])[] = [
     modelOf((g) => void g.output(g.add("Relu", [g.input("x", "float32")]))),
     oneNode("Relu", ["x"]),
   ],
+  ...[256, 4_294_967_295].map(
+    (length) => [`a shape of ${length} dimensions`, "RANK", shapedBy(length), shapedBy(LIMITS.rank)] as const,
+  ),
+  ["an LSTM of no rows", "EMPTY_DIM", recurrent(0), recurrent(1)],
   [
     "an unknown domain",
     "DOMAIN",

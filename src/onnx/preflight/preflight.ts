@@ -32,7 +32,7 @@ export interface PreflightOptions {
 export function preflight(model: Model, options: PreflightOptions = {}): Finding[] {
   const report = new Report(options.trust ?? "pinned");
   checkVersions(model, report);
-  checkRanks(model, report);
+  checkInputs(model, report);
   checkCounts(model, report);
   checkExternal(model, report);
   const order = callOrder(model, report);
@@ -57,10 +57,13 @@ function checkVersions(model: Model, report: Report): void {
   }
 }
 
-function checkRanks({ graph }: Model, report: Report): void {
+function checkInputs({ graph }: Model, report: Report): void {
   for (const { name, type } of graph.inputs) {
     if (graph.initializers.has(name) || (type !== undefined && type.kind !== "tensor")) continue;
     if (type?.shape === undefined) report.add("RANK_UNDECLARED", `input "${name}"`);
+    else if (type.shape.length > LIMITS.rank) {
+      report.add("RANK", `input "${name}"`, `${type.shape.length} dimensions`, `at most ${LIMITS.rank}`);
+    }
   }
 }
 

@@ -42,6 +42,8 @@ type RuleName =
   | "trailingEmpty"
   | "attributes"
   | "resize"
+  | "emptyDim"
+  | "rank"
   | "outputSize";
 
 export const NODE_RULES: { readonly [R in RuleName]: NodeRule } = {
@@ -123,6 +125,19 @@ export const NODE_RULES: { readonly [R in RuleName]: NodeRule } = {
     check(3, "sizes");
   },
 
+  emptyDim(node, _, { report, facts }) {
+    if (!NEED_ELEMENTS.has(node.op)) return;
+    const empty = node.inputs.find((name) => facts.of(name)?.dims?.includes(0));
+    if (empty !== undefined) report.add("EMPTY_DIM", describe(node), `"${empty}" has a dimension of size 0`);
+  },
+
+  rank(node, _, { report, facts }) {
+    if (node.domain !== "" || !Object.hasOwn(SHAPE_INPUTS, node.op)) return;
+    const length = facts.of(node.inputs[SHAPE_INPUTS[node.op]!] ?? "")?.dims?.[0];
+    if (length == null || length <= LIMITS.rank) return;
+    report.add("RANK", describe(node), `${length} dimensions`, `at most ${LIMITS.rank}`);
+  },
+
   outputSize(node, { fact }, { report, facts }) {
     const bytes = leastBytes(fact);
     if (!(bytes > LIMITS.outputBytes)) return;
@@ -134,6 +149,20 @@ export const NODE_RULES: { readonly [R in RuleName]: NodeRule } = {
     report.add("OUTPUT_SIZE", describe(node), size, `at most ${formatBytes(LIMITS.outputBytes)}`);
   },
 };
+
+/** Ops whose kernels crash or hang on dimensions of size 0. */
+const NEED_ELEMENTS: ReadonlySet<string> = new Set([
+  "LSTM",
+  "GRU",
+  "RNN",
+  "Unique",
+  "DFT",
+  "STFT",
+  "FusedConv",
+]);
+
+/** Ops whose output has as many dimensions as this input has elements. */
+const SHAPE_INPUTS: Readonly<Record<string, number>> = { ConstantOfShape: 0, Expand: 1, Reshape: 1, Tile: 1 };
 
 function arity(
   node: Node,
