@@ -39,8 +39,8 @@ ${rows.join("\n")}
 /** docs/guide/settings.md. */
 export function settingsPage(): string {
   const rows = KNOB_NAMES.map((name) => {
-    const { description } = knob(name);
-    return `| \`${flagOf(name)}\` | \`${variableOf(name)}\` | ${defaultOf(name)} | ${description} |`;
+    const { description, secret } = knob(name);
+    return `| ${secret === true ? "" : `\`${flagOf(name)}\``} | \`${variableOf(name)}\` | ${defaultOf(name)} | ${description} |`;
   });
   return `# Settings
 

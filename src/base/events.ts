@@ -19,6 +19,8 @@ export interface EventMap {
     milliseconds: number;
     bytesIn: number;
     bytesOut: number;
+    /** Name of the API key that was shown. */
+    key?: string;
     error?: string;
   };
 }

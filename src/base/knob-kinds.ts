@@ -18,6 +18,8 @@ export interface Knob<T> {
   readonly accepts: "number" | "boolean" | "list" | "text";
   /** The text that `parse` reads as this value. */
   readonly format: (value: T) => string;
+  /** Never printed, and no flag: other users of the machine can read command lines. */
+  readonly secret?: true;
 }
 
 interface Range {
@@ -192,6 +194,17 @@ export function path(fallback: string, description: string, word: string): Knob<
       return isAbsolute(value) ? value : resolve(value);
     },
     format: String,
+  };
+}
+
+/** A text that is never printed; none by default. */
+export function secret(description: string): Knob<string> {
+  return {
+    ...text("", description, "secret"),
+    expected: "a text",
+    parse: (value) => value,
+    format: (value) => (value === "" ? "" : "***"),
+    secret: true,
   };
 }
 

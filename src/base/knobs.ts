@@ -12,6 +12,7 @@ import {
   list,
   onOff,
   path,
+  secret,
   text,
 } from "./knob-kinds.js";
 
@@ -20,6 +21,15 @@ export const KNOBS = {
   host: text("127.0.0.1", "Address the server listens on; 0.0.0.0 opens it to the network.", "address"),
   httpPort: count(8000, "HTTP port; 0 takes any free one.", { max: 65_535, placeholder: "port" }),
   allowedHosts: list("Host names that requests may address, besides the one listened on.", "host,…"),
+  apiKey: secret("One API key that requests must show; for more than one, use a file."),
+  apiKeyFile: path(
+    "none",
+    "File of API keys: lines NAME sha256:HEX [rate=N/s]; read again on change.",
+    "none",
+  ),
+  keyRequests: count(256, "Most requests of one API key under way at the same time.", { min: 1 }),
+  tlsCert: path("none", "Certificate chain (PEM) for HTTPS; read again on change.", "none"),
+  tlsKey: path("none", "Private key (PEM) of the certificate.", "none"),
   corsOrigin: list("Web origins that browsers may call from; none by default.", "origin,…"),
   responseCompression: onOff(false, "Compress answers for clients that accept it."),
   bodyMax: bytes("64MiB", "Largest request body, also after decompression.", { min: 1024 }),

@@ -54,6 +54,12 @@ export const LIMITS = {
     code: "QUEUE_FULL",
     note: "with `Retry-After`",
   },
+  keyRequests: {
+    what: "requests of one API key under way",
+    over: 429,
+    code: "RATE_LIMITED",
+    note: "with `Retry-After`",
+  },
   runDeadline: { what: "time of one run, waiting included", over: 504, code: "DEADLINE" },
 } as const satisfies Readonly<Partial<Record<KnobName, Limit>>>;
 

@@ -26,7 +26,7 @@ export function envCommand(): Command {
     if (json) {
       const settings = KNOB_NAMES.map((name) => ({
         name,
-        value: values[name],
+        value: knob(name).secret === true ? knob(name).format(values[name]) : values[name],
         text: knob(name).format(values[name]),
         ...origins[name],
         flag: flagOf(name),

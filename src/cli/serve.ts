@@ -24,6 +24,11 @@ export function serveCommand(): Command {
     "runDeadline",
     "loadTimeout",
     "drain",
+    "apiKey",
+    "apiKeyFile",
+    "keyRequests",
+    "tlsCert",
+    "tlsKey",
     "allowedHosts",
     "corsOrigin",
     "responseCompression",
@@ -64,8 +69,10 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
     ]);
   const { models, warnings } = await discoverModels(paths);
   for (const text of warnings) warn(text);
-  if (!/^(127\.|localhost$|::1$)/.test(values.host)) {
-    warn(`${values.host} opens the server to the network, and nobody has to show a key`);
+  if (!/^(127\.|localhost$|::1$)/.test(values.host) && values.apiKey === "" && values.apiKeyFile === "none") {
+    warn(
+      `${values.host} opens the server to the network, and NOBODY HAS TO SHOW A KEY: whoever reaches this machine can use its models. Give --api-key-file, or bind 127.0.0.1`,
+    );
   }
   const log = openLog(values);
   on("engine:warning", ({ code, message }) => log.warn({ code }, message));

@@ -24,7 +24,8 @@ export interface Settings extends ResolvedKnobs {
 /** Adds `--json`, `--config` and one option for each named setting. */
 export function addSettings(command: Command, names: readonly KnobName[]): Command {
   for (const name of names) {
-    const { placeholder, description, format, default: fallback } = knob(name);
+    const { placeholder, description, format, default: fallback, secret } = knob(name);
+    if (secret === true) continue;
     const text = format(fallback);
     const shown = text === "" ? description : `${description} (default: ${text})`;
     command.addOption(new Option(`${flagOf(name)} <${placeholder}>`, shown));

@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly deadlineMs?: number;
   /** 0 is the default and the highest; each level more waits for those before it (but ages: nobody waits for ever). */
   readonly priority?: number;
+  /** Queued as if it had come at this time, on the clock of `performance.now()`; for turns between callers. Default: now. */
+  readonly queueAs?: number;
   /** Names of the outputs to compute; default all. */
   readonly outputs?: readonly string[];
   /** Memory to write outputs into: dense tensors, or typed arrays, of exactly the output's size. */
@@ -340,7 +342,7 @@ export class Model {
         member,
         batchKey,
         outputs,
-        rank: now + ageing,
+        rank: (options.queueAs ?? now) + ageing,
         arrivedAt: now,
         deadlineAt: options.deadlineMs === undefined ? Number.POSITIVE_INFINITY : now + options.deadlineMs,
         priority,

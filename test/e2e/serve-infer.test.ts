@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import {
+  assertDiscreet,
   DATATYPES,
   identityModel,
   rawRequest,
@@ -51,6 +52,7 @@ describe("the infer protocol", () => {
     const bytes = Buffer.from(await answer.arrayBuffer());
     const length = Number(answer.headers.get("inference-header-content-length") ?? bytes.length);
     const text = bytes.subarray(0, length).toString();
+    assertDiscreet(answer.status, text);
     const bare = text.replaceAll(/\b(?:NaN|-?Infinity)\b/g, (token) => `"${token}"`).replaceAll('-"', '"-');
     const json = JSON.parse(bare) as Result["json"];
     return { status: answer.status, headers: answer.headers, text, json, binary: bytes.subarray(length) };

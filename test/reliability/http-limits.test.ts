@@ -42,6 +42,7 @@ const SMALL = {
   runDeadline: 800,
 };
 const QUEUE = 3;
+const KEY_REQUESTS = 2;
 
 /** Gives back an int8 tensor of four dimensions. */
 function rankedModel(): Uint8Array {
@@ -70,13 +71,13 @@ function binary(
 }
 
 /** `rounds` turns of a loop of about 10 µs each. */
-function loop(rounds: number): Buffer {
+function loop(rounds: number, headers: Record<string, string> = {}): Buffer {
   const x = new Uint8Array(4 * 64 * 64);
   const inputs = [
     { name: "rounds", shape: [], datatype: "INT64", data: [rounds] },
     { name: "x", shape: [64, 64], datatype: "FP32", parameters: { binary_data_size: x.length } },
   ];
-  return binary("loop", { inputs, outputs: [{ name: "y", parameters: { binary_data: true } }] }, x);
+  return binary("loop", { inputs, outputs: [{ name: "y", parameters: { binary_data: true } }] }, x, headers);
 }
 
 interface Border {
@@ -90,6 +91,7 @@ let looping: Model;
 let server: RunningServer;
 /** The same with room for the bodies that outputs and loops need. */
 let roomy: RunningServer;
+let keyed: RunningServer;
 
 describe("limits", () => {
   before(async () => {
@@ -100,9 +102,11 @@ describe("limits", () => {
     await engine.load(rankedModel(), { name: "ranked", calibrate: false });
     looping = await engine.load(longLoopModel(), { name: "loop", calibrate: false });
     server = await serve(engine, { port: 0, ...SMALL });
+    keyed = await serve(engine, { port: 0, apiKey: "key", keyRequests: KEY_REQUESTS });
     roomy = await serve(engine, { port: 0, replyTimeout: 300, runDeadline: SMALL.runDeadline });
   });
   after(async () => {
+    await keyed.close();
     await server.close();
     await roomy.close();
     await engine.close();
@@ -175,6 +179,15 @@ describe("limits", () => {
     const all = await Promise.all(answers);
     await running;
     return all;
+  }
+
+  /** Requests of one key behind a run that fills the lane. */
+  async function keyedLoops(count: number): Promise<readonly RawAnswer[]> {
+    const running = looping.run({ rounds: tensor(20_000n), x: zeros("float32", [64, 64]) });
+    const request = loop(500, { Authorization: "Bearer key" });
+    const answers = await Promise.all(Array.from({ length: count }, () => ask(request, keyed.port)));
+    await running;
+    return answers;
   }
 
   /** An answer that does not fit the socket's buffers, read after `pause` milliseconds. */
@@ -257,17 +270,25 @@ describe("limits", () => {
     stringBytes: { at: () => statusOf(strings(64)), over: () => ask(strings(65)) },
     queue: {
       at: async () => Math.max(...(await queued(QUEUE)).map(({ status }) => status)),
-      over: async () => {
-        const refused = (await queued(QUEUE + 1)).find(({ status }) => status !== 200);
-        assert.equal(refused?.headers.get("retry-after"), "1");
-        return refused;
-      },
+      over: async () => refusedOf(await queued(QUEUE + 1)),
+    },
+    keyRequests: {
+      at: async () => Math.max(...(await keyedLoops(KEY_REQUESTS)).map(({ status }) => status)),
+      over: async () => refusedOf(await keyedLoops(KEY_REQUESTS + 1)),
     },
     runDeadline: {
       at: () => statusOf(loop(500), roomy.port),
       over: () => ask(loop(1_000_000_000), roomy.port),
     },
   };
+
+  /** The one refused answer, which says when to come again. */
+  function refusedOf(answers: readonly RawAnswer[]): RawAnswer {
+    const refused = answers.filter(({ status }) => status !== 200);
+    assert.equal(refused.length, 1);
+    assert.equal(refused[0]!.headers.get("retry-after"), "1");
+    return refused[0]!;
+  }
 
   function never(): never {
     throw new Error("the connection was expected to end");

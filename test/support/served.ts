@@ -84,6 +84,17 @@ export interface RawAnswer {
   readonly body: Buffer;
 }
 
+/** What no client may ever read: paths of the machine, lines of sources, names of native functions, stack traces. */
+const PRIVATE =
+  /(?:^|[\s"'(=])(?:\/(?:bin|dev|etc|home|opt|private|proc|root|srv|tmp|usr|var|work|Users)\b|[A-Z]:\\)|\.(?:cc|cpp|h|hpp|c|js|ts|mjs|cjs)[:(]\d+|onnxruntime::|node_modules|\bat \S+ \(|\bnode:internal/;
+
+/** Throws when an answer that is not a success tells what is private. */
+export function assertDiscreet(status: number, body: string): void {
+  if (status < 400) return;
+  const found = PRIVATE.exec(body);
+  if (found !== null) throw new Error(`an answer tells "${found[0]}": ${body.slice(0, 500)}`);
+}
+
 /** A connection on which bytes are written as they are, and answers are read one after the other. */
 export class RawConnection {
   readonly socket: Socket;
@@ -147,7 +158,9 @@ export class RawConnection {
     while (this.#received.length < end + 4 + length) if (!(await this.#more())) return undefined;
     const body = Buffer.from(this.#received.subarray(end + 4, end + 4 + length));
     this.#received = this.#received.subarray(end + 4 + length);
-    return { status: Number(first?.split(" ")[1]), headers, body };
+    const status = Number(first?.split(" ")[1]);
+    assertDiscreet(status, body.toString());
+    return { status, headers, body };
   }
 
   /** Waits until the other side closes. */

@@ -1,5 +1,5 @@
 /** A request's body in one buffer, laid out so that a binary section behind a JSON header is aligned for tensor views. */
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { gunzip, inflate } from "node:zlib";
 import { TenonError } from "../../base/index.js";
 import type { BodyPool } from "./body-pool.js";
@@ -15,6 +15,19 @@ export interface BodyLimits {
   readonly headerLength: number | undefined;
   /** Where the memory of large bodies with an aligned part comes from. */
   readonly pool: BodyPool;
+}
+
+/** Requests whose client waits for "100 Continue" before it sends its body. */
+const expecting = new WeakMap<IncomingMessage, ServerResponse>();
+
+/** The body is asked for when it is first read, so that a refused request never sends one. */
+export function expectBody(req: IncomingMessage, res: ServerResponse): void {
+  expecting.set(req, res);
+}
+
+/** True while the client still waits to be asked for its body. */
+export function isExpecting(req: IncomingMessage): boolean {
+  return expecting.has(req);
 }
 
 /** True when the client says that it will send a body. */
@@ -109,6 +122,8 @@ function readPlain(req: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
   if (length === 0) return Promise.resolve(Buffer.alloc(0));
   if (length !== undefined && length > limits.maxBytes)
     return Promise.reject(tooLarge(length, limits.maxBytes));
+  expecting.get(req)?.writeContinue();
+  expecting.delete(req);
   return new Promise((resolve, reject) => {
     const reader = length === undefined ? new ChunkedReader(limits) : new CountedReader(length, limits);
     let chunks = 0;

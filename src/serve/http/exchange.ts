@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type ErrorCode, emit, heard } from "../../base/index.js";
 import type { BodyPool } from "./body-pool.js";
+import type { Caller } from "./key-ring.js";
 import type { HandlerSettings } from "./settings.js";
 
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
@@ -37,6 +38,7 @@ export class Exchange {
   readonly path: string;
   readonly #startedAt = performance.now();
   bytesIn = 0;
+  #caller: Caller | undefined;
   /** The model asked for, once it is known. */
   model: { readonly name: string; readonly maxBatch: number } | undefined;
   /** The id that the body gives its request, once it is known. */
@@ -62,6 +64,17 @@ export class Exchange {
       typeof given === "string" && REQUEST_ID.test(given) ? given : idPrefix + (++lastId).toString(36);
     exchanges.open.add(this);
     res.on("close", () => this.#close());
+  }
+
+  /** Whose key the request shows; undefined where none is asked for. */
+  get caller(): Caller | undefined {
+    return this.#caller;
+  }
+
+  /** Counts the exchange as the caller's until it is closed. */
+  enter(caller: Caller): void {
+    this.#caller = caller;
+    if (!this.#closed) caller.open++;
   }
 
   /** True when the client is gone or has its answer. */
@@ -166,6 +179,7 @@ export class Exchange {
     if (this.#closed) return;
     this.#closed = true;
     this.exchanges.open.delete(this);
+    if (this.#caller !== undefined) this.#caller.open--;
     this.#held?.[Symbol.dispose]();
     this.#held = undefined;
     if (this.#status === 0) {
@@ -188,6 +202,7 @@ export class Exchange {
       milliseconds: Math.round((performance.now() - this.#startedAt) * 1000) / 1000,
       bytesIn: this.bytesIn,
       bytesOut: this.#bytesOut,
+      ...(this.#caller === undefined ? {} : { key: this.#caller.name }),
       ...(this.#error === undefined ? {} : { error: this.#error }),
     };
     emit("server:request", facts);

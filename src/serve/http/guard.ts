@@ -18,7 +18,9 @@ export function checkOrigin(req: IncomingMessage, settings: HandlerSettings): vo
       do: "add it with --allowed-hosts",
     });
   }
-  if (origin !== undefined && !isAllowedOrigin(origin, settings)) {
+  // Pages load images and scripts across origins without naming their own.
+  const foreign = origin === undefined && req.headers["sec-fetch-site"] === "cross-site";
+  if (foreign || (origin !== undefined && !isAllowedOrigin(origin, settings))) {
     throw new TenonError("REQUEST_FORBIDDEN", {
       problem: "web pages of this origin may not call this server",
       do: "add it with --cors-origin",

@@ -1,14 +1,16 @@
 /** createHandler: the protocol's routes as one function for `node:http`, Express and Fastify. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { TenonError, toTenonError } from "../../base/index.js";
+import { type ErrorCode, TenonError, toTenonError } from "../../base/index.js";
 import type { Engine } from "../../runtime/index.js";
 import { type ErrorContext, errorText } from "../oip/errors.js";
 import { oipRoutes } from "../oip/routes.js";
 import { ScanPool } from "../oip/scan-pool.js";
-import { bodyLimit, hasBody } from "./body.js";
+import { bodyLimit, hasBody, isExpecting } from "./body.js";
 import { BodyPool } from "./body-pool.js";
 import { Exchange, type Exchanges, type HeaderList } from "./exchange.js";
+import { admit } from "./gate.js";
 import { checkOrigin, isAllowedOrigin } from "./guard.js";
+import { KeyRing } from "./key-ring.js";
 import { type Match, Router } from "./router.js";
 import { type HandlerOptions, type HandlerSettings, resolveSettings } from "./settings.js";
 import { RETRY_AFTER, STATUS } from "./status.js";
@@ -27,6 +29,8 @@ export interface Handler {
   (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void): void;
   /** Requests that have no answer yet, or whose answer is still on its way. */
   readonly open: number;
+  /** Every route: verb, and path with `{model}` and `{version}` as places. */
+  readonly routes: readonly { readonly method: string; readonly path: string }[];
   /** From now on new requests are refused with SERVER_DRAINING, and connections close behind their answers. */
   drain(): void;
   /** Ends the handler's timer and threads. The engine stays open. */
@@ -46,7 +50,10 @@ export function makeHandler(engine: Engine, settings: HandlerSettings): Handler 
   const exchanges: Exchanges = { settings, bodies: new BodyPool(), open: new Set(), draining: false };
   const scans = new ScanPool(settings);
   const { serverName, isReady } = settings;
-  const router = new Router(oipRoutes({ engine, scans, serverName, isReady }));
+  const routes = oipRoutes({ engine, scans, serverName, isReady });
+  const router = new Router(routes);
+  const keys = KeyRing.open(settings);
+  const openPaths = new Set(routes.flatMap(({ path, open }) => (open === true ? [path] : [])));
   const sweeper = setInterval(() => sweep(exchanges), SWEEP_INTERVAL).unref();
 
   const handle = (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void): void => {
@@ -57,7 +64,7 @@ export function makeHandler(engine: Engine, settings: HandlerSettings): Handler 
     }
     const exchange = new Exchange(req, res, exchanges, path);
     try {
-      const running = dispatch(exchange, router);
+      const running = dispatch(exchange, router, (asking) => admit(asking, keys, openPaths));
       if (running !== undefined) running.catch((error: unknown) => answerError(exchange, error));
     } catch (error) {
       answerError(exchange, error);
@@ -66,9 +73,11 @@ export function makeHandler(engine: Engine, settings: HandlerSettings): Handler 
   return Object.defineProperty(
     Object.assign(handle, {
       open: 0,
+      routes: routes.map(({ method, path }) => ({ method, path })),
       drain: () => void (exchanges.draining = true),
       close: () => {
         clearInterval(sweeper);
+        keys?.close();
         return scans.close();
       },
     }),
@@ -82,9 +91,14 @@ function pathOf(url: string): string {
   return query < 0 ? url : url.slice(0, query);
 }
 
-function dispatch(exchange: Exchange, router: Router): Promise<void> | void {
+function dispatch(
+  exchange: Exchange,
+  router: Router,
+  gate: (exchange: Exchange) => void,
+): Promise<void> | void {
   const { req, exchanges } = exchange;
   checkOrigin(req, exchanges.settings);
+  gate(exchange);
   const match = router.match(exchange.path);
   if (match === undefined) throw new TenonError("REQUEST_NOT_FOUND");
   const route = match.routes.get(req.method ?? "");
@@ -114,7 +128,7 @@ function preflightHeaders(methods: string): HeaderList {
     "Access-Control-Allow-Methods",
     methods,
     "Access-Control-Allow-Headers",
-    "Content-Type, Content-Encoding, Inference-Header-Content-Length, x-request-id",
+    "Authorization, Content-Type, Content-Encoding, Inference-Header-Content-Length, x-request-id",
     "Access-Control-Max-Age",
     "600",
   ];
@@ -127,8 +141,9 @@ function answerError(exchange: Exchange, thrown: unknown): void {
   const status = code === "REQUEST_TOO_LARGE" && details.headers === true ? 431 : STATUS[code];
   if (status === 500) settings.log?.error({ id: exchange.id, code, err: error }, error.message);
   const headers = ["Content-Type", "application/json"];
-  const retryAfter = RETRY_AFTER[code];
-  if (retryAfter !== undefined) headers.push("Retry-After", retryAfter);
+  const retryAfter = typeof details.retryAfter === "number" ? details.retryAfter : RETRY_AFTER[code];
+  if (retryAfter !== undefined) headers.push("Retry-After", String(retryAfter));
+  if (code === "REQUEST_UNAUTHORIZED") headers.push("WWW-Authenticate", "Bearer");
   if (typeof details.allowed === "string") headers.push("Allow", details.allowed);
   if (typeof details.acceptEncoding === "string") headers.push("Accept-Encoding", details.acceptEncoding);
   const context: ErrorContext = {
@@ -142,10 +157,18 @@ function answerError(exchange: Exchange, thrown: unknown): void {
   else exchange.answer(status, headers, [body], code);
 }
 
+/** Refusals that are not worth reading a body for. */
+const UNREAD: ReadonlySet<ErrorCode> = new Set([
+  "REQUEST_TOO_LARGE",
+  "REQUEST_UNAUTHORIZED",
+  "REQUEST_FORBIDDEN",
+]);
+
 /** True when what is left of the request's body should not be read. */
-function leavesUnread({ req, exchanges }: Exchange, code: string): boolean {
+function leavesUnread({ req, exchanges }: Exchange, code: ErrorCode): boolean {
+  if (UNREAD.has(code) || isExpecting(req)) return true;
   const length = Number(req.headers["content-length"] ?? Number.NaN);
-  return code === "REQUEST_TOO_LARGE" || !(length <= bodyLimit(exchanges.settings, true));
+  return !(length <= bodyLimit(exchanges.settings, true));
 }
 
 /** UTF-8 bytes as a string of one unit per byte, which leaves together with the headers. */

@@ -21,6 +21,8 @@ export interface Route {
   readonly run: (exchange: Exchange, params: RouteParams) => Promise<void> | void;
   /** Answered while the server drains. */
   readonly whileDraining?: boolean;
+  /** Answered without an API key; only for paths without places. */
+  readonly open?: boolean;
 }
 
 interface Node {

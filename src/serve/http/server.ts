@@ -1,9 +1,12 @@
 /** serve: a listening HTTP server around a handler, with its limits set and an orderly end. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
+import { Server as TlsServer } from "node:tls";
 import { type ErrorCode, emit, KNOBS, type Knobs, TenonError, toTenonError } from "../../base/index.js";
 import type { Engine } from "../../runtime/index.js";
-import { bodyLimit } from "./body.js";
+import { expectBody } from "./body.js";
+import { Certificate } from "./certificate.js";
 import { type Handler, makeHandler } from "./handler.js";
 import { type HandlerOptions, resolveSettings } from "./settings.js";
 
@@ -12,7 +15,15 @@ const CHECK_INTERVAL = 1000;
 
 type ServerKnobs = Pick<
   Knobs,
-  "host" | "headerBytes" | "connections" | "headersTimeout" | "requestTimeout" | "keepAlive" | "drain"
+  | "host"
+  | "tlsCert"
+  | "tlsKey"
+  | "headerBytes"
+  | "connections"
+  | "headersTimeout"
+  | "requestTimeout"
+  | "keepAlive"
+  | "drain"
 >;
 
 /** Options of `serve`: those of `createHandler`, and where and how to listen. Defaults are those of `tenon env`. */
@@ -47,35 +58,43 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
   const headersTimeout = options.headersTimeout ?? KNOBS.headersTimeout.default;
   const requestTimeout = options.requestTimeout ?? KNOBS.requestTimeout.default;
   // The two time limits and the interval belong together, and only here: assigned later, slow bodies are never closed.
-  const server = createServer(
-    {
-      headersTimeout: Math.min(headersTimeout, requestTimeout),
-      requestTimeout,
-      connectionsCheckingInterval: CHECK_INTERVAL,
-      keepAliveTimeout: limit("keepAlive"),
-      // The parser refuses from this many bytes of URL, names and values on.
-      maxHeaderSize: limit("headerBytes") + 1,
-      noDelay: true,
-    },
-    handler,
-  );
+  const httpOptions = {
+    headersTimeout: Math.min(headersTimeout, requestTimeout),
+    requestTimeout,
+    connectionsCheckingInterval: CHECK_INTERVAL,
+    keepAliveTimeout: limit("keepAlive"),
+    // The parser refuses from this many bytes of URL, names and values on.
+    maxHeaderSize: limit("headerBytes") + 1,
+    noDelay: true,
+  };
+  const certificate = Certificate.open(options, settings.log);
+  const server =
+    certificate === undefined
+      ? createServer(httpOptions, handler)
+      : createTlsServer({ ...httpOptions, ...certificate.options(headersTimeout) }, handler);
+  if (certificate !== undefined && server instanceof TlsServer) certificate.renew(server);
   server.maxConnections = limit("connections");
   // One more than allowed, so that a request with too many is refused instead of cut.
   server.maxHeadersCount = settings.headerCount + 1;
-  server.on("checkContinue", (req, res) => checkContinue(req, res, handler, settings));
+  server.on("checkContinue", (req, res) => {
+    expectBody(req, res);
+    handler(req, res);
+  });
   server.on("checkExpectation", (req, res) => checkExpectation(req, res, handler));
   server.on("clientError", refuseBroken);
   try {
     await listen(server, host, options.port ?? KNOBS.httpPort.default);
   } catch (error) {
+    certificate?.close();
     await handler.close();
     throw error;
   }
   const { port } = server.address() as AddressInfo; // listening on a TCP port
-  const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const url = `${certificate === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`;
   emit("server:listening", { url });
   let closing: Promise<void> | undefined;
-  const close = (): Promise<void> => (closing ??= drain(server, handler, limit("drain")));
+  const close = (): Promise<void> =>
+    (closing ??= drain(server, handler, limit("drain")).finally(() => certificate?.close()));
   return { url, port, close, [Symbol.asyncDispose]: close };
 }
 
@@ -118,19 +137,6 @@ function listenError(error: NodeJS.ErrnoException, host: string, port: number): 
     });
   }
   return toTenonError(error);
-}
-
-/** `Expect: 100-continue`: a body over the limit is refused before it is sent. */
-function checkContinue(
-  req: IncomingMessage,
-  res: ServerResponse,
-  handler: Handler,
-  settings: Parameters<typeof bodyLimit>[0],
-): void {
-  const limit = bodyLimit(settings, req.headers["inference-header-content-length"] !== undefined);
-  // The handler refuses an announced length over the limit by itself, without reading.
-  if (Number(req.headers["content-length"] ?? 0) <= limit) res.writeContinue();
-  handler(req, res);
 }
 
 /** An empty `Expect:` header, which some clients send, means nothing; other expectations cannot be met. */
@@ -176,11 +182,13 @@ const MALFORMED: Refusal = {
 /** Answers what never became a request, or stopped being one, and closes the connection. */
 function refuseBroken(error: NodeJS.ErrnoException, stream: unknown): void {
   const socket = stream as Socket; // node:http hands over the connection's socket
-  if (!socket.writable || (socket.bytesWritten > 0 && error.code === "ECONNRESET")) {
+  const { code: reason = "" } = error;
+  // Only a parser's complaint has a client that speaks HTTP: others reset the connection, or failed to speak TLS.
+  if (!socket.writable || !(reason.startsWith("HPE_") || Object.hasOwn(REFUSALS, reason))) {
     socket.destroy();
     return;
   }
-  const { status, code, text } = REFUSALS[error.code ?? ""] ?? MALFORMED;
+  const { status, code, text } = REFUSALS[reason] ?? MALFORMED;
   const body = JSON.stringify({ error: text });
   socket.end(
     `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\n` +

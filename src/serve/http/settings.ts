@@ -5,6 +5,9 @@ import type { FloatFormat } from "../json/writer.js";
 /** The settings that come from the table of knobs, under their names there. */
 const FROM_KNOBS = [
   "allowedHosts",
+  "apiKey",
+  "apiKeyFile",
+  "keyRequests",
   "corsOrigin",
   "responseCompression",
   "bodyMax",

@@ -33,7 +33,9 @@ export const STATUS: { readonly [Code in ErrorCode]: number } = {
   REQUEST_TOO_LARGE: 413,
   REQUEST_TIMEOUT: 408,
   REQUEST_UNSUPPORTED: 501,
+  REQUEST_UNAUTHORIZED: 401,
   REQUEST_FORBIDDEN: 403,
+  RATE_LIMITED: 429,
   QUEUE_FULL: 503,
   DEADLINE: 504,
   CANCELLED: 499,
@@ -46,8 +48,8 @@ export const STATUS: { readonly [Code in ErrorCode]: number } = {
 };
 
 /** Seconds after which a refused request may be tried again, for the codes where waiting helps. */
-export const RETRY_AFTER: Partial<Readonly<Record<ErrorCode, string>>> = {
-  QUEUE_FULL: "1",
-  MODEL_UNAVAILABLE: "1",
-  SERVER_DRAINING: "1",
+export const RETRY_AFTER: Partial<Readonly<Record<ErrorCode, number>>> = {
+  QUEUE_FULL: 1,
+  MODEL_UNAVAILABLE: 1,
+  SERVER_DRAINING: 1,
 };

@@ -1,10 +1,12 @@
 /** The infer route: body → tensors → run → answer. */
 import { deflate, gzip } from "node:zlib";
 import { TenonError } from "../../base/index.js";
-import type { Model, RunOptions } from "../../runtime/index.js";
+import type { Model, Outputs, RunOptions } from "../../runtime/index.js";
 import { StringStorage, type Tensor, tensorFromStorage } from "../../tensor/index.js";
 import { bodyLimit, checkAnnouncedLength, readBody } from "../http/body.js";
 import type { BodyPart, Exchange, HeaderList } from "../http/exchange.js";
+import { FairShare } from "../http/fair-share.js";
+import type { Caller } from "../http/key-ring.js";
 import { type Answer, type AnswerOutput, composeAnswer } from "./answer.js";
 import { BinarySection, headerLength } from "./binary.js";
 import { type ModelWire, type WantedOutput, wireOf } from "./model-wire.js";
@@ -123,7 +125,7 @@ async function runAndAnswer(
   const wanted = wantedOutputs(request, wire);
   const startedAt = performance.now();
   exchange.runningSince = startedAt;
-  const outputs = await model.run(inputs, runOptions(exchange, wire, request, wanted));
+  const outputs = await runFairly(exchange, model, inputs, runOptions(exchange, wire, request, wanted));
   learn(wire, performance.now() - startedAt);
   // Only now: native code may still read the inputs of a run that failed or was given up.
   exchange.exchanges.bodies.give(body);
@@ -145,6 +147,29 @@ async function runAndAnswer(
     if (!holding) outputs[Symbol.dispose]();
   }
 }
+
+/** Runs the model; requests of different callers take turns. */
+async function runFairly(
+  { caller }: Exchange,
+  model: Model,
+  inputs: Readonly<Record<string, Tensor>>,
+  options: RunOptions,
+): Promise<Outputs> {
+  if (caller === undefined) return model.run(inputs, options);
+  let share = shares.get(model);
+  if (share === undefined) {
+    share = new FairShare();
+    shares.set(model, share);
+  }
+  const queueAs = share.enter(caller, performance.now());
+  try {
+    return await model.run(inputs, { ...options, queueAs });
+  } finally {
+    share.leave(caller, queueAs, performance.now());
+  }
+}
+
+const shares = new WeakMap<Model, FairShare<Caller>>();
 
 /** Runs shorter than this end before their cancellation would: a signal and a timer cost them more than they save. */
 const WORTH_CANCELLING_MS = 2;

@@ -62,8 +62,8 @@ export function oipRoutes(server: OipServer): readonly Route[] {
   // biome-ignore format: a table is read by columns
   return [
     { method: "GET",  path: "/v2",                                          run: serverMetadata },
-    { method: "GET",  path: "/v2/health/live",                              run: live,  whileDraining: true },
-    { method: "GET",  path: "/v2/health/ready",                             run: ready, whileDraining: true },
+    { method: "GET",  path: "/v2/health/live",                              run: live,  whileDraining: true, open: true },
+    { method: "GET",  path: "/v2/health/ready",                             run: ready, whileDraining: true, open: true },
     { method: "GET",  path: "/v2/models/{model}",                           run: metadata },
     { method: "GET",  path: "/v2/models/{model}/versions/{version}",        run: metadata },
     { method: "GET",  path: "/v2/models/{model}/ready",                     run: modelReady },

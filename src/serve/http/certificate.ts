@@ -1,0 +1,88 @@
+/** Certificate: HTTPS with files that are read again when they change, so that renewing them needs no restart. */
+import { readFileSync } from "node:fs";
+import { createSecureContext, type Server, type TlsOptions } from "node:tls";
+import { type Knobs, TenonError } from "../../base/index.js";
+import type { ServeLog } from "./settings.js";
+import { watchFiles } from "./watched-file.js";
+
+/** Setting that names no file. */
+const NONE = "none";
+
+/** A certificate chain and its private key, both PEM files. */
+export class Certificate {
+  readonly #cert: string;
+  readonly #key: string;
+  readonly #log: ServeLog | undefined;
+  #stop: (() => void) | undefined;
+
+  private constructor(cert: string, key: string, log: ServeLog | undefined) {
+    this.#cert = cert;
+    this.#key = key;
+    this.#log = log;
+  }
+
+  /** Undefined when no files are named. Throws CONFIG_INVALID when only one is, or when they do not fit each other. */
+  static open(
+    { tlsCert = NONE, tlsKey = NONE }: Partial<Pick<Knobs, "tlsCert" | "tlsKey">>,
+    log: ServeLog | undefined,
+  ): Certificate | undefined {
+    if (tlsCert === NONE && tlsKey === NONE) return undefined;
+    if (tlsCert === NONE || tlsKey === NONE) {
+      throw new TenonError("CONFIG_INVALID", {
+        problem: "HTTPS needs a certificate and its key",
+        given: tlsCert === NONE ? "only the key" : "only the certificate",
+        do: "give both --tls-cert and --tls-key",
+      });
+    }
+    return new Certificate(tlsCert, tlsKey, log);
+  }
+
+  #read(): { readonly cert: string; readonly key: string } {
+    const [cert, key] = [this.#cert, this.#key].map(readPem) as [string, string];
+    try {
+      createSecureContext({ cert, key });
+    } catch (cause) {
+      throw new TenonError("CONFIG_INVALID", {
+        problem: "the certificate and the key are damaged, or do not belong together",
+        given: `${this.#cert} and ${this.#key}`,
+        cause,
+      });
+    }
+    return { cert, key };
+  }
+
+  /** Options of the server; a handshake may take as long as a request's headers. */
+  options(handshakeTimeout: number): TlsOptions {
+    return { ...this.#read(), minVersion: "TLSv1.2", handshakeTimeout };
+  }
+
+  /** New connections of `server` get what the files hold; the old pair stays while a new one does not fit. */
+  renew(server: Server): void {
+    this.#stop = watchFiles([this.#cert, this.#key], () => {
+      try {
+        server.setSecureContext({ ...this.#read(), minVersion: "TLSv1.2" });
+        this.#log?.info({ file: this.#cert }, "certificate read again");
+      } catch (error) {
+        this.#log?.error({ err: error }, "the certificate cannot be read again; the old one stays");
+      }
+    });
+  }
+
+  /** Stops looking at the files. */
+  close(): void {
+    this.#stop?.();
+  }
+}
+
+function readPem(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new TenonError("FILE_NOT_FOUND", {
+      problem: "a file for HTTPS cannot be read",
+      given: path,
+      expected: "a PEM file",
+      cause,
+    });
+  }
+}

@@ -1,0 +1,32 @@
+/** The one gate in front of every route: a known key, within its rate and its share of open requests. */
+import { TenonError } from "../../base/index.js";
+import type { Exchange } from "./exchange.js";
+import { isAllowedOrigin } from "./guard.js";
+import type { KeyRing } from "./key-ring.js";
+
+/**
+ * Lets the exchange pass and notes its caller, or throws REQUEST_UNAUTHORIZED or RATE_LIMITED. Paths of `open` need no
+ * key; nor do preflights of an allowed origin, for which browsers send none.
+ */
+export function admit(exchange: Exchange, keys: KeyRing | undefined, open: ReadonlySet<string>): void {
+  if (keys === undefined || open.has(exchange.path)) return;
+  const { req, exchanges } = exchange;
+  const { origin, authorization } = req.headers;
+  if (req.method === "OPTIONS" && origin !== undefined && isAllowedOrigin(origin, exchanges.settings)) return;
+  const caller = keys.callerOf(authorization);
+  const waitMs = caller.bucket?.take(performance.now()) ?? 0;
+  if (waitMs > 0) {
+    throw new TenonError("RATE_LIMITED", {
+      problem: `this key may ask ${caller.bucket?.rate} times a second`,
+      details: { retryAfter: Math.ceil(waitMs / 1000) },
+    });
+  }
+  const most = exchanges.settings.keyRequests;
+  if (caller.open >= most) {
+    throw new TenonError("RATE_LIMITED", {
+      problem: `this key may have ${most} requests under way`,
+      details: { retryAfter: 1 },
+    });
+  }
+  exchange.enter(caller);
+}
