@@ -14,6 +14,7 @@ export const ERROR_CODES = {
   MODEL_INVALID: "The model file is damaged, truncated or breaks the ONNX specification.",
   MODEL_UNSUPPORTED: "The model is valid but uses something that this runtime cannot run.",
   MODEL_NOT_FOUND: "No model of this name or version is known.",
+  MODEL_CONTROL_OFF: "Models cannot be loaded and unloaded through the API of this server.",
   MODEL_UNAVAILABLE: "The model is known but cannot answer now.",
   MODEL_CRASHED: "The model's native code ended its process while it ran this input.",
   INPUT_MISSING: "A required model input was not given.",

@@ -68,6 +68,12 @@ export const KNOBS = {
     "How far a model's process may grow; auto: 1GiB and three times the model's file.",
     { min: 64 * 2 ** 20 },
   ),
+  modelControl: choice(
+    ["none", "explicit"],
+    "none",
+    "explicit: models are loaded and unloaded through the API; none: only at the start.",
+  ),
+  loadModel: list("Models to load at the start where --model-control is explicit; * for all.", "name,…"),
   warmup: onOff(true, "Run each model once before it counts as ready."),
   trust: choice(
     ["untrusted", "pinned"],

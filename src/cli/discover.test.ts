@@ -18,7 +18,7 @@ async function folderWith(context: TestContext, files: readonly string[]): Promi
 
 test("a file is named by its base name, or by NAME=", async (context) => {
   const root = await folderWith(context, ["net.onnx", "a=b.onnx", "odd name.onnx"]);
-  const found = await discoverModels(["net.onnx", "other=net.onnx", "named=odd name.onnx"], root);
+  const found = await discoverModels(["net.onnx", "other=net.onnx", "named=odd name.onnx"], { cwd: root });
   assert.deepEqual(
     found.models.map(({ name, version }) => [name, version]),
     [
@@ -28,8 +28,8 @@ test("a file is named by its base name, or by NAME=", async (context) => {
     ],
   );
   // An existing path is a path, whatever it looks like; its name is then refused with the way out.
-  await assert.rejects(discoverModels(["a=b.onnx"], root), /"a=b".*do: name it: NAME=/s);
-  await assert.rejects(discoverModels(["odd name.onnx"], root), { code: "USAGE" });
+  await assert.rejects(discoverModels(["a=b.onnx"], { cwd: root }), /"a=b".*do: name it: NAME=/s);
+  await assert.rejects(discoverModels(["odd name.onnx"], { cwd: root }), { code: "USAGE" });
 });
 
 test("a folder serves each of its model files", async (context) => {
@@ -40,7 +40,7 @@ test("a folder serves each of its model files", async (context) => {
     "m/.hidden.onnx",
     "m/big.onnx/model.onnx",
   ]);
-  const found = await discoverModels(["m"], root);
+  const found = await discoverModels(["m"], { cwd: root });
   assert.deepEqual(
     found.models.map(({ name, path }) => [name, path.slice(root.length)]),
     [
@@ -62,7 +62,7 @@ test("a repository serves the newest version of each model and says what it leav
     "repo/second/config.pbtxt",
     "repo/empty/readme.txt",
   ]);
-  const found = await discoverModels(["repo"], root);
+  const found = await discoverModels(["repo"], { cwd: root });
   assert.deepEqual(
     found.models.map(({ name, version, path }) => [name, version, path.slice(root.length)]),
     [
@@ -74,7 +74,7 @@ test("a repository serves the newest version of each model and says what it leav
   assert.match(found.warnings[0]!, /second\/config\.pbtxt is not read/);
   assert.match(found.warnings[1]!, /empty holds no/);
   // One model's folder is that model.
-  assert.equal((await discoverModels(["repo/first"], root)).models[0]!.version, "10");
+  assert.equal((await discoverModels(["repo/first"], { cwd: root })).models[0]!.version, "10");
 });
 
 test("what cannot be served is refused with the way out", async (context) => {
@@ -89,6 +89,6 @@ test("what cannot be served is refused with the way out", async (context) => {
     [[".dot.onnx"], "USAGE", /no leading dot/],
   ];
   for (const [paths, code, message] of refused) {
-    await assert.rejects(discoverModels(paths, root), { code, message }, paths.join(" "));
+    await assert.rejects(discoverModels(paths, { cwd: root }), { code, message }, paths.join(" "));
   }
 });

@@ -18,6 +18,13 @@ export interface Discovery {
   readonly warnings: readonly string[];
 }
 
+export interface DiscoverOptions {
+  /** Default: the process's. */
+  readonly cwd?: string;
+  /** A folder may hold no model yet. Default false. */
+  readonly allowEmpty?: boolean;
+}
+
 const EXTENSION = ".onnx";
 const VERSION = /^[1-9][0-9]{0,8}$/;
 
@@ -26,11 +33,14 @@ const VERSION = /^[1-9][0-9]{0,8}$/;
  * files are one model each, or a repository `<model>/<version>/model.onnx`, of which the newest version counts.
  * Throws FILE_NOT_FOUND for what is not there and USAGE for names that a URL cannot hold or that are given twice.
  */
-export async function discoverModels(paths: readonly string[], cwd = process.cwd()): Promise<Discovery> {
+export async function discoverModels(
+  paths: readonly string[],
+  { cwd = process.cwd(), allowEmpty = false }: DiscoverOptions = {},
+): Promise<Discovery> {
   const models: FoundModel[] = [];
   const warnings: string[] = [];
   for (const argument of paths) {
-    const found = await discoverOne(argument, cwd);
+    const found = await discoverOne(argument, cwd, allowEmpty);
     models.push(...found.models);
     warnings.push(...found.warnings);
   }
@@ -49,7 +59,7 @@ export async function discoverModels(paths: readonly string[], cwd = process.cwd
   return { models, warnings };
 }
 
-async function discoverOne(argument: string, cwd: string): Promise<Discovery> {
+async function discoverOne(argument: string, cwd: string, allowEmpty: boolean): Promise<Discovery> {
   const { name, path } = splitName(argument, cwd);
   const stats = statOf(path);
   if (stats === undefined) {
@@ -71,7 +81,7 @@ async function discoverOne(argument: string, cwd: string): Promise<Discovery> {
     });
   }
   const found = (await repository(path)) ?? (await folder(path));
-  if (found.models.length > 0) return found;
+  if (found.models.length > 0 || allowEmpty) return found;
   throw new TenonError("FILE_NOT_FOUND", {
     problem: "the folder holds no model",
     given: argument,

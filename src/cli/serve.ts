@@ -1,8 +1,9 @@
 /** `tenon serve`: finds models, listens, loads and warms them up, prints one ready line, drains on a signal. */
 import { Command } from "commander";
-import { on, TenonError } from "../base/index.js";
+import { on, suggest, TenonError } from "../base/index.js";
 import type { Engine, Model } from "../runtime/index.js";
-import type { RunningServer } from "../serve/index.js";
+import type { Closed, RunningServer } from "../serve/index.js";
+import type { FoundModel } from "./discover.js";
 import type { FailedModel } from "./load-models.js";
 import { addSettings, resolveSettings, type Settings } from "./settings.js";
 import { note, print, printJson, progress, styled, warn } from "./terminal.js";
@@ -18,6 +19,8 @@ export function serveCommand(): Command {
     "isolation",
     "spare",
     "modelMemory",
+    "modelControl",
+    "loadModel",
     "warmup",
     "trust",
     "queue",
@@ -59,16 +62,23 @@ export function serveCommand(): Command {
 
 async function serveModels(paths: readonly string[], settings: Settings): Promise<void> {
   const { values } = settings;
-  const [{ discoverModels }, { openEngine }, { openLog }, { loadModels }, { paceCollector, serve }] =
-    await Promise.all([
-      import("./discover.js"),
-      import("./engine.js"),
-      import("./log.js"),
-      import("./load-models.js"),
-      import("../serve/index.js"),
-    ]);
-  const { models, warnings } = await discoverModels(paths);
+  const [
+    { discoverModels },
+    { openEngine },
+    { openLog },
+    { loadModels },
+    { ModelRepository, paceCollector, serve },
+  ] = await Promise.all([
+    import("./discover.js"),
+    import("./engine.js"),
+    import("./log.js"),
+    import("./load-models.js"),
+    import("../serve/index.js"),
+  ]);
+  const explicit = values.modelControl === "explicit";
+  const { models: found, warnings } = await discoverModels(paths, { allowEmpty: explicit });
   for (const text of warnings) warn(text);
+  const models = explicit ? startSet(found, values.loadModel) : found;
   if (!/^(127\.|localhost$|::1$)/.test(values.host) && values.apiKey === "" && values.apiKeyFile === "none") {
     warn(
       `${values.host} opens the server to the network, and NOBODY HAS TO SHOW A KEY: whoever reaches this machine can use its models. Give --api-key-file, or bind 127.0.0.1`,
@@ -85,19 +95,25 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
   const engine = await openEngine(values, { isolation: values.isolation });
   let ready = false;
   let server: RunningServer | undefined;
+  let closed: Closed | undefined;
   try {
     // Before the models: a taken port must not cost minutes of loading.
-    server = await serve(engine, { ...values, port: values.httpPort, log, isReady: () => ready });
+    const repository = new ModelRepository(engine, {
+      ...values,
+      load: { warmup: values.warmup, trust: values.trust },
+      list: async () => (await discoverModels(paths, { allowEmpty: true })).models,
+    });
+    server = await serve(engine, { ...values, port: values.httpPort, log, repository, isReady: () => ready });
     const bar = progress();
     bar.show(`loading ${models.map(({ name }) => name).join(", ")} …`);
     const interrupted = signal.then(() => undefined);
-    const outcome = await Promise.race([loadModels(engine, models, values), interrupted]);
+    const outcome = await Promise.race([loadModels(repository, models, engine.capacity.lanes), interrupted]);
     bar.clear();
     if (outcome !== undefined) {
       const { loaded, failed } = outcome;
       for (const { name, error } of failed)
         log.error({ model: name, code: error.code, err: error.cause }, error.message);
-      if (loaded.length === 0) throw nothingServes(failed);
+      if (loaded.length === 0 && models.length > 0) throw nothingServes(failed);
       ready = true;
       await announce(server.url, loaded, failed, settings.json);
       await signal;
@@ -105,8 +121,14 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
     note(styled("dim", "draining …", process.stderr));
   } finally {
     ready = false;
-    await server?.close();
+    closed = await server?.close();
     await closeEngine(engine);
+  }
+  if (closed !== undefined && closed.cutOff > 0) {
+    throw new TenonError("DEADLINE", {
+      problem: `${closed.cutOff} requests were cut off: they had no answer within the drain time`,
+      do: "raise --drain, or lower --run-deadline",
+    });
   }
 }
 
@@ -130,6 +152,26 @@ async function closeEngine(engine: Engine): Promise<void> {
   const killer = setTimeout(() => process.kill(process.pid, "SIGKILL"), CLOSE_LIMIT_MS);
   await engine.close();
   clearTimeout(killer);
+}
+
+/** The models that `--load-model` names. Throws USAGE for one that is not there. */
+function startSet(found: readonly FoundModel[], names: readonly string[]): readonly FoundModel[] {
+  if (names.includes("*")) return found;
+  return names.map((name) => {
+    const model = found.find((candidate) => candidate.name === name);
+    if (model !== undefined) return model;
+    throw new TenonError("USAGE", {
+      problem: `--load-model names a model that is not there`,
+      given: `"${name}"`,
+      expected:
+        found.length === 0
+          ? "no model was found"
+          : suggest(
+              name,
+              found.map((entry) => entry.name),
+            ),
+    });
+  });
 }
 
 function nothingServes(failed: readonly FailedModel[]): TenonError {
@@ -156,9 +198,9 @@ async function announce(
     });
     return;
   }
-  const names = loaded.map(({ name }) => name).join(", ");
+  const names = loaded.map(({ name }) => name).join(", ") || "no model yet";
   print(`${styled("green", "ready")} ${styled("bold", url)} serves ${names}`);
   for (const { name, error } of failed) warn(`${name} is not served: ${error.message}`);
   const { exampleCall } = await import("./example-call.js");
-  print(exampleCall(url, loaded));
+  if (loaded.length > 0) print(exampleCall(url, loaded));
 }

@@ -67,6 +67,13 @@ export interface LoadOptions {
   readonly name?: string;
   /** Decimal text; default "1". */
   readonly version?: string;
+  /**
+   * Take the place of a loaded model of this name and version: requests go to the new one from the moment that it is
+   * ready (warmed up, where that is asked for), and the old one is unloaded when it has answered what it accepted.
+   */
+  readonly replace?: boolean;
+  /** Gives the load up, also when it is aborted while the model is prepared: nothing takes a place then. */
+  readonly signal?: AbortSignal;
   readonly batch?: {
     /** Most rows in one run; "auto" is 64; 1 switches batching off. */
     readonly max?: number | "auto";
@@ -115,6 +122,8 @@ export class Engine {
   readonly #hopMs: number;
   readonly #host: ProcessHost | undefined;
   readonly #models = new Map<string, Map<string, Model>>();
+  /** Every model that is not freed yet: also those that are prepared, or unloaded and still answering. */
+  readonly #alive = new Set<Model>();
   /** Sessions by content key: handles on the same content share one. */
   readonly #shared = new Map<string, Shared>();
   #closing: Promise<void> | undefined;
@@ -191,7 +200,7 @@ export class Engine {
     const version = options.version ?? "1";
     if (!/^[0-9]+$/.test(version))
       throw new TenonError("USAGE", { problem: "model version", given: version, expected: "decimal digits" });
-    if (this.#models.get(name)?.has(version)) throw taken(name, version);
+    if (!options.replace && this.#models.get(name)?.has(version)) throw taken(name, version);
 
     const build = this.#buildOptions(options);
     const identity = await sourceKey(given, build, this.#cache, this.runtimeVersion);
@@ -202,6 +211,7 @@ export class Engine {
         ? loadModel(given, identity, build, this.#cache)
         : this.#host.load(given, identity, build, this.#cache, name),
     );
+    let made: Model | undefined;
     try {
       const loaded = await shared.loaded;
       if (options.requireRank) assertRanks(name, loaded);
@@ -209,7 +219,6 @@ export class Engine {
       const maxRows = this.#maxRows(options);
       const costs = new CostModels(axis.batchable ? maxRows : 1, this.#hopMs);
       this.#assertOpen();
-      if (this.#models.get(name)?.has(version)) throw taken(name, version);
       const calibration = new Calibration(this.#budget, this.#cache);
       const model = new Model({
         name,
@@ -222,14 +231,19 @@ export class Engine {
         maxDelayMs: options.batch?.maxDelayMs ?? 0,
         queueLimit: this.#options.queueLimit ?? DEFAULT_QUEUE_LIMIT,
         allowZero: options.allowZero ?? false,
+        onRetire: () => this.#retire(model),
         onUnload: async () => {
           await calibration.stop();
-          await this.#forget(name, version, shareKey);
+          this.#alive.delete(model);
+          await this.#unshare(shareKey);
         },
       });
-      const versions = this.#models.get(name) ?? new Map<string, Model>();
-      this.#models.set(name, versions.set(version, model));
+      made = model;
+      this.#alive.add(model);
       if (options.warmup) await calibration.warmUp(model, axis);
+      this.#assertOpen();
+      options.signal?.throwIfAborted();
+      this.#place(model, options.replace ?? false);
       if (options.calibrate !== false) calibration.start(model, loaded, axis, costs);
       for (const finding of loaded.findings) {
         if (finding.severity !== "warning") continue;
@@ -244,7 +258,8 @@ export class Engine {
       });
       return model;
     } catch (error) {
-      await this.#unshare(shareKey);
+      if (made === undefined) await this.#unshare(shareKey);
+      else await made.close();
       throw isTenonError(error)
         ? error
         : new TenonError("INTERNAL", { problem: `model "${name}" could not be loaded`, cause: error });
@@ -296,7 +311,7 @@ export class Engine {
   }
 
   async #close(): Promise<void> {
-    await Promise.all(this.models().map((model) => model.close()));
+    await Promise.all([...this.#alive].map((model) => model.close()));
     await this.#host?.close();
   }
 
@@ -352,11 +367,27 @@ export class Engine {
     await loaded?.session.release();
   }
 
-  async #forget(name: string, version: string, key: string): Promise<void> {
-    const versions = this.#models.get(name);
-    versions?.delete(version);
-    if (versions?.size === 0) this.#models.delete(name);
-    await this.#unshare(key);
+  /** From here on `get` gives this model; one that had its place answers what it accepted and goes. */
+  #place(model: Model, replace: boolean): void {
+    const { name, version } = model;
+    const versions = this.#models.get(name) ?? new Map<string, Model>();
+    const old = versions.get(version);
+    if (old !== undefined && !replace) throw taken(name, version);
+    this.#models.set(name, versions.set(version, model));
+    old?.unload().catch((cause: unknown) => {
+      emit("engine:warning", {
+        code: "UNLOAD_FAILED",
+        message: `model "${name}" was not freed: ${String(cause)}`,
+      });
+    });
+  }
+
+  /** `get` does not give this model any more. */
+  #retire(model: Model): void {
+    const versions = this.#models.get(model.name);
+    if (versions?.get(model.version) !== model) return;
+    versions.delete(model.version);
+    if (versions.size === 0) this.#models.delete(model.name);
   }
 
   /** The proof is remembered: it depends on the model's content and on this machine's kernels, which are in the key. */

@@ -69,6 +69,8 @@ export interface ModelParts {
   readonly maxDelayMs: number;
   readonly queueLimit: number;
   readonly allowZero: boolean;
+  /** Called once, when the model begins to be unloaded. */
+  readonly onRetire: () => void;
   /** Called once, when the model is unloaded and its lanes are free. */
   readonly onUnload: () => Promise<void>;
 }
@@ -254,6 +256,7 @@ export class Model {
   }
 
   async #end(stop: (reason: TenonError) => Promise<void>): Promise<void> {
+    this.#parts.onRetire();
     await stop(
       new TenonError("ENGINE_CLOSED", {
         problem: `model "${this.name}" was unloaded`,

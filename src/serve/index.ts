@@ -1,7 +1,7 @@
 /** tenon/serve: models behind HTTP, in the dialect of the Open Inference Protocol v2. */
 export { createHandler, type Handler } from "./http/handler.js";
 export { paceCollector } from "./http/heap.js";
-export { type RunningServer, type ServeOptions, serve } from "./http/server.js";
+export { type Closed, type RunningServer, type ServeOptions, serve } from "./http/server.js";
 export type { HandlerOptions, ServeLog } from "./http/settings.js";
 export type { FloatFormat } from "./json/writer.js";
 export {
@@ -12,3 +12,10 @@ export {
   type ParameterValue,
   parseInferRequest,
 } from "./oip/request.js";
+export {
+  type IndexRow,
+  ModelRepository,
+  type ModelState,
+  type RepositoryEntry,
+  type RepositoryOptions,
+} from "./repository.js";

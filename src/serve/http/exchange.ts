@@ -82,6 +82,11 @@ export class Exchange {
     return this.#closed;
   }
 
+  /** Resolves when the client is gone or has its answer. */
+  get ended(): Promise<void> {
+    return this.#closed ? Promise.resolve() : new Promise((resolve) => this.res.once("close", resolve));
+  }
+
   /** Aborted when the client goes away before it has its answer. */
   get signal(): AbortSignal {
     this.#abort ??= new AbortController();

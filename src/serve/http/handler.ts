@@ -5,6 +5,7 @@ import type { Engine } from "../../runtime/index.js";
 import { type ErrorContext, errorText } from "../oip/errors.js";
 import { oipRoutes } from "../oip/routes.js";
 import { ScanPool } from "../oip/scan-pool.js";
+import { ModelRepository } from "../repository.js";
 import { bodyLimit, hasBody, isExpecting } from "./body.js";
 import { BodyPool } from "./body-pool.js";
 import { Exchange, type Exchanges, type HeaderList } from "./exchange.js";
@@ -31,8 +32,11 @@ export interface Handler {
   readonly open: number;
   /** Every route: verb, and path with `{model}` and `{version}` as places. */
   readonly routes: readonly { readonly method: string; readonly path: string }[];
-  /** From now on new requests are refused with SERVER_DRAINING, and connections close behind their answers. */
-  drain(): void;
+  /**
+   * From now on new requests are refused with SERVER_DRAINING, and connections close behind their answers. Resolves
+   * when what was under way has its answer.
+   */
+  drain(): Promise<void>;
   /** Ends the handler's timer and threads. The engine stays open. */
   close(): Promise<void>;
 }
@@ -50,7 +54,13 @@ export function makeHandler(engine: Engine, settings: HandlerSettings): Handler 
   const exchanges: Exchanges = { settings, bodies: new BodyPool(), open: new Set(), draining: false };
   const scans = new ScanPool(settings);
   const { serverName, isReady } = settings;
-  const routes = oipRoutes({ engine, scans, serverName, isReady });
+  const routes = oipRoutes({
+    engine,
+    repository: settings.repository ?? new ModelRepository(engine),
+    scans,
+    serverName,
+    isReady,
+  });
   const router = new Router(routes);
   const keys = KeyRing.open(settings);
   const openPaths = new Set(routes.flatMap(({ path, open }) => (open === true ? [path] : [])));
@@ -74,7 +84,10 @@ export function makeHandler(engine: Engine, settings: HandlerSettings): Handler 
     Object.assign(handle, {
       open: 0,
       routes: routes.map(({ method, path }) => ({ method, path })),
-      drain: () => void (exchanges.draining = true),
+      drain: async () => {
+        exchanges.draining = true;
+        await Promise.all([...exchanges.open].map((exchange) => exchange.ended));
+      },
       close: () => {
         clearInterval(sweeper);
         keys?.close();

@@ -32,16 +32,22 @@ export interface ServeOptions extends HandlerOptions, Partial<ServerKnobs> {
   readonly port?: number;
 }
 
+/** How a server ended. */
+export interface Closed {
+  /** Requests whose connections were cut. */
+  readonly cutOff: number;
+}
+
 /** A server that listens. */
 export interface RunningServer {
   /** `http://127.0.0.1:8000`. */
   readonly url: string;
   readonly port: number;
   /**
-   * Takes no new connections and no new requests, waits for those in flight (at most the `drain` setting, then their
+   * Answers "not ready" and refuses new requests, waits for those in flight (at most the `drain` setting, then their
    * connections are cut) and resolves. The engine stays open.
    */
-  close(): Promise<void>;
+  close(): Promise<Closed>;
   readonly [Symbol.asyncDispose]: () => Promise<void>;
 }
 
@@ -92,10 +98,11 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
   const { port } = server.address() as AddressInfo; // listening on a TCP port
   const url = `${certificate === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`;
   emit("server:listening", { url });
-  let closing: Promise<void> | undefined;
-  const close = (): Promise<void> =>
+  let closing: Promise<Closed> | undefined;
+  const close = (): Promise<Closed> =>
     (closing ??= drain(server, handler, limit("drain")).finally(() => certificate?.close()));
-  return { url, port, close, [Symbol.asyncDispose]: close };
+  const dispose = async (): Promise<void> => void (await close());
+  return { url, port, close, [Symbol.asyncDispose]: dispose };
 }
 
 function isLoopback(host: string): boolean {
@@ -196,12 +203,25 @@ function refuseBroken(error: NodeJS.ErrnoException, stream: unknown): void {
   );
 }
 
-async function drain(server: Server, handler: Handler, patience: number): Promise<void> {
-  handler.drain();
+/** Keeps listening while requests are under way, so that new ones get an answer too: that the server drains. */
+async function drain(server: Server, handler: Handler, patience: number): Promise<Closed> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, patience);
+  });
+  const answered = handler.drain();
+  await Promise.race([answered, over]);
   const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
   server.closeIdleConnections();
-  const cut = setTimeout(() => server.closeAllConnections(), patience);
+  let cutOff = 0;
+  // Connections that are half way through their headers have the rest of the time.
+  const cut = over.then(() => {
+    cutOff = handler.open;
+    server.closeAllConnections();
+  });
+  await Promise.race([closed, cut]);
   await closed;
-  clearTimeout(cut);
+  clearTimeout(timer);
   await handler.close();
+  return { cutOff };
 }

@@ -1,6 +1,7 @@
 /** What a handler can be told, and the settings it works with. */
 import { KNOBS, type Knobs } from "../../base/index.js";
 import type { FloatFormat } from "../json/writer.js";
+import type { ModelRepository } from "../repository.js";
 
 /** The settings that come from the table of knobs, under their names there. */
 const FROM_KNOBS = [
@@ -38,6 +39,8 @@ export interface HandlerOptions extends Partial<HandlerKnobs> {
   readonly json?: Partial<FloatFormat>;
   /** Where the access log (level `info`) and failures (level `error`) go: a pino logger. Default: nowhere. */
   readonly log?: ServeLog;
+  /** Models that clients may load and unload; default: none, only what the engine has. */
+  readonly repository?: ModelRepository;
   /** False answers `/v2/health/ready` with "not ready". Default: always true. */
   readonly isReady?: () => boolean;
 }
@@ -48,6 +51,7 @@ export interface HandlerSettings extends HandlerKnobs {
   readonly json: FloatFormat;
   readonly log: ServeLog | undefined;
   readonly isReady: () => boolean;
+  readonly repository: ModelRepository | undefined;
   /** Host names a request may address; undefined: any. */
   readonly hosts: ReadonlySet<string> | undefined;
 }
@@ -63,6 +67,7 @@ export function resolveSettings(options: HandlerOptions, loopback: boolean): Han
     serverName: options.serverName ?? "triton",
     json: { floats: "float", nonFinite: "bare", ...options.json },
     log: options.log,
+    repository: options.repository,
     isReady: options.isReady ?? (() => true),
     hosts: hosts.length === 0 ? undefined : new Set(hosts.map((host) => host.toLowerCase())),
   };

@@ -38,9 +38,13 @@ const WORDS: { readonly [Code in ErrorCode]: Words } = {
   MODEL_INVALID: codeOnly,
   MODEL_UNSUPPORTED: codeOnly,
   MODEL_NOT_FOUND: ({ details }, { model }) => {
+    if (details.unloaded === true) {
+      return `Request for unknown model: '${text(details.model, model)}' has no available versions`;
+    }
     const version = typeof details.version !== "string" ? "" : ` version ${details.version}`;
     return `Request for unknown model: '${text(details.model, model)}'${version} is not found`;
   },
+  MODEL_CONTROL_OFF: () => "explicit model load / unload is not allowed if polling is enabled",
   MODEL_UNAVAILABLE: ({ details }, { model }) =>
     `Request for unknown model: '${text(details.model, model)}' has no available versions`,
   MODEL_CRASHED: withId(codeOnly),

@@ -1,6 +1,6 @@
 /** The infer route: body → tensors → run → answer. */
 import { deflate, gzip } from "node:zlib";
-import { TenonError } from "../../base/index.js";
+import { isTenonError, TenonError } from "../../base/index.js";
 import type { Model, Outputs, RunOptions } from "../../runtime/index.js";
 import { StringStorage, type Tensor, tensorFromStorage } from "../../tensor/index.js";
 import { bodyLimit, checkAnnouncedLength, readBody } from "../http/body.js";
@@ -14,10 +14,16 @@ import { rawInput } from "./raw-request.js";
 import { booleanParameter, countParameter, type InferInput, type InferRequest } from "./request.js";
 import type { ScanPool } from "./scan-pool.js";
 
-/** Answers one infer request; what it throws becomes the answer. */
-export async function infer(exchange: Exchange, model: Model, scans: ScanPool): Promise<void> {
+/**
+ * Answers one infer request; what it throws becomes the answer. `find` gives the model that the path means now: it may
+ * have been replaced while the body came in.
+ */
+export async function infer(exchange: Exchange, find: () => Model, scans: ScanPool): Promise<void> {
+  const model = find();
+  exchange.model = model;
   const { settings } = exchange.exchanges;
-  const wire = wireOf(model);
+  // A model with values that the protocol cannot carry is refused before its body is read.
+  wireOf(model);
   const { headers } = exchange.req;
   const lengthHeader = headers["inference-header-content-length"];
   const given = typeof lengthHeader === "string" ? lengthHeader : undefined;
@@ -33,7 +39,7 @@ export async function infer(exchange: Exchange, model: Model, scans: ScanPool): 
   const jsonLength = headerLength(given, body.length);
   if (jsonLength === 0) {
     const inputs = { [model.signature.inputs[0]?.name ?? ""]: rawInput(model, body) };
-    await runAndAnswer(exchange, model, wire, RAW_REQUEST, inputs, body);
+    await runAndAnswer(exchange, find, RAW_REQUEST, inputs, body);
     return;
   }
   const end = jsonLength ?? body.length;
@@ -47,14 +53,8 @@ export async function infer(exchange: Exchange, model: Model, scans: ScanPool): 
   const scanned = scans.read(body, end);
   const request = scanned instanceof Promise ? await scanned : scanned;
   exchange.bodyId = request.id;
-  await runAndAnswer(
-    exchange,
-    model,
-    wire,
-    request,
-    tensorsOf(request, section, model, settings.stringBytes),
-    body,
-  );
+  const inputs = tensorsOf(request, section, model, settings.stringBytes);
+  await runAndAnswer(exchange, find, request, inputs, body);
 }
 
 /** A request without any JSON: everything is answered in binary form. */
@@ -116,17 +116,13 @@ function wantedOutputs(request: InferRequest, wire: ModelWire): readonly WantedO
 
 async function runAndAnswer(
   exchange: Exchange,
-  model: Model,
-  wire: ModelWire,
+  find: () => Model,
   request: InferRequest,
   inputs: Readonly<Record<string, Tensor>>,
   body: Buffer,
 ): Promise<void> {
-  const wanted = wantedOutputs(request, wire);
-  const startedAt = performance.now();
-  exchange.runningSince = startedAt;
-  const outputs = await runFairly(exchange, model, inputs, runOptions(exchange, wire, request, wanted));
-  learn(wire, performance.now() - startedAt);
+  exchange.runningSince = performance.now();
+  const { wire, wanted, outputs } = await run(exchange, find, request, inputs);
   // Only now: native code may still read the inputs of a run that failed or was given up.
   exchange.exchanges.bodies.give(body);
   let holding = false;
@@ -145,6 +141,36 @@ async function runAndAnswer(
     exchange.answer(200, sent.headers, sent.parts);
   } finally {
     if (!holding) outputs[Symbol.dispose]();
+  }
+}
+
+interface Ran {
+  readonly wire: ModelWire;
+  readonly wanted: readonly WantedOutput[];
+  readonly outputs: Outputs;
+}
+
+/** Runs the model; once more on its successor when it was replaced since the path was matched. */
+async function run(
+  exchange: Exchange,
+  find: () => Model,
+  request: InferRequest,
+  inputs: Readonly<Record<string, Tensor>>,
+): Promise<Ran> {
+  for (let model = find(); ; ) {
+    const wire = wireOf(model);
+    const wanted = wantedOutputs(request, wire);
+    const startedAt = performance.now();
+    try {
+      const outputs = await runFairly(exchange, model, inputs, runOptions(exchange, wire, request, wanted));
+      learn(wire, performance.now() - startedAt);
+      return { wire, wanted, outputs };
+    } catch (error) {
+      if (!isTenonError(error, "ENGINE_CLOSED")) throw error;
+      const successor = find();
+      if (successor === model) throw error;
+      model = successor;
+    }
   }
 }
 

@@ -254,7 +254,8 @@ export function countParameter(parameters: Parameters, name: string): number | u
   throw unparsable(name, "attempt to access JSON non-unsigned-integer as unsigned-integer");
 }
 
-function readParameters(scanner: JsonScanner): Parameters {
+/** An object of scalars. */
+export function readParameters(scanner: JsonScanner): Parameters {
   needObject(scanner, "parameters");
   const parameters = new Map<string, ParameterValue>();
   for (let key = scanner.firstKey(); key !== undefined; key = scanner.nextKey()) {

@@ -4,13 +4,16 @@ import { isTenonError } from "../../base/index.js";
 import type { Engine } from "../../runtime/index.js";
 import type { Exchange, HeaderList } from "../http/exchange.js";
 import type { Route } from "../http/router.js";
+import type { ModelRepository } from "../repository.js";
 import { infer } from "./infer.js";
 import { modelMetadata } from "./model-wire.js";
+import { repositoryRoutes } from "./repository-routes.js";
 import type { ScanPool } from "./scan-pool.js";
 
 /** What the routes work on. */
 export interface OipServer {
   readonly engine: Engine;
+  readonly repository: ModelRepository;
   readonly scans: ScanPool;
   readonly serverName: string;
   readonly isReady: () => boolean;
@@ -25,12 +28,19 @@ const { version } = createRequire(import.meta.url)("../../../package.json") as {
 
 /** The route table of one server. */
 export function oipRoutes(server: OipServer): readonly Route[] {
-  const { engine } = server;
+  const { engine, repository } = server;
   const json = (exchange: Exchange, text: string, status = 200): void =>
     exchange.answer(status, JSON_HEADERS, [toBytes(text)]);
 
   const serverMetadata: Route["run"] = (exchange) =>
-    json(exchange, JSON.stringify({ name: server.serverName, version, extensions: EXTENSIONS }));
+    json(
+      exchange,
+      JSON.stringify({
+        name: server.serverName,
+        version,
+        extensions: [...EXTENSIONS, ...repository.extensions],
+      }),
+    );
 
   const live: Route["run"] = (exchange) => json(exchange, '{"live":true,"ready":true}');
 
@@ -40,7 +50,7 @@ export function oipRoutes(server: OipServer): readonly Route[] {
   };
 
   const metadata: Route["run"] = (exchange, params) =>
-    json(exchange, modelMetadata(engine, engine.get(params.model, params.version)));
+    json(exchange, modelMetadata(engine, repository.get(params.model, params.version)));
 
   const modelReady: Route["run"] = (exchange, params) => {
     try {
@@ -53,11 +63,8 @@ export function oipRoutes(server: OipServer): readonly Route[] {
     exchange.answer(200, [], []);
   };
 
-  const runInfer: Route["run"] = (exchange, params) => {
-    const model = engine.get(params.model, params.version);
-    exchange.model = model;
-    return infer(exchange, model, server.scans);
-  };
+  const runInfer: Route["run"] = (exchange, { model, version }) =>
+    infer(exchange, () => repository.get(model, version), server.scans);
 
   // biome-ignore format: a table is read by columns
   return [
@@ -70,6 +77,7 @@ export function oipRoutes(server: OipServer): readonly Route[] {
     { method: "GET",  path: "/v2/models/{model}/versions/{version}/ready",  run: modelReady },
     { method: "POST", path: "/v2/models/{model}/infer",                     run: runInfer },
     { method: "POST", path: "/v2/models/{model}/versions/{version}/infer",  run: runInfer },
+    ...repositoryRoutes(repository),
   ];
 }
 
