@@ -4,6 +4,7 @@ import { on, suggest, TenonError } from "../base/index.js";
 import type { Engine, Model } from "../runtime/index.js";
 import type { Closed, RunningServer } from "../serve/index.js";
 import type { FoundModel } from "./discover.js";
+import { EXIT } from "./exit-codes.js";
 import type { FailedModel } from "./load-models.js";
 import { addSettings, resolveSettings, type Settings } from "./settings.js";
 import { note, print, printJson, progress, styled, warn } from "./terminal.js";
@@ -122,7 +123,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
   } finally {
     ready = false;
     closed = await server?.close();
-    await closeEngine(engine);
+    await closeEngine(engine, values.isolation === "inline", closed?.cutOff ?? 0);
   }
   if (closed !== undefined && closed.cutOff > 0) {
     throw new TenonError("DEADLINE", {
@@ -147,9 +148,15 @@ function firstSignal(): Promise<void> {
 
 const CLOSE_LIMIT_MS = 1000;
 
-/** Frees the models; a native run that does not end would keep the process for good, so it is killed then. */
-async function closeEngine(engine: Engine): Promise<void> {
-  const killer = setTimeout(() => process.kill(process.pid, "SIGKILL"), CLOSE_LIMIT_MS);
+/**
+ * Frees the models. A native run in this process that does not end would keep it for good, also in `process.exit`, so it
+ * is killed then. Model processes end with this one, however it ends.
+ */
+async function closeEngine(engine: Engine, inline: boolean, cutOff: number): Promise<void> {
+  const killer = setTimeout(() => {
+    if (inline) process.kill(process.pid, "SIGKILL");
+    else process.exit(cutOff > 0 ? EXIT.failure : EXIT.done);
+  }, CLOSE_LIMIT_MS);
   await engine.close();
   clearTimeout(killer);
 }

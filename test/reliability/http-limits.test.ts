@@ -33,7 +33,6 @@ const SMALL = {
   headerCount: 20,
   headersTimeout: 300,
   requestTimeout: 600,
-  replyTimeout: 300,
   keepAlive: 300,
   connections: 12,
   tensorElements: 1000,
@@ -103,7 +102,7 @@ describe("limits", () => {
     looping = await engine.load(longLoopModel(), { name: "loop", calibrate: false });
     server = await serve(engine, { port: 0, ...SMALL });
     keyed = await serve(engine, { port: 0, apiKey: "key", keyRequests: KEY_REQUESTS });
-    roomy = await serve(engine, { port: 0, replyTimeout: 300, runDeadline: SMALL.runDeadline });
+    roomy = await serve(engine, { port: 0, replyTimeout: 2000, runDeadline: SMALL.runDeadline });
   });
   after(async () => {
     await keyed.close();
@@ -238,8 +237,8 @@ describe("limits", () => {
       over: () => slowly([halves()[0]!], 50),
     },
     replyTimeout: {
-      at: () => unread(50),
-      over: async () => ((await unread(2000)) === "closed" ? "closed" : never()),
+      at: () => unread(10),
+      over: async () => ((await unread(4500)) === "closed" ? "closed" : never()),
     },
     keepAlive: {
       at: async () => {

@@ -9,6 +9,8 @@ const MAIN = resolve(import.meta.dirname, "../../../dist/cli/main.cjs");
 export interface CliOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Milliseconds until the system kills it; default a minute, 0: never. */
+  readonly timeout?: number;
 }
 
 export interface CliResult {
@@ -25,7 +27,7 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Chi
   return spawn(process.execPath, [MAIN, ...args], {
     cwd: options.cwd,
     env: { ...Object.fromEntries(inherited), ...options.env },
-    timeout: 60_000,
+    timeout: options.timeout ?? 60_000,
     killSignal: "SIGKILL",
   });
 }

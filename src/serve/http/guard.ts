@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { TenonError } from "../../base/index.js";
 import type { HandlerSettings } from "./settings.js";
 
-/** Throws REQUEST_FORBIDDEN for a Host or an Origin that is not allowed, REQUEST_TOO_LARGE for too many headers. */
+/** Throws REQUEST_INVALID without a Host, REQUEST_FORBIDDEN for a Host or an Origin that is not allowed, REQUEST_TOO_LARGE for too many headers. */
 export function checkOrigin(req: IncomingMessage, settings: HandlerSettings): void {
   if (req.rawHeaders.length > 2 * settings.headerCount) {
     throw new TenonError("REQUEST_TOO_LARGE", {
@@ -12,6 +12,9 @@ export function checkOrigin(req: IncomingMessage, settings: HandlerSettings): vo
     });
   }
   const { host, origin } = req.headers;
+  if (host === undefined && req.httpVersion === "1.1") {
+    throw new TenonError("REQUEST_INVALID", { problem: "the Host header is missing" });
+  }
   if (settings.hosts !== undefined && !isAllowedHost(host, settings.hosts)) {
     throw new TenonError("REQUEST_FORBIDDEN", {
       problem: "the Host header names no host that this server answers for",

@@ -72,6 +72,8 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
     // The parser refuses from this many bytes of URL, names and values on.
     maxHeaderSize: limit("headerBytes") + 1,
     noDelay: true,
+    // Refused by the handler, in the form of all refusals.
+    requireHostHeader: false,
   };
   const certificate = Certificate.open(options, settings.log);
   const server =
@@ -152,8 +154,14 @@ function checkExpectation(req: IncomingMessage, res: ServerResponse, handler: Ha
     handler(req, res);
     return;
   }
-  res.writeHead(417, { "Content-Type": "application/json", Connection: "close" });
-  res.end('{"error":"Expectation Failed"}');
+  const body = '{"error":"Expectation Failed"}';
+  res.writeHead(417, {
+    "Content-Type": "application/json",
+    "Content-Length": body.length,
+    "x-tenon-error": "REQUEST_INVALID" satisfies ErrorCode,
+    Connection: "close",
+  });
+  res.end(body);
 }
 
 interface Refusal {

@@ -1,0 +1,22 @@
+/** The request fuzzer, briefly: every kind is made, none does harm. `npm run fuzz -- --what requests` runs it longer. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { seededRandom } from "../support/random.js";
+import { Dice, hostileRequest, REQUEST_KINDS } from "./request-kinds.js";
+import { fuzzRequests } from "./requests.js";
+
+test("the same seed makes the same requests, and all kinds come", () => {
+  const kinds = new Set<string>();
+  for (let seed = 0; seed < 500; seed++) {
+    const [first, second] = [0, 1].map(() => hostileRequest(new Dice(seededRandom(seed))));
+    assert.deepEqual(first, second);
+    kinds.add(first!.kind);
+  }
+  assert.equal(kinds.size, Object.keys(REQUEST_KINDS).length);
+});
+
+test("1,000 hostile requests: each is answered as it should be, and good ones in between are served", async () => {
+  const report = await fuzzRequests({ seed: 1, minutes: 0.5, most: 1000 });
+  assert.deepEqual(report.defects, []);
+  assert.ok(report.requests > 100);
+});
