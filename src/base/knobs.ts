@@ -71,7 +71,7 @@ export const KNOBS = {
   modelControl: choice(
     ["none", "explicit"],
     "none",
-    "explicit: models are loaded and unloaded through the API; none: only at the start.",
+    "Who loads models: explicit, clients through the API; none, the server at its start.",
   ),
   loadModel: list("Models to load at the start where --model-control is explicit; * for all.", "name,…"),
   warmup: onOff(true, "Run each model once before it counts as ready."),
