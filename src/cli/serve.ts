@@ -127,7 +127,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
   }
   if (closed !== undefined && closed.cutOff > 0) {
     throw new TenonError("DEADLINE", {
-      problem: `${closed.cutOff} requests were cut off: they had no answer within the drain time`,
+      problem: cutOffText(closed.cutOff),
       do: "raise --drain, or lower --run-deadline",
     });
   }
@@ -154,11 +154,16 @@ const CLOSE_LIMIT_MS = 1000;
  */
 async function closeEngine(engine: Engine, inline: boolean, cutOff: number): Promise<void> {
   const killer = setTimeout(() => {
+    if (cutOff > 0) warn(cutOffText(cutOff));
     if (inline) process.kill(process.pid, "SIGKILL");
     else process.exit(cutOff > 0 ? EXIT.failure : EXIT.done);
   }, CLOSE_LIMIT_MS);
   await engine.close();
   clearTimeout(killer);
+}
+
+function cutOffText(count: number): string {
+  return `${count} ${count === 1 ? "request was" : "requests were"} cut off: no answer within the drain time`;
 }
 
 /** The models that `--load-model` names. Throws USAGE for one that is not there. */

@@ -121,7 +121,7 @@ describe("draining", () => {
       assert.equal(await connection.answer(), undefined, "it would have taken far longer");
       if (signal === null) {
         assert.equal(code, 1);
-        assert.match(stderr(), /1 requests were cut off/);
+        assert.match(stderr(), /1 request was cut off/);
       } else assert.equal(signal, "SIGKILL");
     });
   }
