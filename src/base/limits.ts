@@ -61,6 +61,13 @@ export const LIMITS = {
     note: "with `Retry-After`",
   },
   runDeadline: { what: "time of one run, waiting included", over: 504, code: "DEADLINE" },
+  loadTimeout: {
+    what: "time of loading a model",
+    over: 400,
+    code: "MODEL_UNAVAILABLE",
+    note: "what served before goes on",
+  },
+  drain: { what: "time that requests under way have at the end of the server", over: "closed" },
 } as const satisfies Readonly<Partial<Record<KnobName, Limit>>>;
 
 export type LimitName = keyof typeof LIMITS;

@@ -1,12 +1,15 @@
 /** Every limit of the table at its border: at the limit the request is served, one more is refused as the table says. */
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { LIMIT_NAMES, type LimitName, limit } from "tenon/base";
 import { graph, writeModel } from "tenon/onnx";
 import { Engine, type Model } from "tenon/runtime";
-import { type RunningServer, serve } from "tenon/serve";
+import { ModelRepository, type RunningServer, serve } from "tenon/serve";
 import { tensor, zeros } from "tenon/tensor";
 import {
   chunked,
@@ -279,6 +282,11 @@ describe("limits", () => {
       at: () => statusOf(loop(500), roomy.port),
       over: () => ask(loop(1_000_000_000), roomy.port),
     },
+    loadTimeout: { at: async () => (await loading(30_000)).status, over: () => loading(1) },
+    drain: {
+      at: async () => statusIn(await ending(500, 30_000)),
+      over: () => ending(1_000_000_000, 100),
+    },
   };
 
   /** The one refused answer, which says when to come again. */
@@ -287,6 +295,37 @@ describe("limits", () => {
     assert.equal(refused.length, 1);
     assert.equal(refused[0]!.headers.get("retry-after"), "1");
     return refused[0]!;
+  }
+
+  /** The answer to loading a model through the API within `loadTimeout` milliseconds. */
+  async function loading(loadTimeout: number): Promise<RawAnswer> {
+    const own = await Engine.open({ cache: false, lanes: 1 });
+    const folder = mkdtempSync(join(tmpdir(), "tenon-limits-"));
+    const path = join(folder, "model.onnx");
+    writeFileSync(path, rankedModel());
+    const list = async () => [{ name: "m", version: "1", path }];
+    const repository = new ModelRepository(own, { modelControl: "explicit", loadTimeout, list });
+    const other = await serve(own, { port: 0, repository });
+    try {
+      return await ask(rawRequest("/v2/repository/models/m/load"), other.port);
+    } finally {
+      await other.close();
+      await own.close();
+      rmSync(folder, { recursive: true });
+    }
+  }
+
+  /** What a run of `rounds` gets from a server that ends `patience` milliseconds after it began. */
+  async function ending(rounds: number, patience: number): Promise<RawAnswer | "closed"> {
+    const other = await serve(engine, { port: 0, drain: patience });
+    using connection = await RawConnection.open(other.port);
+    connection.write(loop(rounds));
+    // Answered behind it on another connection: the run is under way.
+    await ask(get({}), other.port);
+    const { cutOff } = await other.close();
+    const answer = await connection.answer();
+    assert.equal(cutOff, answer === undefined ? 1 : 0);
+    return answer ?? "closed";
   }
 
   function never(): never {
