@@ -13,6 +13,7 @@ import { bench as jsonParse } from "./claims/json-parse.js";
 import { bench as laneThroughput } from "./claims/lane-throughput.js";
 import { bench as leaseCopies } from "./claims/lease-copies.js";
 import { bench as memoryFlat } from "./claims/memory-flat.js";
+import { bench as processRunner } from "./claims/process-runner.js";
 import { bench as secondHandle } from "./claims/second-handle.js";
 import { type Bench, type Effort, type Finding, takeForeignShare } from "./harness/bench.js";
 import { machineLine } from "./harness/machine.js";
@@ -33,6 +34,7 @@ const BENCHES: readonly Bench[] = [
   httpSqueezenet,
   encoder,
   memoryFlat,
+  processRunner,
   jsonParse,
 ];
 

@@ -296,7 +296,7 @@ function writeStrings(memory: ArrayBuffer, offset: number, batch: Batch, input: 
 function stringsFrom(source: Uint8Array, shape: readonly number[], name: string): Tensor {
   const count = sizeOf(shape);
   if (source.length < 4 * (count + 1)) throw lie(name);
-  const own = source.slice();
+  const own = new Uint8Array(source); // a copy, also of a Buffer, whose own `slice` makes none
   const offsets = new Uint32Array(own.buffer, 0, count + 1);
   const bytes = own.subarray(offsets.byteLength);
   let before = 0;

@@ -14,7 +14,7 @@ import type { ModelSource } from "../prepare.js";
 import type { RunLane, Session } from "../session.js";
 import { ChildCall } from "./child-run.js";
 import { errorToJson } from "./error-wire.js";
-import { decodeJson, encodeFrame, encodeJson, FRAME, type Frame, FrameReader } from "./frames.js";
+import { ALONE, decodeJson, encodeFrame, encodeJson, FRAME, type Frame, FrameReader } from "./frames.js";
 import { libc } from "./libc.js";
 import type { LoadMessage } from "./load-message.js";
 import { REGION_UNIT } from "./region-pool.js";
@@ -24,7 +24,11 @@ import { signatureToJson } from "./signature-wire.js";
 const DOORBELL_FD = 3;
 const MEMORY_FD = 4;
 /** Runs shorter than this are done on this thread: another would cost more than it takes over. */
-const INLINE_MS = 0.15;
+const INLINE_MS = 0.12;
+/** The same for a run that is alone in the process: nothing has to wait for this thread then. */
+const INLINE_ALONE_MS = 0.3;
+/** What is remembered of the fastest run grows by this factor with each slower one. */
+const FADING = 1.01;
 /** Longest LOAD message. */
 const MESSAGE_LIMIT = 64 << 20;
 /** Outputs that do not fit their region go in pieces of this size. */
@@ -38,8 +42,8 @@ interface Served {
   readonly pool: BufferPool;
   readonly arena: ArenaWatch;
   readonly idle: RunLane[];
-  /** Average milliseconds of a run by exponent of its input bytes. */
-  readonly averageMs: Map<number, number>;
+  /** Least milliseconds of the last runs by exponent of their input bytes: other programs only ever add time. */
+  readonly leastMs: Map<number, number>;
 }
 
 const models = new Map<number, Served>();
@@ -145,7 +149,7 @@ function serve(loaded: Loaded, session: Session): Served {
     pool: new BufferPool(),
     arena: new ArenaWatch(session),
     idle: [],
-    averageMs: new Map(),
+    leastMs: new Map(),
   };
 }
 
@@ -170,10 +174,10 @@ function submit(memory: ArrayBuffer, frame: Frame): void {
     fail(frame.sequence, toTenonError(error));
     return;
   }
-  run(served!, call);
+  run(served!, call, (frame.flags & ALONE) !== 0);
 }
 
-function run(served: Served, call: ChildCall): void {
+function run(served: Served, call: ChildCall, alone: boolean): void {
   const lane = served.idle.pop() ?? served.session.lane(served.shapes, served.pool);
   const startedAt = performance.now();
   const size = Math.round(Math.log2(call.inputBytes + 1));
@@ -186,7 +190,7 @@ function run(served: Served, call: ChildCall): void {
     served.idle.push(lane);
     served.arena.ran(`${size} ${call.batch.rows}`, endedAt, shrink);
     const ms = endedAt - startedAt;
-    served.averageMs.set(size, 0.8 * (served.averageMs.get(size) ?? ms) + 0.2 * ms);
+    served.leastMs.set(size, Math.min(ms, FADING * (served.leastMs.get(size) ?? ms)));
     if (error !== null || outputs === null) {
       fail(call.sequence, error ?? new TenonError("INTERNAL"));
       return;
@@ -200,13 +204,13 @@ function run(served: Served, call: ChildCall): void {
     for (const buffer of outputs.buffers) served.pool.give(buffer);
     socket.write(encodeFrame(FRAME.done, 0, call.sequence));
   };
-  const inline = lane.runSync !== undefined && (served.averageMs.get(size) ?? 1) < INLINE_MS && !shrink;
-  if (!inline) {
+  const bound = alone ? INLINE_ALONE_MS : INLINE_MS;
+  if (lane.runSync === undefined || (served.leastMs.get(size) ?? bound) >= bound || shrink) {
     lane.run(batch, finish);
     return;
   }
   try {
-    finish(null, lane.runSync!(batch));
+    finish(null, lane.runSync(batch));
   } catch (error) {
     finish(toTenonError(error), null);
   }

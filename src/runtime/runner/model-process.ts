@@ -11,7 +11,7 @@ import type { Signature } from "../signature.js";
 import { LyingProcess, type RemoteCall } from "./call.js";
 import { errorFromJson } from "./error-wire.js";
 import { findingsFromJson } from "./finding-wire.js";
-import { decodeJson, encodeFrame, encodeJson, FRAME, type Frame, FrameReader } from "./frames.js";
+import { ALONE, decodeJson, encodeFrame, encodeJson, FRAME, type Frame, FrameReader } from "./frames.js";
 import { libc, type Mapping } from "./libc.js";
 import type { LoadMessage } from "./load-message.js";
 import { REGION_UNIT, type Region, RegionPool } from "./region-pool.js";
@@ -281,7 +281,8 @@ export class ModelProcess {
       cancelledAt: undefined,
     });
     if (this.#inFlight.size === 1) this.#hold();
-    this.#socket.write(encodeFrame(FRAME.submit, region.offset / REGION_UNIT, sequence));
+    const flags = this.#inFlight.size === 1 ? ALONE : 0;
+    this.#socket.write(encodeFrame(FRAME.submit, region.offset / REGION_UNIT, sequence, flags));
     return sequence;
   }
 
