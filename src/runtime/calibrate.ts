@@ -76,13 +76,15 @@ export class Calibration {
   ): Promise<void> {
     const batched = model.maxBatch > 1;
     const key = batchKeyOf(probe, batched);
-    const note = `cost-${NOTE_FORMAT}-${model.maxBatch}`;
+    const lane = loaded.session.lane(new OutputShapes(loaded.session.signature), new BufferPool());
+    // What a batch costs in another process, way included, is no guide for this one.
+    const note = `cost-${NOTE_FORMAT}-${model.maxBatch}${lane.runSync === undefined ? "-process" : ""}`;
     const known = await this.#cache?.readNote<CostPoint[]>(loaded.key, note);
     if (known !== undefined) {
       costs.restore(key, known);
+      lane.dispose();
       return;
     }
-    const lane = loaded.session.lane(new OutputShapes(loaded.session.signature), new BufferPool());
     const cost = costs.of(key);
     const startedAt = performance.now();
     const points: CostPoint[] = [];

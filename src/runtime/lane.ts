@@ -44,7 +44,7 @@ export interface BatchOutputs {
   readonly buffers: readonly ArrayBuffer[];
   /** Bytes that were copied: rows gathered on the way in, outputs of unknown size on the way out. */
   readonly copiedBytes: number;
-  /** Milliseconds of the run alone, where they were measured. */
+  /** Milliseconds that the run took where it ran, the least cost of the way there included. */
   readonly runMs?: number;
 }
 

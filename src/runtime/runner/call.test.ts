@@ -60,7 +60,7 @@ test("a batch's rows arrive together, numbers and strings, and come back", () =>
       ["é", ""],
     ],
   );
-  assert.equal(outputs.runMs, 0.5);
+  assert.ok(outputs.runMs! >= 0.5 && outputs.runMs! < 1);
 });
 
 test("what does not fit the region is streamed", () => {
