@@ -1,6 +1,31 @@
 /** tenon/torch: files that PyTorch and its ecosystem wrote, read without Python; nothing in them is executed. */
+
 export type { UnknownCalls } from "./checkpoint.js";
+export type { TorchDType } from "./dtypes.js";
 export { type OpenOptions, openWeights } from "./open.js";
+export { decodeProgram } from "./pt2/decode.js";
+export type {
+  Argument,
+  ArgumentKind,
+  ArgumentOf,
+  Device,
+  ExportedProgram,
+  InputSpec,
+  Layout,
+  MemoryFormat,
+  ModuleCall,
+  NamedArgument,
+  OutputSpec,
+  ProgramGraph,
+  ProgramInt,
+  ProgramNode,
+  SymExpr,
+  SymName,
+  SymSize,
+  TensorMeta,
+  TensorMetas,
+} from "./pt2/program.js";
+export { type ReadProgramOptions, readProgram } from "./pt2/read.js";
 export { readSafetensors } from "./safetensors.js";
 export { type SafetensorsOptions, saveSafetensors } from "./safetensors-write.js";
 export type { ShardOptions } from "./sharded.js";

@@ -11,6 +11,7 @@ import {
   zipCheckpoint,
 } from "./checkpoint.js";
 import { damaged } from "./invalid.js";
+import { containedModel } from "./pt2/container.js";
 import { refuseCompiled, refuseKnown } from "./refuse.js";
 import { type Region, withRegion } from "./region.js";
 import { looksLikeSafetensors, safetensorsIn } from "./safetensors.js";
@@ -23,6 +24,8 @@ export interface OpenOptions extends ShardOptions {
    * `placeholder`: inert objects, of which no tensor may be made. Nothing is called either way.
    */
   readonly unknown?: UnknownCalls;
+  /** Which model of an archive of several. */
+  readonly model?: string;
   /** Compare every entry of an archive with its checksum, which reads the whole file. Default false. */
   readonly verify?: boolean;
 }
@@ -75,6 +78,11 @@ function openOne(input: string | Uint8Array, options: OpenOptions): Weights {
 function archived(region: Region, options: OpenOptions): Weights {
   const archive = new Archive(region);
   if (options.verify) archive.verify();
+  const model = containedModel(archive, options.model);
+  if (model !== undefined) {
+    const { tensors } = model.weights();
+    return { format: "exported-program", tensors, metadata: new Map([["model", model.name]]) };
+  }
   const root = checkpointRoot(archive);
   if (root !== undefined) return zipCheckpoint(archive, root, options.unknown ?? "refuse");
   refuseCompiled(archive);
