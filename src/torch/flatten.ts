@@ -13,7 +13,7 @@ import {
 import { makeTensorRef, subChunk, type TensorRef } from "./tensor-ref.js";
 
 const MAX_DEPTH = 1_000;
-const MAX_VISITS = 2_000_000;
+const MAX_VISITS = 1_000_000;
 const MAX_NAME = 4_096;
 /** Other values are kept as texts up to these limits; a checkpoint's optimiser state can be large. */
 const MAX_METADATA = 10_000;
