@@ -1,6 +1,7 @@
-/** The weights of a model file as a list: initializers and constants of the graph and of its subgraphs. */
+/** The weights of a file as a list: of an ONNX graph with its subgraphs, or of a PyTorch file. */
 import { type Graph, type OnnxModel, subgraphsOf, type TensorData } from "../onnx/index.js";
 import { byteLengthOf, type DType, sizeOf } from "../tensor/index.js";
+import type { TensorRef } from "../torch/index.js";
 
 export interface Weight {
   readonly name: string;
@@ -26,6 +27,13 @@ export function weightsOf(model: OnnxModel): Weight[] {
   return weights.sort((a, b) => b.bytes - a.bytes);
 }
 
-function weight(name: string, { dtype, dims }: TensorData): Weight {
+function weight(name: string, { dtype, dims }: Pick<TensorData, "dtype" | "dims">): Weight {
   return { name, dtype, dims, bytes: byteLengthOf(dtype, sizeOf(dims)) };
+}
+
+/** Largest first; equal ones in the file's order. */
+export function weightsOfRefs(refs: Iterable<TensorRef>): Weight[] {
+  return Array.from(refs, ({ name, dtype, shape }) => weight(name, { dtype, dims: shape })).sort(
+    (a, b) => b.bytes - a.bytes,
+  );
 }

@@ -54,8 +54,10 @@ export function zipCheckpoint(archive: Archive, root: string, unknown: UnknownCa
     placeholders: (path) => unknown === "placeholder" || (script && path.startsWith("__torch__.")),
   };
   const cursor = new Cursor(archive.readRegion(`${root}${PICKLE}`));
-  const flat = flatten(unpickle(cursor, options));
-  return { format: script ? "torchscript" : "torch-zip", ...flat };
+  const { tensors, metadata } = flatten(unpickle(cursor, options));
+  // A program's other values are flags of its modules.
+  if (script) return { format: "torchscript", tensors, metadata: new Map() };
+  return { format: "torch-zip", tensors, metadata };
 }
 
 /** Files say in which order their numbers' bytes are; older ones say nothing and are little-endian. */

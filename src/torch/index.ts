@@ -1,6 +1,16 @@
 /** tenon/torch: files that PyTorch and its ecosystem wrote, read without Python; nothing in them is executed. */
 
 export type { UnknownCalls } from "./checkpoint.js";
+export {
+  describeProgram,
+  describeWeights,
+  formatProgram,
+  formatWeights,
+  type ProgramDescription,
+  printProgram,
+  type WeightSummary,
+  type WeightsDescription,
+} from "./describe.js";
 export type { TorchDType } from "./dtypes.js";
 export { type OpenOptions, openWeights } from "./open.js";
 export { decodeProgram } from "./pt2/decode.js";
