@@ -10,20 +10,22 @@ export type JsonObject = Map<string, Json> | LazyObject;
 export interface JsonOptions {
   /** Most levels of nesting. Default 200. */
   readonly maxDepth?: number;
-  /** Most values that are built, which bounds memory. Default 2,000,000. */
+  /** Bounds memory: an object counts four times, a list twice, any other value once. Default 2,000,000. */
   readonly maxValues?: number;
   /** Accept bare `NaN`, `Infinity` and `-Infinity`, as Python's json writes them. */
   readonly nonFinite?: boolean;
   /** Refuse numbers with a sign, a fraction or an exponent. */
   readonly countsOnly?: boolean;
-  /** Keys whose values are passed over, at any depth. */
-  readonly skip?: ReadonlySet<string>;
+  /** Keys, at any depth, of whose objects only these members are read; the others are passed over. */
+  readonly only?: ReadonlyMap<string, ReadonlySet<string>>;
   /** Keys whose objects' members are read when they are asked for, at any depth. */
   readonly lazy?: ReadonlySet<string>;
 }
 
 const MAX_DEPTH = 200;
 const MAX_VALUES = 2_000_000;
+const OBJECT_COST = 4;
+const LIST_COST = 2;
 const NUMBER = /(-?)(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 const SPACE = /[ \t\n\r]*/y;
 /** Longer integers than any field of ours holds. */
@@ -99,9 +101,11 @@ class JsonReader {
   }
 
   value(depth: number): Json {
-    if (--this.#left < 0) this.#refuse("holds more values than may be read");
     this.#space();
-    switch (this.#text[this.#at]) {
+    const first = this.#text[this.#at];
+    this.#left -= first === "{" ? OBJECT_COST : first === "[" ? LIST_COST : 1;
+    if (this.#left < 0) this.#refuse("holds more values than may be read");
+    switch (first) {
       case "{":
         return this.#object(depth + 1);
       case "[":
@@ -119,13 +123,16 @@ class JsonReader {
     }
   }
 
-  #object(depth: number): JsonObject {
+  #object(depth: number, keep?: ReadonlySet<string>): JsonObject {
     if (depth > this.#maxDepth) this.#refuse("is nested too deeply");
-    const { skip, lazy } = this.#options;
+    const { only, lazy } = this.#options;
     const members = new Map<string, Json>();
     this.#members((key) => {
-      if (skip?.has(key)) this.#pass();
-      else if (lazy?.has(key) && this.#text[this.#at] === "{") members.set(key, this.#lazyObject());
+      const isObject = this.#text[this.#at] === "{";
+      const inner = only?.get(key);
+      if (keep?.has(key) === false) this.#pass();
+      else if (isObject && inner !== undefined) members.set(key, this.#object(depth + 1, inner));
+      else if (isObject && lazy?.has(key)) members.set(key, this.#lazyObject());
       else members.set(key, this.value(depth));
     });
     return members;

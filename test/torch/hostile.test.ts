@@ -182,6 +182,7 @@ suite("pickles", () => {
     ],
     "a list in itself": [pickle(op.emptyList, op.put(0), op.get(0), op.append), /contains itself/],
     "too many values on the stack": [pickle(Buffer.alloc(1_000_001, "N")), /stack is too large/],
+    "too many collections": [pickle(Buffer.alloc(2_100_000, "}0")), /too many collections/],
     "a key without a value": [pickle(op.emptyDict, op.mark, op.none, op.setItems), /key without a value/],
   };
   for (const [name, [data, message]] of Object.entries(wrong)) {

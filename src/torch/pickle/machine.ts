@@ -22,6 +22,8 @@ export interface PickleOptions {
 const MAX_STACK = 1_000_000;
 const MAX_MEMO = 1_000_000;
 const MAX_MARKS = 1_000;
+/** Most collections: an empty dict is one byte of a pickle and 200 of memory. */
+const MAX_OBJECTS = 1_000_000;
 /** Longest string or number, in bytes. */
 export const MAX_STRING = 16 * 2 ** 20;
 
@@ -39,13 +41,21 @@ export class Machine {
   readonly #memo = new Map<number, PickleValue>();
   #marks = 0;
   #copied = 0;
+  #objects = 0;
 
   constructor(cursor: Cursor, options: PickleOptions) {
     this.cursor = cursor;
     this.#options = options;
   }
 
+  /** Puts a new value on the stack. */
   push(value: PickleValue): void {
+    if (typeof value === "object" && value !== null && ++this.#objects > MAX_OBJECTS)
+      throw damaged("the pickle makes too many collections");
+    this.#push(value);
+  }
+
+  #push(value: PickleValue): void {
     if (this.#stack.length >= MAX_STACK) throw damaged("the pickle's stack is too large");
     this.#stack.push(value);
   }
@@ -59,8 +69,12 @@ export class Machine {
   /** The last value, which stays. */
   top(): PickleValue {
     const value = this.pop();
-    this.push(value);
+    this.#push(value);
     return value;
+  }
+
+  duplicate(): void {
+    this.#push(this.top());
   }
 
   mark(): void {
@@ -106,7 +120,7 @@ export class Machine {
     const value = this.#memo.get(key);
     if (value === undefined)
       throw damaged("the pickle reads a memo that is not there", { given: String(key) });
-    this.push(value);
+    this.#push(value);
   }
 
   extend(values: readonly PickleValue[]): void {
@@ -146,7 +160,7 @@ export class Machine {
     else {
       throw damaged("the pickle asks to call something that is not on the list of constructors", {
         given: quoted(path),
-        do: "nothing was called; save the weights alone (torch.save(model.state_dict(), …)) or as safetensors",
+        do: 'nothing was called; save the weights alone (torch.save(model.state_dict(), …)), or open with unknown: "placeholder" for what else is in the file',
         details: { global: path },
       });
     }

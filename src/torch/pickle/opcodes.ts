@@ -102,7 +102,7 @@ export const OPCODES: ReadonlyMap<number, Opcode> = new Map<number, Opcode>([
   // Stack and memo.
   [0x30, (m) => void m.pop()],                                                     // POP
   [0x31, (m) => void m.popToMark()],                                               // POP_MARK
-  [0x32, (m) => m.push(m.top())],                                                  // DUP
+  [0x32, (m) => m.duplicate()],                                                    // DUP
   [0x71, (m) => m.put(m.cursor.u8())],                                             // BINPUT
   [0x72, (m) => m.put(m.cursor.u32())],                                            // LONG_BINPUT
   [0x70, (m) => m.put(Number(decimal(line(m))))],                                  // PUT

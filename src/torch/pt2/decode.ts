@@ -23,17 +23,17 @@ import type {
 
 const SCHEMA_MAJOR = 8;
 
-/** Parts of a node's metadata that are not kept: they hold the author's file paths and a third of the text. */
-const SKIPPED = new Set(["stack_trace", "source_fn_stack", "torch_fn", "from_node", "custom"]);
+/** What is kept of a node's metadata: the rest is a third of the text and holds the author's file paths. */
+const KEPT = new Map([["metadata", new Set(["nn_module_stack"])]]);
 /** A program may hold many of these that nobody uses. */
 const LAZY = new Set(["tensor_values"]);
-const MAX_VALUES = 10_000_000;
+const MAX_VALUES = 5_000_000;
 
 /** A program from its JSON, without its weights. Throws MODEL_UNSUPPORTED unless the schema's major version is 8. */
 export function decodeProgram(bytes: Uint8Array, name: string): Omit<ExportedProgram, "weights"> {
   const json = parseJson(bytes, "the exported program", {
     nonFinite: true,
-    skip: SKIPPED,
+    only: KEPT,
     lazy: LAZY,
     maxValues: MAX_VALUES,
   });
