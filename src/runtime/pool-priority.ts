@@ -1,9 +1,11 @@
-/** Lowers the priority of the pool's threads, where models run, so that the event loop is served at once (Linux). */
+/** Makes the pool's threads, where models run, step back, so that the event loop is served at once (Linux). */
 import type { OrtLibrary } from "./ort/library.js";
 
 /** Niceness of model runs: the event loop outweighs them two to one; more would starve them beside other programs. */
 const NICENESS = 3;
 const PRIO_PROCESS = 0;
+/** A waking thread of this policy never preempts a running one: without it, starting a run stops the event loop. */
+const SCHED_BATCH = 3;
 const SLEEP_US = 1500;
 const ROUNDS = 5;
 
@@ -18,6 +20,7 @@ export async function lowerPoolPriority(library: OrtLibrary, threads: number): P
     const gettid = libc.func("int gettid()");
     const usleep = libc.func("int usleep(uint microseconds)");
     const setpriority = libc.func("int setpriority(int which, uint who, int niceness)");
+    const setscheduler = libc.func("int sched_setscheduler(int thread, int policy, int *priority)");
     const call = (target: typeof gettid, ...values: number[]): Promise<number> =>
       new Promise((resolve, reject) => {
         target.async(...values, (error: Error | null, result: number) =>
@@ -35,7 +38,10 @@ export async function lowerPoolPriority(library: OrtLibrary, threads: number): P
       for (const thread of await Promise.all(asked)) reached.add(thread);
       await Promise.all(sleeping);
     }
-    for (const thread of reached) setpriority(PRIO_PROCESS, thread, NICENESS);
+    for (const thread of reached) {
+      setscheduler(thread, SCHED_BATCH, [0]);
+      setpriority(PRIO_PROCESS, thread, NICENESS);
+    }
     return reached.size;
   } catch {
     return 0; // another libc: priorities stay equal

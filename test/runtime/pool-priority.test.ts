@@ -9,8 +9,8 @@ const PROGRAM = `
   import { Engine } from "tenon";
   const engine = await Engine.open({ lanes: 3, dedicatedPool: process.argv[1] === "dedicated", cache: false });
   const niceness = readdirSync("/proc/self/task").map((thread) =>
-    Number(readFileSync("/proc/self/task/" + thread + "/stat", "utf8").split(") ")[1].split(" ")[16]));
-  console.log(JSON.stringify(niceness.filter((value) => value > 0)));
+    readFileSync("/proc/self/task/" + thread + "/stat", "utf8").split(") ")[1].split(" ")).map((fields) => [fields[16], fields[38]]);
+  console.log(JSON.stringify(niceness.filter(([nice, policy]) => nice !== "0" || policy !== "0")));
   await engine.close();
 `;
 
@@ -28,6 +28,10 @@ const lowered = async (pool: "dedicated" | "shared"): Promise<unknown> => {
 test("the threads of a dedicated pool step back, those of a shared one do not", {
   skip: process.platform !== "linux" && "thread priorities are Linux's",
 }, async () => {
-  assert.deepEqual(await lowered("dedicated"), [3, 3, 3]);
+  assert.deepEqual(await lowered("dedicated"), [
+    ["3", "3"],
+    ["3", "3"],
+    ["3", "3"],
+  ]);
   assert.deepEqual(await lowered("shared"), []);
 });
