@@ -240,3 +240,23 @@ export function makeGraph(parts: Partial<Graph>): Graph {
     ...(parts.notes === undefined ? {} : { notes: parts.notes }),
   });
 }
+
+/** Attributes with every graph mapped; the map itself when nothing changed. */
+export function mapGraphs(
+  attrs: ReadonlyMap<string, Attr>,
+  change: (graph: Graph) => Graph,
+): ReadonlyMap<string, Attr> {
+  let changed: Map<string, Attr> | undefined;
+  for (const [name, attr] of attrs) {
+    let next = attr;
+    if (attr.kind === "graph") {
+      const value = change(attr.value);
+      if (value !== attr.value) next = Object.freeze({ ...attr, value });
+    } else if (attr.kind === "graphs") {
+      const value = attr.value.map(change);
+      if (value.some((graph, i) => graph !== attr.value[i])) next = Object.freeze({ ...attr, value });
+    }
+    if (next !== attr) (changed ??= new Map(attrs)).set(name, next);
+  }
+  return changed ?? attrs;
+}

@@ -41,9 +41,18 @@ export {
 export { type InferOptions, type Inferred, infer, inferTypes } from "./infer/infer.js";
 export type { Small } from "./infer/small.js";
 export { type Pass, run, withGraph } from "./pass.js";
+export { type AppendOptions, appendGraph } from "./passes/append-graph.js";
 export { dropZipMap, type LabelsByOutput } from "./passes/drop-zipmap.js";
+export { extractSubgraph } from "./passes/extract-subgraph.js";
+export { foldConstants } from "./passes/fold-constants.js";
+export { type InlineOptions, inlineFunctions } from "./passes/inline-functions.js";
 export { removeDead } from "./passes/remove-dead.js";
+export { removeIdentity } from "./passes/remove-identity.js";
+export { renameIo } from "./passes/rename-io.js";
+export { specialiseDims } from "./passes/specialise-dims.js";
 export { stripEmpties } from "./passes/strip-empties.js";
+export { untie } from "./passes/untie.js";
+export { inputsToWeights, weightsToInputs } from "./passes/weights-to-inputs.js";
 export { type AddNodeOptions, Patch } from "./patch.js";
 export { type Examined, preflightFile } from "./preflight/file.js";
 export {
@@ -58,6 +67,7 @@ export {
 export { PREFLIGHT_VERSION, type PreflightOptions, preflight } from "./preflight/preflight.js";
 export { print } from "./print.js";
 export { type ReadOptions, readModel } from "./read.js";
+export { type Rewrite, type RewriteRule, type RewriteView, rewriter } from "./rewrite.js";
 export { type SaveOptions, saveModel } from "./save.js";
 export {
   BytesSource,

@@ -26,7 +26,8 @@ export interface AddNodeOptions {
 
 /**
  * Collects edits; the graph it was made for never changes. `opsets` (the model's) decide the kinds of attributes.
- * Nodes are named by the objects of the graph that was given.
+ * Nodes are named by the objects of the graph that was given. `names` are those that are taken, when they are more
+ * than the graph's own (the patch adds to them).
  */
 export class Patch {
   readonly #graph: Graph;
@@ -41,10 +42,10 @@ export class Patch {
   readonly #types = new Map<string, ValueType>();
   readonly #initializers: Map<string, TensorData>;
 
-  constructor(graph: Graph, opsets: ReadonlyMap<string, number>) {
+  constructor(graph: Graph, opsets: ReadonlyMap<string, number>, names: Set<string> = allNamesOf(graph)) {
     this.#graph = graph;
     this.#opsets = opsets;
-    this.#names = allNamesOf(graph);
+    this.#names = names;
     this.#initializers = new Map(graph.initializers);
   }
 
@@ -174,7 +175,9 @@ export class Patch {
   #fresh(base: string): string {
     for (let i = 0; ; i++) {
       const name = `${base}_${i}`;
-      if (!this.#names.has(name)) return name;
+      if (this.#names.has(name)) continue;
+      this.#names.add(name);
+      return name;
     }
   }
 }

@@ -1,5 +1,5 @@
 /** Renaming of values in nodes and, since inner graphs see outer names, in their subgraphs. */
-import { type Attr, type Graph, makeGraph, type Node } from "./graph.js";
+import { type Attr, type Graph, makeGraph, mapGraphs, type Node } from "./graph.js";
 
 /** The node with every value name mapped, inputs and outputs, at all depths. The same node when nothing changes. */
 export function renameUses(node: Node, rename: (name: string) => string): Node {
@@ -48,4 +48,27 @@ function mapSame<T>(items: readonly T[], change: (item: T) => T): readonly T[] {
     changed[i] = next;
   });
   return changed ?? items;
+}
+
+/** The node with every value name mapped, also those that its inner graphs define: for bodies that move elsewhere. */
+export function renameAll(node: Node, rename: (name: string) => string): Node {
+  const whole = (name: string): string => (name === "" ? "" : rename(name));
+  const attrs = mapGraphs(node.attrs, (graph) => renameGraph(graph, whole));
+  return Object.freeze({ ...node, inputs: node.inputs.map(whole), outputs: node.outputs.map(whole), attrs });
+}
+
+/** A graph with every name mapped, at all depths. */
+export function renameGraph(graph: Graph, rename: (name: string) => string): Graph {
+  const value = <V extends { readonly name: string }>(each: V): V => ({ ...each, name: rename(each.name) });
+  const keys = <V>(map: ReadonlyMap<string, V>): Map<string, V> =>
+    new Map([...map].map(([name, each]) => [rename(name), each]));
+  return makeGraph({
+    ...graph,
+    inputs: graph.inputs.map(value),
+    outputs: graph.outputs.map(value),
+    nodes: graph.nodes.map((node) => renameAll(node, rename)),
+    initializers: keys(graph.initializers),
+    sparseInitializers: keys(graph.sparseInitializers),
+    valueInfo: new Map([...graph.valueInfo.values()].map((each) => [rename(each.name), value(each)])),
+  });
 }

@@ -10,13 +10,13 @@ import {
   type Graph,
   type Model,
   makeGraph,
+  mapGraphs,
   type Node,
   type TensorData,
   type Value,
   type ValueType,
 } from "../graph.js";
 import { withGraph } from "../pass.js";
-import { mapGraphs } from "../passes/strip-empties.js";
 import { opRow } from "../spec.js";
 import { formatType } from "../types.js";
 import { Call, type InferBody, type Output } from "./call.js";

@@ -1,8 +1,7 @@
 /** remove-dead: drops nodes and constants that no output depends on, in the main graph and in subgraphs. */
-import { type Graph, makeGraph, type Node } from "../graph.js";
+import { type Graph, makeGraph, mapGraphs, type Node } from "../graph.js";
 import { type Pass, withGraph } from "../pass.js";
 import { usesOf } from "../uses.js";
-import { mapGraphs } from "./strip-empties.js";
 
 export const removeDead: Pass = {
   name: "remove-dead",
