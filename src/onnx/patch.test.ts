@@ -13,6 +13,8 @@ import { Patch } from "./patch.js";
 import { print } from "./print.js";
 import { inTopologicalOrder } from "./uses.js";
 
+const half = tensorFromStorage("float32", [], Float32Array.of(0.5));
+
 function chain(): Model {
   const g = graph();
   const x = g.input("x", "float32", ["n", 4]);
@@ -48,8 +50,6 @@ test("a node is put between a value and its uses", () => {
   ]);
   assert.equal(print(model), before);
 });
-
-const half = tensorFromStorage("float32", [], Float32Array.of(0.5));
 
 test("nodes are sorted when an edit turns their order around, and names stay unique", () => {
   const model = chain();
