@@ -83,6 +83,7 @@ export {
 } from "./source.js";
 export { readTensor, tensorData } from "./tensor-data.js";
 export { formatType } from "./types.js";
+export { upgrade } from "./upgrade/upgrade.js";
 export { weightFiles } from "./weight-files.js";
 export { writeModel } from "./write.js";
 export { type WrittenBeside, writeBeside } from "./write-beside.js";

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { Engine, TenonError, Tensor } from "tenon";
-import { type OnnxModel, readModel, writeModel } from "tenon/onnx";
+import { type OnnxModel, readModel, upgrade, writeModel } from "tenon/onnx";
 import { bfloat16ToNumber, dtypeInfo, float16ToNumber } from "tenon/tensor";
 import type { CaseValue } from "./case-data.js";
 import { caseName, readDataSets } from "./cases.js";
@@ -83,7 +83,7 @@ async function runCase(engine: Engine, path: string): Promise<CaseResult> {
   try {
     const model = await readModel(path);
     opset = model.opsets.get("") ?? 0;
-    const bytes = writeModel(model);
+    const bytes = writeModel(prepared(model));
     const loaded = await engine.load(bytes, { name, allowZero: true, calibrate: false, batch: { max: 1 } });
     try {
       const valuesToo = !isRandom(model);
@@ -107,6 +107,12 @@ async function runCase(engine: Engine, path: string): Promise<CaseResult> {
   } catch (error) {
     return { name, status: "refused", reason: reasonOf(error, opset) };
   }
+}
+
+/** With TENON_CASE_OPSET the model is upgraded first. */
+function prepared(model: OnnxModel): OnnxModel {
+  const target = Number(process.env.TENON_CASE_OPSET ?? 0);
+  return target === 0 ? model : upgrade(model, target);
 }
 
 function reasonOf(error: unknown, opset: number): string {

@@ -175,11 +175,27 @@ export function canonicalDim(dim: Dim): Dim {
   return typeof dim === "string" ? (dimOf(polynomialOf(dim)) ?? dim) : dim;
 }
 
+/** The smaller of an expression and a number (`min(S, 512)`): what a slice leaves of an axis of fixed size. */
+export function atMost(dim: string, most: number): string {
+  return `min(${dim}, ${most})`;
+}
+
+/** True for `min(dim, n)`: where it meets `dim` in one shape, both are `dim`. */
+export function isCutOf(cut: Dim, dim: Dim): boolean {
+  return typeof cut === "string" && typeof dim === "string" && cut.startsWith(`min(${dim}, `);
+}
+
 /** Replaces symbols by sizes (or other symbols) inside a dim. */
 export function substitute(dim: Dim, sizes: ReadonlyMap<string, Dim>): Dim {
   if (typeof dim !== "string") return dim;
   const whole = sizes.get(dim);
   if (whole !== undefined) return whole;
+  const cut = /^min\((.+), (\d+)\)$/.exec(dim);
+  if (cut !== null) {
+    const inner = substitute(cut[1]!, sizes);
+    const most = Number(cut[2]);
+    return typeof inner === "number" ? Math.min(inner, most) : inner === null ? null : atMost(inner, most);
+  }
   let sum: Dim = 0;
   for (const [monomial, coefficient] of polynomialOf(dim)) {
     const symbols = monomial === "" ? [] : monomial.split("*");

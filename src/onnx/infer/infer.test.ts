@@ -141,6 +141,19 @@ test("slices of symbolic axes are told only where they must hold", () => {
   assert.equal(cut(-3, 2 ** 40, 10), "f32[3]");
 });
 
+test("a table cut to the length of the input adds to it", () => {
+  const type = typeOf((g) => {
+    const ids = g.input("ids", "int64", ["B", "S"]);
+    const x = g.input("x", "float32", ["B", "S", 8]);
+    const table = g.input("positions", "float32", [1, 512, 8]);
+    const at = (name: string, value: number): string => g.initializer(name, ints(value));
+    const length = g.add("Slice", [g.add("Shape", [ids]), at("one", 1), at("two", 2)]);
+    return g.add("Add", [x, g.add("Slice", [table, at("zero", 0), length, "one"])]);
+  });
+  assert.equal(type, "f32[B, S, 8]");
+  assert.equal(substitute("min(S, 512)", new Map([["S", 700]])), 512);
+});
+
 function declared(type: ValueType): Model {
   const g = graph();
   g.output(g.add("Relu", [g.input("x", "float32", ["N", 4])], {}, { outputs: ["h"] }), undefined, type);

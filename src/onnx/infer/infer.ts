@@ -89,6 +89,11 @@ export function infer(model: Model, options: InferOptions = {}): Model {
   return withGraph(model, state.filled.get(model.graph)!);
 }
 
+/** The main graph and its inner graphs with inferred types, by the graph that was given. */
+export function inferredGraphs(model: Model): ReadonlyMap<Graph, Graph> {
+  return inferState(model, { conflicts: "note" }).state.filled;
+}
+
 /** The same facts as maps, for passes that need values too. */
 export function inferTypes(model: Model, options: InferOptions = {}): Inferred {
   const { state, scope } = inferState(model, options);

@@ -2,6 +2,7 @@
 import { DTYPES, dtypeFromOnnx } from "../../tensor/index.js";
 import type { Dim } from "../graph.js";
 import { type Call, type Output, type Rule, type Shape, shaped, unknownDims } from "./call.js";
+import { isCutOf } from "./dim.js";
 
 /** Every output has the shape of the first input. */
 export const sameAsInput: Rule = (call) => call.node.outputs.map(() => ({ shape: call.shape(0) }));
@@ -53,8 +54,8 @@ export function broadcastAll(call: Call, shapes: readonly (Shape | undefined)[])
 export function broadcastDims(call: Call, dims: readonly Dim[]): Dim {
   let result: Dim = 1;
   for (const dim of dims) {
-    if (dim === 1 || dim === result) continue;
-    if (result === 1) result = dim;
+    if (dim === 1 || dim === result || isCutOf(dim, result)) continue;
+    if (result === 1 || isCutOf(result, dim)) result = dim;
     else if (typeof result === "number") {
       if (typeof dim === "number") {
         throw call.fail("combines shapes that do not broadcast", `sizes ${result} and ${dim}`);

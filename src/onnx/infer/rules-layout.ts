@@ -1,7 +1,7 @@
 /** Inference rules of ops that arrange elements anew: reshape, transpose, concat, split, slice, pad, tile. */
 import type { Dim } from "../graph.js";
 import { type Call, type Output, type Rule, type Shape, shaped, unknownDims } from "./call.js";
-import { addDims, divideExactly, divideUp, multiplyDims, productOf, subtractDims } from "./dim.js";
+import { addDims, atMost, divideExactly, divideUp, multiplyDims, productOf, subtractDims } from "./dim.js";
 import { broadcastAll, broadcastDims } from "./rules-elementwise.js";
 
 export const reshape: Rule = (call) => {
@@ -200,6 +200,10 @@ function span(dim: Dim, start: Dim, end: Dim, step: Dim): Dim {
   }
   if (start === 0 && typeof end === "number" && end < 0 && isSurelyAtLeast(dim, -end)) {
     return divideUp(addDims(dim, end), step);
+  }
+  // A table cut to the length of the input: `positions[:S]`.
+  if (start === 0 && step === 1 && typeof dim === "number" && typeof end === "string" && !end.includes("-")) {
+    return atMost(end, dim);
   }
   return null;
 }

@@ -13,6 +13,18 @@ export const MOST_ITEMS = 64;
 
 /** The values of a weight when it is small enough; undefined for others, for strings and for bytes that are not there. */
 export function smallOf(data: TensorData): Small | undefined {
+  let value = read.get(data);
+  if (value === undefined) {
+    value = readSmall(data) ?? null;
+    read.set(data, value);
+  }
+  return value ?? undefined;
+}
+
+/** Weights that were looked at: passes infer again and again, and weights hardly ever change. */
+const read = new WeakMap<TensorData, Small | null>();
+
+function readSmall(data: TensorData): Small | undefined {
   const { dims, dtype, payload } = data;
   if (dims.length > 1 || (dims[0] ?? 1) > MOST_ITEMS) return undefined;
   const { kind, bits } = dtypeInfo(dtype);
