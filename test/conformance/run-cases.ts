@@ -4,7 +4,20 @@
  */
 import { readFileSync } from "node:fs";
 import { Engine, TenonError, Tensor } from "tenon";
-import { type OnnxModel, readModel, upgrade, writeModel } from "tenon/onnx";
+import {
+  foldConstants,
+  infer,
+  inlineFunctions,
+  type OnnxModel,
+  readModel,
+  removeDead,
+  removeIdentity,
+  run,
+  stripEmpties,
+  untie,
+  upgrade,
+  writeModel,
+} from "tenon/onnx";
 import { bfloat16ToNumber, dtypeInfo, float16ToNumber } from "tenon/tensor";
 import type { CaseValue } from "./case-data.js";
 import { caseName, readDataSets } from "./cases.js";
@@ -109,10 +122,19 @@ async function runCase(engine: Engine, path: string): Promise<CaseResult> {
   }
 }
 
-/** With TENON_CASE_OPSET the model is upgraded first. */
+/** With TENON_CASE_OPSET the model is upgraded first, with TENON_CASE_PASSES the standard passes run. */
 function prepared(model: OnnxModel): OnnxModel {
   const target = Number(process.env.TENON_CASE_OPSET ?? 0);
-  return target === 0 ? model : upgrade(model, target);
+  const upgraded = target === 0 ? model : upgrade(model, target);
+  if (process.env.TENON_CASE_PASSES === undefined) return upgraded;
+  return run(infer(upgraded), [
+    inlineFunctions(),
+    foldConstants,
+    untie,
+    removeIdentity,
+    stripEmpties,
+    removeDead,
+  ]);
 }
 
 function reasonOf(error: unknown, opset: number): string {
