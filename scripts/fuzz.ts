@@ -1,13 +1,15 @@
-/** `npm run fuzz`: mutated inputs for as long as wanted, each in a process that may die of it, and what became of them. */
+/** `npm run fuzz`: hostile models or requests for as long as wanted, and what became of them. */
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type FuzzReport, fuzzModels } from "../test/fuzz/models.js";
+import { fuzzRequests, type RequestFuzzReport } from "../test/fuzz/requests.js";
 
-const USAGE = `usage: npm run fuzz -- --what models [--minutes N] [--count N] [--seed N] [--trust TRUST]
+const USAGE = `usage: npm run fuzz -- [--what models|requests] [--minutes N] [--count N] [--seed N] [--trust TRUST]
+  --what     models (default): mutants, each in a process that may die of it; requests: against tenon serve
   --minutes  how long; default 1
-  --count    most mutants; default as many as fit in the time
-  --seed     the same seed gives the same mutants; default 1
-  --trust    untrusted (default) or pinned: how strict preflight is
+  --count    most mutants or requests; default as many as fit in the time
+  --seed     the same seed makes the same; default 1
+  --trust    of models: untrusted (default) or pinned, how strict preflight is
 Mutants of the official test models are made when TENON_PYTHON is set, else of our own small ones.
 Those that end a process are kept in .cache/fuzz.`;
 
@@ -21,36 +23,68 @@ const { values } = parseArgs({
   },
 });
 
-const [minutes, seed, most] = [values.minutes, values.seed, values.count ?? "Infinity"].map(Number);
+const [minutes, seed, most] = [values.minutes, values.seed, values.count ?? "Infinity"].map(Number) as [
+  number,
+  number,
+  number,
+];
 const trust = values.trust === "pinned" ? "pinned" : "untrusted";
+
+/** What can be fuzzed; each tells whether nothing happened that must not. */
+const RUNS: Readonly<Record<string, () => Promise<boolean>>> = { models, requests };
+const run = Object.hasOwn(RUNS, values.what) ? RUNS[values.what] : undefined;
 if (
-  values.what !== "models" ||
+  run === undefined ||
   trust !== values.trust ||
-  !(minutes! > 0) ||
+  !(minutes > 0) ||
   !Number.isSafeInteger(seed) ||
-  !(most! > 0)
+  !(most > 0)
 ) {
   console.error(USAGE);
   process.exit(2);
 }
+process.exitCode = (await run()) ? 0 : 1;
 
-function describe({ mutants, outcomes }: FuzzReport): string {
-  const counts = [...outcomes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, n]) => `${name} ${n}`);
-  return `${mutants} mutants: ${counts.join(", ")}`;
+async function models(): Promise<boolean> {
+  const set = process.env.TENON_PYTHON ? "official" : "own";
+  console.log(`seed ${seed}, mutants of the ${set} models, ${trust}`);
+  const report = await fuzzModels({
+    set,
+    seed,
+    trust,
+    minutes,
+    most,
+    keep: join(resolve(import.meta.dirname, "../.."), ".cache/fuzz"),
+    onProgress: (so) => console.log(describeModels(so)),
+  });
+  for (const { index, how } of report.crashes) console.log(`mutant ${index}: ${how}`);
+  console.log(`\n${describeModels(report)}`);
+  // A crash of native code is what process isolation is for; an error of ours that is none is not.
+  return !report.outcomes.has("defect");
 }
 
-const set = process.env.TENON_PYTHON ? "official" : "own";
-console.log(`seed ${seed}, mutants of the ${set} models, ${trust}`);
-const report = await fuzzModels({
-  set,
-  seed: seed!,
-  trust,
-  minutes: minutes!,
-  most: most!,
-  keep: join(resolve(import.meta.dirname, "../.."), ".cache/fuzz"),
-  onProgress: (so) => console.log(describe(so)),
-});
-for (const { index, how } of report.crashes) console.log(`mutant ${index}: ${how}`);
-console.log(`\n${describe(report)}`);
-// A crash of native code is what process isolation is for; an error of ours that is none is not.
-process.exitCode = report.outcomes.has("defect") ? 1 : 0;
+async function requests(): Promise<boolean> {
+  console.log(`seed ${seed}, requests`);
+  const report = await fuzzRequests({
+    seed,
+    minutes,
+    most,
+    onProgress: (so) => console.log(describeRequests(so)),
+  });
+  for (const defect of report.defects) console.log(defect);
+  console.log(`\n${describeRequests(report)}`);
+  return report.defects.length === 0;
+}
+
+function describeModels({ mutants, outcomes }: FuzzReport): string {
+  return `${mutants} mutants: ${inOrder(outcomes)}`;
+}
+
+function describeRequests({ requests: sent, statuses, defects, slowestMs }: RequestFuzzReport): string {
+  return `${sent} requests: ${inOrder(statuses)}; ${defects.length} defects, slowest good request ${Math.round(slowestMs)} ms`;
+}
+
+function inOrder(counts: ReadonlyMap<string, number>): string {
+  const entries = [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
+  return entries.map(([name, count]) => `${name} ${count}`).join(", ");
+}
