@@ -161,8 +161,16 @@ const NEED_ELEMENTS: ReadonlySet<string> = new Set([
   "FusedConv",
 ]);
 
-/** Ops whose output has as many dimensions as this input has elements. */
-const SHAPE_INPUTS: Readonly<Record<string, number>> = { ConstantOfShape: 0, Expand: 1, Reshape: 1, Tile: 1 };
+/** Ops that take a dimension for each element of this input. */
+const SHAPE_INPUTS: Readonly<Record<string, number>> = {
+  ConstantOfShape: 0,
+  Expand: 1,
+  Reshape: 1,
+  Tile: 1,
+  AffineGrid: 1,
+  CenterCropPad: 1,
+  Col2Im: 1,
+};
 
 function arity(
   node: Node,
