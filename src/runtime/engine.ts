@@ -171,7 +171,7 @@ export class Engine {
       });
     }
     const library = await ortLibrary();
-    if (options.dedicatedPool) await lowerPoolPriority(library, poolThreads());
+    await lowerPoolPriority(library, poolThreads(), options.dedicatedPool ?? false);
     // A second run per lane waits in the pool only where the pool has no threads beside the lanes.
     const depth = dedicated && poolThreads() === lanes ? 2 : 1;
     const hopMs = await measureHop(library);

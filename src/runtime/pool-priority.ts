@@ -11,9 +11,14 @@ const ROUNDS = 5;
 
 /**
  * Threads are addressed by their ids, which only they know: each is caught once by making it sleep, ask and sleep
- * again. Returns how many were reached; elsewhere than on Linux none.
+ * again. The threads of a pool that an application shares keep their weight. Returns how many were reached;
+ * elsewhere than on Linux none.
  */
-export async function lowerPoolPriority(library: OrtLibrary, threads: number): Promise<number> {
+export async function lowerPoolPriority(
+  library: OrtLibrary,
+  threads: number,
+  dedicated = true,
+): Promise<number> {
   if (process.platform !== "linux") return 0;
   try {
     const libc = library.koffi.load("libc.so.6");
@@ -40,7 +45,7 @@ export async function lowerPoolPriority(library: OrtLibrary, threads: number): P
     }
     for (const thread of reached) {
       setscheduler(thread, SCHED_BATCH, [0]);
-      setpriority(PRIO_PROCESS, thread, NICENESS);
+      if (dedicated) setpriority(PRIO_PROCESS, thread, NICENESS);
     }
     return reached.size;
   } catch {
