@@ -88,7 +88,7 @@ describe("draining", () => {
     const child = startCli(["serve", "loop.onnx", "--json"], { cwd, env });
     const stderr = collect(child.stderr);
     const port = Number(new URL(JSON.parse(await firstLine(child)).url).port);
-    const under = send(port, loopRequest(80_000));
+    const under = send(port, loopRequest(400_000));
     await send(port, loopRequest(1));
     child.kill("SIGTERM");
     while (!stderr().includes("draining")) await once(child.stderr, "data");
