@@ -89,7 +89,7 @@ describe("draining", () => {
     const stderr = collect(child.stderr);
     const port = Number(new URL(JSON.parse(await firstLine(child)).url).port);
     const under = send(port, loopRequest(400_000));
-    await send(port, loopRequest(1));
+    await send(port, rawRequest("/v2", "", {}, "GET"));
     child.kill("SIGTERM");
     while (!stderr().includes("draining")) await once(child.stderr, "data");
     const ready = await send(port, rawRequest("/v2/health/ready", "", {}, "GET"));
