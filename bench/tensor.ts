@@ -76,7 +76,7 @@ async function startNumpy(): Promise<Numpy> {
   const python = process.env.TENON_PYTHON;
   if (!python)
     throw new Error(
-      "TENON_PYTHON names no Python with numpy; npm run test:python makes one in .cache/python",
+      "TENON_PYTHON names no Python with numpy; npm run test:python makes one in ~/.cache/tenon/python",
     );
   const { OPENBLAS_CORETYPE: _, OPENBLAS_L2_SIZE: __, ...environment } = process.env;
   const child = spawn(python, [join(import.meta.dirname, "../../bench/peers/tensor_numpy.py")], {
