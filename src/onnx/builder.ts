@@ -103,6 +103,13 @@ export class GraphBuilder {
     return name;
   }
 
+  /** A constant that is given as it lies in a file. */
+  weight(name: string, data: TensorData): string {
+    this.#define(name);
+    this.#initializers.set(name, data);
+    return name;
+  }
+
   /**
    * Adds a node; inputs are value names, `""` where an optional one is left out. Returns the output's name, or all
    * names when there are several outputs.

@@ -6,6 +6,7 @@ import { MODEL } from "./proto.js";
 import { modelToProto } from "./to-proto.js";
 import { concat } from "./types.js";
 import { weightFiles } from "./weight-files.js";
+import { refuseTooLarge } from "./write.js";
 
 export interface WrittenBeside {
   readonly bytes: Uint8Array;
@@ -13,11 +14,13 @@ export interface WrittenBeside {
   readonly folder: string | undefined;
 }
 
-/** Weights inside the model's file are copied; those in other files stay there, whatever links led to them. */
+/** Weights inside the model's file are copied; those in other files stay there, whatever links led to them. Throws as `writeModel` does. */
 export function writeBeside(model: Model): WrittenBeside {
   const folder = commonFolder(weightFiles(model));
   const place = (data: TensorData): TensorData => (folder === undefined ? data : relocated(data, folder));
-  return { bytes: concat(encode(modelToProto(model, place), MODEL).chunks), folder };
+  const { chunks, length } = encode(modelToProto(model, place), MODEL);
+  refuseTooLarge(length);
+  return { bytes: concat(chunks), folder };
 }
 
 function relocated(data: TensorData, folder: string): TensorData {

@@ -15,14 +15,7 @@ export const MAX_FILE = 2 ** 31 - 1;
  */
 export function writeModel(model: Model): Uint8Array {
   const { chunks, length } = encode(modelToProto(model, embed), MODEL);
-  if (length > MAX_FILE) {
-    throw new TenonError("MODEL_UNSUPPORTED", {
-      problem: "an ONNX file cannot hold this many bytes",
-      given: formatBytes(length),
-      expected: "less than 2 GiB",
-      do: 'use saveModel with weights: "external"',
-    });
-  }
+  refuseTooLarge(length);
   return concat(chunks);
 }
 
@@ -31,4 +24,16 @@ export function embed(data: TensorData): TensorData {
   const { payload } = data;
   if (payload.in !== "external" || payload.range === undefined) return data;
   return { ...data, payload: { in: "raw", bytes: payload.range } };
+}
+
+/** Throws MODEL_UNSUPPORTED for more bytes than one message may have. */
+export function refuseTooLarge(length: number): void {
+  if (length > MAX_FILE) {
+    throw new TenonError("MODEL_UNSUPPORTED", {
+      problem: "an ONNX file cannot hold this many bytes",
+      given: formatBytes(length),
+      expected: "less than 2 GiB",
+      do: 'use saveModel with weights: "external"',
+    });
+  }
 }

@@ -1,6 +1,6 @@
 /** Engine: the models of a process, their shared lanes and cache; everything it opens it closes. */
 import { emit, isTenonError, suggest, TenonError } from "../base/index.js";
-import { type OnnxModel, type Trust, writeModel } from "../onnx/index.js";
+import { type OnnxModel, type Trust, writeBeside } from "../onnx/index.js";
 import { type BatchAxis, declaredObstacle, proveBatchAxis } from "./batch-axis.js";
 import { BufferPool } from "./buffers.js";
 import { defaultCacheFolder, ModelCache } from "./cache.js";
@@ -194,8 +194,8 @@ export class Engine {
    */
   async load(source: Source, options: LoadOptions = {}): Promise<Model> {
     this.#assertOpen();
-    const from = typeof source === "string" || source instanceof Uint8Array ? source : writeModel(source);
-    const given = { from, baseDir: options.baseDir, trust: options.trust ?? "pinned" };
+    const { from, baseDir } = sourceOf(source, options.baseDir);
+    const given = { from, baseDir, trust: options.trust ?? "pinned" };
     const name = modelNameOf(from, options.name);
     const version = options.version ?? "1";
     if (!/^[0-9]+$/.test(version))
@@ -444,6 +444,16 @@ function newest(versions: ReadonlyMap<string, Model> | undefined): Model | undef
   for (const model of versions?.values() ?? [])
     if (best === undefined || BigInt(model.version) > BigInt(best.version)) best = model;
   return best;
+}
+
+/** A model in memory goes on using the files in which its weights lie. */
+function sourceOf(
+  source: Source,
+  baseDir: string | undefined,
+): { from: string | Uint8Array; baseDir: string | undefined } {
+  if (typeof source === "string" || source instanceof Uint8Array) return { from: source, baseDir };
+  const { bytes, folder } = writeBeside(source);
+  return { from: bytes, baseDir: folder ?? baseDir };
 }
 
 function taken(name: string, version: string): TenonError {

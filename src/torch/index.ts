@@ -1,5 +1,12 @@
 /** tenon/torch: files that PyTorch and its ecosystem wrote, read without Python; nothing in them is executed. */
 
+export type { Head } from "./architectures/architecture.js";
+export type { ComputeDType } from "./architectures/dtype.js";
+export {
+  type ArchitectureOptions,
+  architectureFromFolder,
+  knownArchitectures,
+} from "./architectures/folder.js";
 export type { UnknownCalls } from "./checkpoint.js";
 export {
   describeProgram,

@@ -1,0 +1,126 @@
+/** The weights of a checkpoint as an architecture asks for them; what is missing, misshaped or left over is told at once. */
+import { closest } from "../../base/index.js";
+import type { TensorData } from "../../onnx/index.js";
+import { damaged, quoted } from "../invalid.js";
+import { elementCount, materialize, type TensorRef } from "../tensor-ref.js";
+import { tensorDataOf } from "../weight-data.js";
+import type { Weights } from "../weights.js";
+import type { ComputeDType } from "./dtype.js";
+
+/** Buffers that older versions of the reference saved and compute again. */
+const BUFFERS =
+  /(^|\.)(position_ids|token_type_ids|inv_freq|original_inv_freq|cos_cached|sin_cached|masked_bias|num_batches_tracked)$/;
+
+/** Most names of a kind that a message lists. */
+const LISTED = 20;
+
+export class WeightBook {
+  readonly #tensors = new Map<string, TensorRef>();
+  readonly #asked = new Set<string>();
+  readonly #problems = { missing: [] as string[], misshaped: [] as string[] };
+  #prefix = "";
+
+  constructor(weights: Weights) {
+    for (const [name, ref] of weights.tensors) this.#tensors.set(modernName(name), ref);
+  }
+
+  /** Names below are those of the bare model; a checkpoint of a model with a head has them under this prefix. */
+  usePrefix(prefix: string): void {
+    const dotted = `${prefix}.`;
+    this.#prefix = [...this.#tensors.keys()].some((name) => name.startsWith(dotted)) ? dotted : "";
+  }
+
+  /** The name in the checkpoint of a weight of the bare model. */
+  inside(name: string): string {
+    return this.#prefix + name;
+  }
+
+  has(name: string): boolean {
+    return this.#tensors.has(name);
+  }
+
+  /** Whether any weight has a name that starts so. */
+  hasUnder(start: string): boolean {
+    for (const name of this.#tensors.keys()) if (name.startsWith(start)) return true;
+    return false;
+  }
+
+  shape(name: string): readonly number[] | undefined {
+    return this.#tensors.get(name)?.shape;
+  }
+
+  /** The weight, unread, if it is there with this shape; else the problem is noted and undefined given. */
+  take(name: string, shape: readonly number[]): TensorData | undefined {
+    this.#asked.add(name);
+    const ref = this.#tensors.get(name);
+    if (ref === undefined) {
+      this.#problems.missing.push(`${name} [${shape.join(", ")}]`);
+      return undefined;
+    }
+    if (ref.shape.length !== shape.length || ref.shape.some((size, axis) => size !== shape[axis])) {
+      this.#problems.misshaped.push(
+        `${name} is [${ref.shape.join(", ")}], the config says [${shape.join(", ")}]`,
+      );
+      return undefined;
+    }
+    return tensorDataOf(ref);
+  }
+
+  /** Whether two weights have the same elements. */
+  same(one: string, other: string): boolean {
+    const [a, b] = [this.#tensors.get(one), this.#tensors.get(other)];
+    if (a === undefined || b === undefined) return false;
+    this.#asked.add(one);
+    if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return false;
+    if (a.storage === b.storage && a.offset === b.offset && a.strides.join() === b.strides.join())
+      return true;
+    return Buffer.compare(materialize(a).bytes, materialize(b).bytes) === 0;
+  }
+
+  /** The float dtype that most elements have. */
+  floatDType(): ComputeDType {
+    const counts = new Map<ComputeDType, number>([["float32", 0]]);
+    for (const ref of this.#tensors.values()) {
+      const { dtype } = ref;
+      if (dtype === "float32" || dtype === "float16" || dtype === "bfloat16")
+        counts.set(dtype, (counts.get(dtype) ?? 0) + elementCount(ref));
+    }
+    return [...counts].reduce((best, next) => (next[1] > best[1] ? next : best))[0];
+  }
+
+  /** Marks weights as known and not needed here. */
+  pass(pattern: RegExp): void {
+    for (const name of this.#tensors.keys()) if (pattern.test(name)) this.#asked.add(name);
+  }
+
+  /** Throws FILE_INVALID naming every weight that is missing, misshaped or not asked for. */
+  finish(): void {
+    const extra = [...this.#tensors.keys()].filter((name) => !this.#asked.has(name) && !BUFFERS.test(name));
+    const { missing, misshaped } = this.#problems;
+    const parts: string[] = [];
+    if (missing.length > 0) parts.push(`missing: ${listed(missing.map((text) => withNear(text, extra)))}`);
+    if (misshaped.length > 0) parts.push(`of another shape: ${listed(misshaped)}`);
+    if (extra.length > 0) parts.push(`not part of the architecture: ${listed(extra)}`);
+    if (parts.length === 0) return;
+    throw damaged("the weights do not fit the architecture that config.json names", {
+      given: parts.join("; "),
+      do: "check that config.json and the weights belong together",
+    });
+  }
+}
+
+function listed(names: readonly string[]): string {
+  const more = names.length > LISTED ? `, and ${names.length - LISTED} more` : "";
+  return names.slice(0, LISTED).join(", ") + more;
+}
+
+function withNear(text: string, extra: readonly string[]): string {
+  const name = text.slice(0, text.indexOf(" "));
+  const near = extra.length > 500 ? undefined : closest(name, extra);
+  return near === undefined ? text : `${text} (did you mean ${quoted(near)}?)`;
+}
+
+/** Checkpoints converted from TensorFlow call a norm's parameters gamma and beta. */
+function modernName(name: string): string {
+  return name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
+}

