@@ -1,18 +1,25 @@
 /** Activation functions by the names that configs use. */
 import { suggest } from "../../base/index.js";
+import type { GraphBuilder } from "../../onnx/index.js";
 import { quoted, unsupported } from "../invalid.js";
 import type { Config } from "./config.js";
-import type { Network } from "./network.js";
+
+/** What an activation is built with. */
+interface Nodes {
+  readonly g: GraphBuilder;
+  mul(a: string, b: string): string;
+  scalar(value: number): string;
+}
 
 const op =
   (name: string, attrs: Readonly<Record<string, string>> = {}) =>
-  (net: Network, x: string): string =>
+  (net: Nodes, x: string): string =>
     net.g.add(name, [x], attrs);
 
 const geluTanh = op("Gelu", { approximate: "tanh" });
-const silu = (net: Network, x: string): string => net.mul(x, net.g.add("Sigmoid", [x]));
+const silu = (net: Nodes, x: string): string => net.mul(x, net.g.add("Sigmoid", [x]));
 
-const identity = (_net: Network, x: string): string => x;
+const identity = (_net: Nodes, x: string): string => x;
 
 export const ACTIVATIONS = {
   gelu: op("Gelu"),
@@ -22,9 +29,9 @@ export const ACTIVATIONS = {
   gelu_python_tanh: geluTanh,
   gelu_pytorch_tanh: geluTanh,
   gelu_accurate: geluTanh,
-  quick_gelu: (net: Network, x: string) => net.mul(x, net.g.add("Sigmoid", [net.mul(x, net.scalar(1.702))])),
+  quick_gelu: (net: Nodes, x: string) => net.mul(x, net.g.add("Sigmoid", [net.mul(x, net.scalar(1.702))])),
   relu: op("Relu"),
-  relu2: (net: Network, x: string) => {
+  relu2: (net: Nodes, x: string) => {
     const positive = net.g.add("Relu", [x]);
     return net.mul(positive, positive);
   },
@@ -35,7 +42,7 @@ export const ACTIVATIONS = {
   tanh: op("Tanh"),
   linear: identity,
   identity,
-} as const satisfies Readonly<Record<string, (net: Network, x: string) => string>>;
+} as const satisfies Readonly<Record<string, (net: Nodes, x: string) => string>>;
 
 export type Activation = keyof typeof ACTIVATIONS;
 

@@ -15,7 +15,7 @@ export function splitHeads(net: Network, x: string, heads: number, width: number
 }
 
 /** [batch, heads, sequence, width] → [batch, sequence, heads * width]. */
-export function joinHeads(net: Network, x: string, heads: number, width: number): string {
+function joinHeads(net: Network, x: string, heads: number, width: number): string {
   return net.reshape(net.transpose(x, 0, 2, 1, 3), 0, 0, heads * width);
 }
 

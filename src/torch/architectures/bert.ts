@@ -55,7 +55,7 @@ function embeddings(build: Build, kin: Kin, ids: string): { x: string; width: nu
 }
 
 /** Tokens that are no padding are counted from `padId` + 1; padding stays at `padId`. */
-export function positionsAfterPadding(net: Network, ids: string, padId: number): string {
+function positionsAfterPadding(net: Network, ids: string, padId: number): string {
   const isToken = net.cast(net.g.add("Not", [net.g.add("Equal", [ids, net.int(padId)])]), "int64");
   const counted = net.g.add("CumSum", [isToken, net.int(1)]);
   return net.add(net.mul(counted, isToken), net.int(padId));
