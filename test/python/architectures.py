@@ -57,6 +57,25 @@ def C(name, **fields):
     return lambda: getattr(transformers, name)(**fields)
 
 
+def images(channels, height=16, width=16):
+    generator = torch.Generator().manual_seed(7)
+    return [{"pixel_values": torch.randn(rows, channels, height, width, generator=generator)} for rows in (2, 1, 3)]
+
+
+def end_marked(cases):
+    for inputs in cases:
+        for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"]):
+            ids[int(mask.sum()) - 1] = VOCABULARY - 1
+    return cases
+
+
+def clip_inputs():
+    return [dict(text, **image) for text, image in zip(end_marked(text_inputs()), images(3)[::-1])]
+
+
+IMAGE = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, image_size=16, patch_size=4)
+CLIP_TEXT = dict(ENCODER, pad_token_id=1, eos_token_id=VOCABULARY - 1, hidden_size=30)
+DISTIL = dict(vocab_size=VOCABULARY, dim=24, n_layers=2, n_heads=3, hidden_dim=40, max_position_embeddings=40)
 STATES = ["last_hidden_state"]
 POOLED = ["last_hidden_state", "pooler_output"]
 LOGITS = ["logits"]
@@ -86,6 +105,25 @@ CASES = [
     case("data2vec-text", C("Data2VecTextConfig", **ROBERTA), "Data2VecTextModel", text_inputs(), POOLED),
     case("electra", C("ElectraConfig", **BERT, embedding_size=16), "ElectraModel", text_inputs(0, types=True), STATES),
     case("electra-mlm", C("ElectraConfig", **BERT, embedding_size=16), "ElectraForMaskedLM", text_inputs(0, types=True), LOGITS),
+    case("distilbert", C("DistilBertConfig", **DISTIL), "DistilBertModel", text_inputs(0), STATES),
+    case("distilbert-mlm", C("DistilBertConfig", **DISTIL), "DistilBertForMaskedLM", text_inputs(0), LOGITS),
+    case("distilbert-classes", C("DistilBertConfig", **DISTIL), "DistilBertForSequenceClassification", text_inputs(0), LOGITS),
+    case("mpnet", C("MPNetConfig", **dict(ENCODER, max_position_embeddings=220)), "MPNetModel",
+         [*text_inputs(), tokens(2, 200, True)], POOLED),
+    case("mpnet-mlm", C("MPNetConfig", **ENCODER), "MPNetForMaskedLM", text_inputs(), LOGITS),
+    case("mpnet-classes", C("MPNetConfig", **ENCODER), "MPNetForSequenceClassification", text_inputs(), LOGITS),
+    case("vit", C("ViTConfig", **IMAGE), "ViTModel", images(3), POOLED),
+    case("vit-wide", C("ViTConfig", **dict(IMAGE, image_size=[12, 20], patch_size=[4, 5], qkv_bias=False)), "ViTForImageClassification",
+         images(3, 12, 20), LOGITS),
+    case("clip", lambda: transformers.CLIPConfig(text_config=CLIP_TEXT, vision_config=dict(IMAGE, patch_size=5), projection_dim=14),
+         "CLIPModel", clip_inputs(), ["logits_per_image", "logits_per_text", "text_embeds", "image_embeds"]),
+    case("clip-old", lambda: transformers.CLIPConfig(text_config=dict(CLIP_TEXT, eos_token_id=2), vision_config=IMAGE),
+         "CLIPModel", clip_inputs(), ["logits_per_image", "logits_per_text", "text_embeds", "image_embeds"]),
+    case("clip-text", C("CLIPTextConfig", **CLIP_TEXT), "CLIPTextModelWithProjection", end_marked(text_inputs()),
+         ["text_embeds", "last_hidden_state"]),
+    case("clip-text-bare", C("CLIPTextConfig", **CLIP_TEXT), "CLIPTextModel", end_marked(text_inputs()), POOLED),
+    case("clip-vision", C("CLIPVisionConfig", **IMAGE), "CLIPVisionModelWithProjection", images(3),
+         ["image_embeds", "last_hidden_state"]),
     case("electra-classes", C("ElectraConfig", **BERT, id2label=LABELS), "ElectraForSequenceClassification",
          text_inputs(0, types=True), LOGITS),
 ]

@@ -62,3 +62,11 @@ export function biasOf(net: Network, allowed: string): string {
 export function visibleKeys(net: Network, attentionMask: string): string {
   return net.g.add("Unsqueeze", [net.cast(attentionMask, "bool"), net.ints(1, 2)]);
 }
+
+/** True where a key is not behind its query: [queries, keys], of positions along one axis. */
+export function causalKeys(net: Network, queries: string, keys: string): string {
+  return net.g.add("GreaterOrEqual", [
+    net.g.add("Unsqueeze", [queries, net.ints(1)]),
+    net.g.add("Unsqueeze", [keys, net.ints(0)]),
+  ]);
+}

@@ -3,7 +3,15 @@ import { type Activation, activationOf } from "./activations.js";
 import { type Architecture, BATCH, type Body, type Build, SEQUENCE } from "./architecture.js";
 import { biasOf, visibleKeys } from "./attention.js";
 import { type LayerNames, postNormLayer } from "./encoder-layer.js";
-import { answerSpans, classify, classifyTokens, firstToken, output, vocabularyLogits } from "./heads.js";
+import {
+  answerSpans,
+  classify,
+  classifyTokens,
+  firstToken,
+  headsOn,
+  output,
+  vocabularyLogits,
+} from "./heads.js";
 import type { Network } from "./network.js";
 
 const NAMES: LayerNames = {
@@ -55,7 +63,7 @@ function embeddings(build: Build, kin: Kin, ids: string): { x: string; width: nu
 }
 
 /** Tokens that are no padding are counted from `padId` + 1; padding stays at `padId`. */
-function positionsAfterPadding(net: Network, ids: string, padId: number): string {
+export function positionsAfterPadding(net: Network, ids: string, padId: number): string {
   const isToken = net.cast(net.g.add("Not", [net.g.add("Equal", [ids, net.int(padId)])]), "int64");
   const counted = net.g.add("CumSum", [isToken, net.int(1)]);
   return net.add(net.mul(counted, isToken), net.int(padId));
@@ -143,7 +151,7 @@ function robertaMaskedLm(kin: Kin) {
 }
 
 /** Dense, activation, projection on the first token. */
-function classifyFirst(activation: Activation) {
+export function classifyFirst(activation: Activation) {
   return (build: Build, { hidden, size }: Body): void => {
     const { net } = build;
     const first = net.linear(firstToken(net, hidden), "classifier.dense", size, size);
@@ -175,28 +183,26 @@ const ASIDE =
 
 export const BERT: Architecture = {
   prefix: "bert",
-  body: (build) => body(build, BERT_KIN),
   aside: ASIDE,
-  heads: {
+  heads: headsOn((build) => body(build, BERT_KIN), {
     "masked-lm": bertMaskedLm(BERT_KIN),
     "sequence-classification": (build, { hidden, size }) =>
       classify(build, pooled(build.net, hidden, size), "classifier", size),
     "token-classification": classifyTokens,
     "question-answering": answerSpans,
-  },
+  }),
 };
 
 function robertaLike(prefix: string, kin: Kin): Architecture {
   return {
     prefix,
-    body: (build) => body(build, kin),
     aside: ASIDE,
-    heads: {
+    heads: headsOn((build) => body(build, kin), {
       "masked-lm": robertaMaskedLm(kin),
       "sequence-classification": classifyFirst("tanh"),
       "token-classification": classifyTokens,
       "question-answering": answerSpans,
-    },
+    }),
   };
 }
 
@@ -210,9 +216,8 @@ const ELECTRA_KIN: Kin = { ...BERT_KIN, electra: true };
 
 export const ELECTRA: Architecture = {
   prefix: "electra",
-  body: (build) => body(build, ELECTRA_KIN),
   aside: ASIDE,
-  heads: {
+  heads: headsOn((build) => body(build, ELECTRA_KIN), {
     "masked-lm": (build, of) => {
       const { size } = of.embeddings!;
       const hidden = transform(
@@ -232,5 +237,5 @@ export const ELECTRA: Architecture = {
     "sequence-classification": classifyFirst("gelu"),
     "token-classification": classifyTokens,
     "question-answering": answerSpans,
-  },
+  }),
 };

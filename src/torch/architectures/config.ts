@@ -32,6 +32,17 @@ export class Config {
     return [...this.#fields.keys()];
   }
 
+  /** The same with the fields of another in front. */
+  with(over: Config): Config {
+    const fields = new Map<string, Json>();
+    for (const config of [this, over])
+      for (const key of config.keys()) {
+        const value = config.get(key);
+        if (value !== undefined) fields.set(key, value);
+      }
+    return new Config(fields, this.where);
+  }
+
   /** A positive count. */
   size(key: string, fallback?: number): number {
     const value = this.#required(key, fallback);

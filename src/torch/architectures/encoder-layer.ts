@@ -55,3 +55,11 @@ export function postNormLayer(net: Network, x: string, path: string, options: La
   const summed = net.add(feedForward(net, middle, path, options), middle);
   return net.layerNorm(summed, `${path}.${names.outputNorm}`, size, epsilon);
 }
+/** Norms before attention and feed-forward: ViT and CLIP. */
+export function preNormLayer(net: Network, x: string, path: string, options: LayerOptions): string {
+  const { names, size, epsilon } = options;
+  const normed = net.layerNorm(x, `${path}.${names.attentionNorm}`, size, epsilon);
+  const middle = net.add(selfAttention(net, normed, path, options), x);
+  const again = net.layerNorm(middle, `${path}.${names.outputNorm}`, size, epsilon);
+  return net.add(feedForward(net, again, path, options), middle);
+}

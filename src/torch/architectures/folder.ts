@@ -6,10 +6,10 @@ import type { OnnxModel } from "../../onnx/index.js";
 import { quoted, unsupported } from "../invalid.js";
 import { type OpenOptions, openWeights } from "../open.js";
 import type { Weights } from "../weights.js";
-import { type Architecture, BATCH, type Head, SEQUENCE } from "./architecture.js";
+import type { Architecture, Head } from "./architecture.js";
 import { type Config, readConfig } from "./config.js";
 import type { ComputeDType } from "./dtype.js";
-import { labelsOf, output } from "./heads.js";
+import { labelsOf } from "./heads.js";
 import { Network } from "./network.js";
 import { ARCHITECTURES } from "./table.js";
 import { WeightBook } from "./weight-book.js";
@@ -45,6 +45,8 @@ const HEAD_OF_CLASS: readonly (readonly [suffix: string, head: Head])[] = [
   ["ForTokenClassification", "token-classification"],
   ["ForQuestionAnswering", "question-answering"],
   ["ForImageClassification", "image-classification"],
+  ["TextModelWithProjection", "text-embeds"],
+  ["VisionModelWithProjection", "image-embeds"],
   ["Model", "none"],
 ];
 
@@ -96,7 +98,7 @@ function headOf(config: Config, architecture: Architecture, wanted: Head | "auto
     const name = config.list("architectures")?.[0];
     if (name === undefined) return "none";
     const found = HEAD_OF_CLASS.find(([suffix]) => typeof name === "string" && name.endsWith(suffix));
-    if (found === undefined || (found[1] !== "none" && architecture.heads[found[1]] === undefined)) {
+    if (found === undefined || architecture.heads[found[1]] === undefined) {
       throw unsupported("the head that config.json names cannot be built", {
         given: quoted(String(name)),
         expected: `a class for ${headsOf(architecture).join(", ")}`,
@@ -105,7 +107,7 @@ function headOf(config: Config, architecture: Architecture, wanted: Head | "auto
     }
     head = found[1];
   }
-  if (head !== "none" && architecture.heads[head] === undefined) {
+  if (architecture.heads[head] === undefined) {
     throw new TenonError("USAGE", {
       problem: "this architecture has no such head",
       given: head,
@@ -116,7 +118,7 @@ function headOf(config: Config, architecture: Architecture, wanted: Head | "auto
 }
 
 function headsOf(architecture: Architecture): string[] {
-  return ["none", ...Object.keys(architecture.heads)];
+  return Object.keys(architecture.heads);
 }
 
 function build(
@@ -127,16 +129,11 @@ function build(
   options: ArchitectureOptions,
 ): OnnxModel {
   config.only("quantization_config");
-  const book = new WeightBook(weights);
+  const book = new WeightBook(weights, architecture.aliases);
   book.usePrefix(architecture.prefix);
   const wanted = options.dtype ?? "float32";
   const net = new Network(book, wanted === "keep" ? book.floatDType() : wanted, options.opset ?? 20);
-  const work = { net, config, options: { kvCache: options.kvCache ?? false } };
-  const body = architecture.body(work);
-  if (head === "none") {
-    output(net, body.hidden, "last_hidden_state", BATCH, SEQUENCE, body.size);
-    body.outputs?.();
-  } else architecture.heads[head]!(work, body);
+  architecture.heads[head]!({ net, config, options: { kvCache: options.kvCache ?? false } });
   book.pass(architecture.aside);
   book.finish();
   const model = net.g.model();

@@ -1,6 +1,6 @@
 /** Heads that several architectures share. */
 import { unsupported } from "../invalid.js";
-import { BATCH, type Body, type Build, SEQUENCE } from "./architecture.js";
+import { type Architecture, BATCH, type Body, type Build, type Head, SEQUENCE } from "./architecture.js";
 import type { Config } from "./config.js";
 import type { Network } from "./network.js";
 
@@ -80,4 +80,22 @@ function biasName(net: Network, decoder: string, shared: string, tied: boolean):
   const own = `${decoder}.bias`;
   const [first, second] = tied ? [shared, own] : [own, shared];
   return net.book.has(first) || !net.book.has(second) ? first : second;
+}
+
+/** Heads on one body, with the hidden states themselves where no head is asked for. */
+export function headsOn(
+  body: (build: Build) => Body,
+  heads: { readonly [H in Exclude<Head, "none">]?: (build: Build, body: Body) => void },
+): Architecture["heads"] {
+  const entries = Object.entries(heads).map(
+    ([name, head]) => [name, (build: Build) => head(build, body(build))] as const,
+  );
+  return {
+    none: (build) => {
+      const { hidden, size, length, outputs } = body(build);
+      output(build.net, hidden, "last_hidden_state", BATCH, length ?? SEQUENCE, size);
+      outputs?.();
+    },
+    ...Object.fromEntries(entries),
+  };
 }

@@ -7,11 +7,11 @@ import type { WeightBook } from "./weight-book.js";
 
 const FLOATS: ReadonlySet<DType> = new Set(["float64", "float32", "float16", "bfloat16"]);
 
-/** Lowest finite value, which a mask adds where nobody may look. */
+/** What a mask adds where nobody may look: finite also when a bias is added to it. */
 const LOWEST: Readonly<Record<ComputeDType, number>> = {
   float32: -3.4028234663852886e38,
-  float16: -65504,
-  bfloat16: -3.3895313892515355e38,
+  float16: -32752,
+  bfloat16: -1.6947656946257677e38,
 };
 
 /** Builds one graph. Values are names of ONNX values; paths are names of modules in the checkpoint. */
@@ -38,13 +38,13 @@ export class Network {
     const known = this.#weights.get(name);
     if (known !== undefined) return known;
     const data = this.book.take(name, shape);
-    const value = data === undefined ? name : this.#bind(name, data);
+    const value = data === undefined ? name : this.#bind(data);
     this.#weights.set(name, value);
     return value;
   }
 
-  #bind(name: string, data: TensorData): string {
-    const value = this.g.weight(name, data);
+  #bind(data: TensorData): string {
+    const value = this.g.weight(data.name, data);
     return data.dtype === this.dtype || !FLOATS.has(data.dtype) ? value : this.cast(value, this.dtype);
   }
 

@@ -5,11 +5,18 @@ import { damaged, quoted } from "../invalid.js";
 import { elementCount, materialize, type TensorRef } from "../tensor-ref.js";
 import { tensorDataOf } from "../weight-data.js";
 import type { Weights } from "../weights.js";
+import type { Architecture } from "./architecture.js";
 import type { ComputeDType } from "./dtype.js";
 
 /** Buffers that older versions of the reference saved and compute again. */
 const BUFFERS =
   /(^|\.)(position_ids|token_type_ids|inv_freq|original_inv_freq|cos_cached|sin_cached|masked_bias|num_batches_tracked)$/;
+
+/** Checkpoints converted from TensorFlow call a norm's parameters gamma and beta. */
+const LEGACY = [
+  [/LayerNorm\.gamma$/, "LayerNorm.weight"],
+  [/LayerNorm\.beta$/, "LayerNorm.bias"],
+] as const;
 
 /** Most names of a kind that a message lists. */
 const LISTED = 20;
@@ -20,8 +27,13 @@ export class WeightBook {
   readonly #problems = { missing: [] as string[], misshaped: [] as string[] };
   #prefix = "";
 
-  constructor(weights: Weights) {
-    for (const [name, ref] of weights.tensors) this.#tensors.set(modernName(name), ref);
+  constructor(weights: Weights, aliases: Architecture["aliases"] = []) {
+    for (const [name, ref] of weights.tensors) {
+      const known = [...LEGACY, ...aliases].reduce((text, [from, to]) => text.replace(from, to), name);
+      if (this.#tensors.has(known))
+        throw damaged(`the weights hold ${quoted(known)} under two names`, { given: quoted(name) });
+      this.#tensors.set(known, ref);
+    }
   }
 
   /** Names below are those of the bare model; a checkpoint of a model with a head has them under this prefix. */
@@ -118,9 +130,4 @@ function withNear(text: string, extra: readonly string[]): string {
   const name = text.slice(0, text.indexOf(" "));
   const near = extra.length > 500 ? undefined : closest(name, extra);
   return near === undefined ? text : `${text} (did you mean ${quoted(near)}?)`;
-}
-
-/** Checkpoints converted from TensorFlow call a norm's parameters gamma and beta. */
-function modernName(name: string): string {
-  return name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
 }
