@@ -76,6 +76,39 @@ def clip_inputs():
 IMAGE = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, image_size=16, patch_size=4)
 CLIP_TEXT = dict(ENCODER, pad_token_id=1, eos_token_id=VOCABULARY - 1, hidden_size=30)
 DISTIL = dict(vocab_size=VOCABULARY, dim=24, n_layers=2, n_heads=3, hidden_dim=40, max_position_embeddings=40)
+def cached_inputs(key_heads, width):
+    """Rows of which the first tokens are in the cache already; one has padding on the left."""
+    cases = []
+    for past, fresh in [(4, 3), (6, 1), (0, 5)]:
+        inputs = tokens(2, past + fresh, past > 2, left=True, pad=0)
+        positions = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
+        generator = torch.Generator().manual_seed(past)
+        cache = {f"past_key_values.{layer}.{kind}": torch.randn(2, key_heads, past, width, generator=generator)
+                 for layer in range(2) for kind in ("key", "value")}
+        cases.append({"input_ids": inputs["input_ids"][:, past:], "attention_mask": inputs["attention_mask"],
+                      "position_ids": positions[:, past:], **cache})
+    return cases
+
+
+def with_cache(inputs):
+    """Arguments of transformers for inputs with names of ours."""
+    past = {key: value for key, value in inputs.items() if key.startswith("past_key_values.")}
+    if not past:
+        return inputs
+    cache = transformers.DynamicCache()
+    for layer in range(len(past) // 2):
+        cache.update(past[f"past_key_values.{layer}.key"], past[f"past_key_values.{layer}.value"], layer)
+    return {**{key: value for key, value in inputs.items() if key not in past}, "past_key_values": cache, "use_cache": True}
+
+
+DECODER = dict(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+               intermediate_size=40, max_position_embeddings=64)
+ROPES = [dict(rope_type="linear", factor=3.0),
+         dict(rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=24),
+         dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=24)]
+MODERN = dict(vocab_size=VOCABULARY, hidden_size=24, num_attention_heads=3, intermediate_size=40, max_position_embeddings=64,
+              pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2)
+CACHE = [f"present.{layer}.{kind}" for layer in range(2) for kind in ("key", "value")]
 STATES = ["last_hidden_state"]
 POOLED = ["last_hidden_state", "pooler_output"]
 LOGITS = ["logits"]
@@ -124,6 +157,42 @@ CASES = [
     case("clip-text-bare", C("CLIPTextConfig", **CLIP_TEXT), "CLIPTextModel", end_marked(text_inputs()), POOLED),
     case("clip-vision", C("CLIPVisionConfig", **IMAGE), "CLIPVisionModelWithProjection", images(3),
          ["image_embeds", "last_hidden_state"]),
+    case("modernbert", C("ModernBertConfig", **MODERN, num_hidden_layers=4, local_attention=6), "ModernBertModel", text_inputs(0), STATES),
+    case("modernbert-mlm", C("ModernBertConfig", **MODERN, num_hidden_layers=2, norm_bias=True, attention_bias=True, mlp_bias=True), "ModernBertForMaskedLM",
+         text_inputs(0), LOGITS),
+    case("modernbert-mean", C("ModernBertConfig", **MODERN, num_hidden_layers=2, classifier_pooling="mean", id2label=LABELS),
+         "ModernBertForSequenceClassification", text_inputs(0), LOGITS),
+    case("modernbert-tags", C("ModernBertConfig", **MODERN, num_hidden_layers=2), "ModernBertForTokenClassification",
+         text_inputs(0), LOGITS),
+    case("nomic", C("NomicBertConfig", **BERT), "NomicBertModel", text_inputs(0, types=True), STATES),
+    case("nomic-mlm", C("NomicBertConfig", **BERT), "NomicBertForMaskedLM", text_inputs(0, types=True), LOGITS),
+    case("nomic-classes", C("NomicBertConfig", **BERT), "NomicBertForSequenceClassification", text_inputs(0, types=True), LOGITS),
+    case("llama", C("LlamaConfig", **DECODER), "LlamaModel", text_inputs(0, left=True), STATES),
+    case("llama-lm", C("LlamaConfig", **DECODER, attention_bias=True, mlp_bias=True, head_dim=10), "LlamaForCausalLM", text_inputs(0), LOGITS),
+    case("llama-classes", C("LlamaConfig", **DECODER, pad_token_id=0, id2label=LABELS), "LlamaForSequenceClassification",
+         text_inputs(0), LOGITS),
+    case("llama-tags", C("LlamaConfig", **DECODER, id2label=LABELS), "LlamaForTokenClassification", text_inputs(0), LOGITS),
+    *[case(f"llama-{rope['rope_type']}", C("LlamaConfig", **DECODER, rope_parameters=dict(rope, rope_theta=500.0)), "LlamaModel",
+           text_inputs(0), STATES) for rope in ROPES],
+    case("llama-old", C("LlamaConfig", **DECODER, rope_parameters=dict(ROPES[0], rope_theta=500.0)), "LlamaModel", text_inputs(0),
+         STATES, edit=lambda config: config.update(rope_theta=config["rope_parameters"]["rope_theta"],
+                                                   rope_scaling={"type": "linear", "factor": config.pop("rope_parameters")["factor"]})),
+    case("llama-bf16", C("LlamaConfig", **DECODER), "LlamaForCausalLM", text_inputs(0), LOGITS, dtype=torch.bfloat16),
+    case("llama-cache", C("LlamaConfig", **DECODER), "LlamaForCausalLM", cached_inputs(2, 8), LOGITS + CACHE),
+    case("mistral", C("MistralConfig", **DECODER, sliding_window=4), "MistralModel", text_inputs(0), STATES),
+    case("mistral-wide", C("MistralConfig", **DECODER, sliding_window=None), "MistralModel", text_inputs(0), STATES),
+    case("qwen2", C("Qwen2Config", **DECODER, use_sliding_window=True, sliding_window=3, max_window_layers=1), "Qwen2Model",
+         text_inputs(0), STATES),
+    case("qwen2-lm", C("Qwen2Config", **DECODER, tie_word_embeddings=True), "Qwen2ForCausalLM", text_inputs(0), LOGITS),
+    case("qwen3", C("Qwen3Config", **DECODER, head_dim=12), "Qwen3Model", text_inputs(0, left=True), STATES),
+    case("qwen3-cache", C("Qwen3Config", **DECODER, head_dim=12), "Qwen3ForCausalLM", cached_inputs(2, 12), LOGITS + CACHE),
+    case("gemma", C("GemmaConfig", **DECODER, head_dim=12), "GemmaForCausalLM", text_inputs(0), LOGITS),
+    case("gemma2", C("Gemma2Config", **DECODER, head_dim=12, sliding_window=4, query_pre_attn_scalar=20, attn_implementation="eager"),
+         "Gemma2ForCausalLM", text_inputs(0), LOGITS),
+    case("gemma3", C("Gemma3TextConfig", **dict(DECODER, num_hidden_layers=3), head_dim=12, sliding_window=4, sliding_window_pattern=3), "Gemma3ForCausalLM",
+         text_inputs(0), LOGITS),
+    case("gemma-embedding", C("Gemma3TextConfig", **DECODER, head_dim=12, sliding_window=6, use_bidirectional_attention=True,
+                              layer_types=["sliding_attention", "full_attention"]), "Gemma3TextModel", text_inputs(0), STATES),
     case("electra-classes", C("ElectraConfig", **BERT, id2label=LABELS), "ElectraForSequenceClassification",
          text_inputs(0, types=True), LOGITS),
 ]
@@ -151,18 +220,21 @@ for row in CASES:
         config = json.loads((target / "config.json").read_text())
         row["edit"](config)
         (target / "config.json").write_text(json.dumps(config))
-    model = model.float()
+    if row["dtype"] != torch.float32:
+        model = getattr(transformers, row["cls"]).from_pretrained(target, dtype=torch.float32).eval()
     tensors = {}
     for index, inputs in enumerate(row["inputs"]):
         with torch.no_grad():
-            answer = model(**inputs, **row["extra"])
+            answer = model(**with_cache(inputs), **row["extra"])
         for key, value in inputs.items():
             tensors[f"{index}.in.{key}"] = value.contiguous()
         for key in row["outputs"]:
-            value = answer
-            for part in key.split("/")[-1].split("."):
-                value = value[int(part)] if part.isdigit() else getattr(value, part)
-            tensors[f"{index}.out.{key.split('/')[0]}"] = value.contiguous().clone()
+            if key.startswith("present."):
+                _, layer, kind = key.split(".")
+                value = getattr(answer.past_key_values.layers[int(layer)], {"key": "keys", "value": "values"}[kind])
+            else:
+                value = getattr(answer, key)
+            tensors[f"{index}.out.{key}"] = value.contiguous().clone()
     save_file(tensors, target / "cases.safetensors")
     manifest.append({"name": row["name"], "runs": len(row["inputs"])})
 print(json.dumps(manifest))

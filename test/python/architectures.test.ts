@@ -40,8 +40,8 @@ describe("architectures", () => {
 });
 
 async function compare(engine: Engine, folder: string, runs: number): Promise<void> {
-  const graph = await architectureFromFolder(folder);
-  const model = await engine.load(graph, { name: "model", calibrate: false });
+  const graph = await architectureFromFolder(folder, { kvCache: folder.endsWith("-cache") });
+  const model = await engine.load(graph, { name: "model", calibrate: false, allowZero: true });
   try {
     const { tensors } = await openWeights(join(folder, "cases.safetensors"));
     for (let run = 0; run < runs; run++) {

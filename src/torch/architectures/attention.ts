@@ -37,17 +37,19 @@ export interface AttentionOptions extends Heads {
   readonly softcap?: number | undefined;
 }
 
+/** Bent to ±cap by tanh. */
+export function softcapped(net: Network, x: string, cap: number | undefined): string {
+  if (cap === undefined) return x;
+  return net.mul(net.g.add("Tanh", [net.g.add("Div", [x, net.scalar(cap)])]), net.scalar(cap));
+}
+
 /** softmax(q kᵀ · scale + bias) v, of split heads; joined heads come back. */
 export function attention(net: Network, q: string, k: string, v: string, options: AttentionOptions): string {
   const { heads, width, bias, softcap } = options;
   const keys = net.transpose(repeatHeads(net, k, options), 0, 1, 3, 2);
   const scaled = net.mul(q, net.scalar(options.scale ?? 1 / Math.sqrt(width)));
   let scores = net.g.add("MatMul", [scaled, keys]);
-  if (softcap !== undefined)
-    scores = net.mul(
-      net.g.add("Tanh", [net.g.add("Div", [scores, net.scalar(softcap)])]),
-      net.scalar(softcap),
-    );
+  scores = softcapped(net, scores, softcap);
   if (bias !== undefined) scores = net.add(scores, bias);
   const shares = net.g.add("Softmax", [scores], { axis: -1 });
   return joinHeads(net, net.g.add("MatMul", [shares, repeatHeads(net, v, options)]), heads, width);
@@ -63,10 +65,27 @@ export function visibleKeys(net: Network, attentionMask: string): string {
   return net.g.add("Unsqueeze", [net.cast(attentionMask, "bool"), net.ints(1, 2)]);
 }
 
-/** True where a key is not behind its query: [queries, keys], of positions along one axis. */
-export function causalKeys(net: Network, queries: string, keys: string): string {
-  return net.g.add("GreaterOrEqual", [
-    net.g.add("Unsqueeze", [queries, net.ints(1)]),
+/** How far ahead of and behind itself a query may look, in tokens; absent is everywhere. */
+export interface Reach {
+  readonly ahead?: number | undefined;
+  readonly behind?: number | undefined;
+}
+
+/** True where a query reaches a key: [queries, keys], of their places along the sequence. Undefined: everywhere. */
+export function reachedKeys(net: Network, queries: string, keys: string, reach: Reach): string | undefined {
+  const { ahead, behind } = reach;
+  if (ahead === undefined && behind === undefined) return undefined;
+  const distance = net.g.add("Sub", [
     net.g.add("Unsqueeze", [keys, net.ints(0)]),
+    net.g.add("Unsqueeze", [queries, net.ints(1)]),
   ]);
+  const near = ahead === undefined ? undefined : net.g.add("LessOrEqual", [distance, net.int(ahead)]);
+  if (behind === undefined) return near;
+  const recent = net.g.add("GreaterOrEqual", [distance, net.int(-behind)]);
+  return near === undefined ? recent : net.g.add("And", [near, recent]);
+}
+
+/** The additive bias of a padding mask and a reach. */
+export function maskBias(net: Network, visible: string, reached: string | undefined): string {
+  return biasOf(net, reached === undefined ? visible : net.g.add("And", [visible, reached]));
 }

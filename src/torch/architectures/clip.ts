@@ -1,7 +1,7 @@
 /** CLIP: a text and an image encoder into one space; both, or one of them. */
 import { activationOf } from "./activations.js";
 import { type Architecture, BATCH, type Body, type Build, SEQUENCE } from "./architecture.js";
-import { biasOf, causalKeys, visibleKeys } from "./attention.js";
+import { maskBias, reachedKeys, visibleKeys } from "./attention.js";
 import { Config } from "./config.js";
 import { type LayerNames, preNormLayer } from "./encoder-layer.js";
 import { firstToken, output } from "./heads.js";
@@ -58,8 +58,8 @@ function textTower(net: Network, config: Config, path: string, batch: string): T
   const positions = net.positions(ids, 1);
   const places = config.size("max_position_embeddings", 77);
   const x = net.add(words, net.embedding(positions, `${path}embeddings.position_embedding`, places, size));
-  const allowed = net.g.add("And", [visibleKeys(net, mask), causalKeys(net, positions, positions)]);
-  const last = layers(net, config, x, path, { size: 512, heads: 8, inner: 2048 }, biasOf(net, allowed));
+  const bias = maskBias(net, visibleKeys(net, mask), reachedKeys(net, positions, positions, { ahead: 0 }));
+  const last = layers(net, config, x, path, { size: 512, heads: 8, inner: 2048 }, bias);
   const epsilon = config.number("layer_norm_eps", 1e-5);
   const hidden = net.layerNorm(last, `${path}final_layer_norm`, size, epsilon);
   return { hidden, size, pooled: atEnd(net, config, ids, hidden) };

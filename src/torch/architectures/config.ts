@@ -24,6 +24,11 @@ export class Config {
     return this.get(key) !== undefined;
   }
 
+  /** Whether a field is there and null, for fields where that is not the same as left out. */
+  isNull(key: string): boolean {
+    return this.#fields.get(key) === null;
+  }
+
   get(key: string): Json | undefined {
     return this.#fields.get(key) ?? undefined;
   }
@@ -34,13 +39,22 @@ export class Config {
 
   /** The same with the fields of another in front. */
   with(over: Config): Config {
-    const fields = new Map<string, Json>();
-    for (const config of [this, over])
-      for (const key of config.keys()) {
-        const value = config.get(key);
-        if (value !== undefined) fields.set(key, value);
-      }
-    return new Config(fields, this.where);
+    return new Config(
+      new Map([...this.#entries(), ...over.#entries().filter(([, value]) => value !== null)]),
+      this.where,
+    );
+  }
+
+  /** The same with fields under other names. */
+  renamed(names: Readonly<Record<string, string>>): Config {
+    return new Config(new Map(this.#entries().map(([key, value]) => [names[key] ?? key, value])), this.where);
+  }
+
+  #entries(): [string, Json][] {
+    return this.keys().flatMap((key): [string, Json][] => {
+      const value = this.#fields.get(key);
+      return value === undefined ? [] : [[key, value]];
+    });
   }
 
   /** A positive count. */

@@ -1,6 +1,7 @@
 /** Heads that several architectures share. */
 import { unsupported } from "../invalid.js";
 import { type Architecture, BATCH, type Body, type Build, type Head, SEQUENCE } from "./architecture.js";
+import { softcapped } from "./attention.js";
 import type { Config } from "./config.js";
 import type { Network } from "./network.js";
 
@@ -58,7 +59,11 @@ export function vocabularyLogits(
   body: Body,
   hidden: string,
   decoder: string,
-  options: { readonly bias?: string | undefined; readonly tied: boolean },
+  options: {
+    readonly bias?: string | undefined;
+    readonly tied: boolean;
+    readonly softcap?: number | undefined;
+  },
 ): void {
   const { name, rows, size } = body.embeddings!;
   const own = `${decoder}.weight`;
@@ -72,7 +77,8 @@ export function vocabularyLogits(
   const weight = net.weight(tied ? name : own, [rows, size]);
   const bias =
     options.bias === undefined ? undefined : net.weight(biasName(net, decoder, options.bias, tied), [rows]);
-  output(net, net.project(hidden, weight, bias), "logits", BATCH, SEQUENCE, rows);
+  const logits = net.project(hidden, weight, bias);
+  output(net, softcapped(net, logits, options.softcap), "logits", BATCH, SEQUENCE, rows);
 }
 
 /** A decoder that is not tied has a bias of its own; the other one then lies unused in the checkpoint. */

@@ -21,6 +21,7 @@ export class Network {
   readonly dtype: ComputeDType;
   /** The value of each weight in the compute dtype. */
   readonly #weights = new Map<string, string>();
+  #counter = 0;
   readonly #constants = new Map<string, string>();
 
   constructor(book: WeightBook, dtype: ComputeDType, opset: number) {
@@ -76,6 +77,11 @@ export class Network {
     return known;
   }
 
+  /** A number that no other call gives, for names. */
+  fresh(): number {
+    return this.#counter++;
+  }
+
   add(a: string, b: string): string {
     return this.g.add("Add", [a, b]);
   }
@@ -127,14 +133,15 @@ export class Network {
     const wide = this.dtype === "float32" ? x : this.cast(x, "float32");
     const square = this.mul(wide, wide);
     const mean = this.g.add("ReduceMean", [square, this.ints(-1)], { keepdims: 1 });
-    const root = this.g.add("Sqrt", [this.add(mean, this.#single(epsilon))]);
+    const root = this.g.add("Sqrt", [this.add(mean, this.single(epsilon))]);
     const unit = this.g.add("Div", [wide, root]);
     const narrow = this.dtype === "float32" ? unit : this.cast(unit, this.dtype);
     const weight = this.weight(`${path}.weight`, [size]);
     return this.mul(narrow, plusOne ? this.add(weight, this.scalar(1)) : weight);
   }
 
-  #single(value: number): string {
+  /** A number in float32. */
+  single(value: number): string {
     const name = `float32:${value}`;
     return this.#constant(name, () => this.g.initializer(name, tensor(value, { dtype: "float32" })));
   }

@@ -3,8 +3,11 @@ import type { Architecture } from "./architecture.js";
 import { BERT, CAMEMBERT, DATA2VEC_TEXT, ELECTRA, ROBERTA, XLM_ROBERTA } from "./bert.js";
 
 import { CLIP, CLIP_TEXT, CLIP_VISION } from "./clip.js";
+import { GEMMA, GEMMA2, GEMMA3_TEXT, LLAMA, MISTRAL, QWEN2, QWEN3 } from "./decoder.js";
 import { DISTILBERT } from "./distilbert.js";
+import { MODERNBERT } from "./modernbert.js";
 import { MPNET } from "./mpnet.js";
+import { NOMIC_BERT } from "./nomic-bert.js";
 import { VIT } from "./vit.js";
 
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
@@ -16,6 +19,15 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   electra: ELECTRA,
   distilbert: DISTILBERT,
   mpnet: MPNET,
+  modernbert: MODERNBERT,
+  nomic_bert: NOMIC_BERT,
+  llama: LLAMA,
+  mistral: MISTRAL,
+  qwen2: QWEN2,
+  qwen3: QWEN3,
+  gemma: GEMMA,
+  gemma2: GEMMA2,
+  gemma3_text: GEMMA3_TEXT,
   vit: VIT,
   clip: CLIP,
   clip_text_model: CLIP_TEXT,
