@@ -1,6 +1,7 @@
 /** What one architecture is: a body that makes hidden states, and the heads that checkpoints put on it. */
 import type { Config } from "./config.js";
 import type { Network } from "./network.js";
+import type { Alias } from "./weight-book.js";
 
 /** What stands on the body. `none` gives the hidden states. */
 export type Head =
@@ -52,7 +53,7 @@ export interface Architecture {
   /** Weights of heads: known, and left where they are unless their head is asked for. */
   readonly aside: RegExp;
   /** Names that some checkpoints use for weights of other names, as replacements in their order. */
-  readonly aliases?: readonly (readonly [pattern: RegExp, name: string])[];
+  readonly aliases?: readonly Alias[];
 }
 
 export const BATCH = "batch";

@@ -5,8 +5,10 @@ import { damaged, quoted } from "../invalid.js";
 import { elementCount, materialize, type TensorRef } from "../tensor-ref.js";
 import { tensorDataOf } from "../weight-data.js";
 import type { Weights } from "../weights.js";
-import type { Architecture } from "./architecture.js";
 import type { ComputeDType } from "./dtype.js";
+
+/** Names that some checkpoints use, and what stands in their place. */
+export type Alias = readonly [pattern: RegExp, name: string];
 
 /** Buffers that older versions of the reference saved and compute again. */
 const BUFFERS =
@@ -27,7 +29,7 @@ export class WeightBook {
   readonly #problems = { missing: [] as string[], misshaped: [] as string[] };
   #prefix = "";
 
-  constructor(weights: Weights, aliases: Architecture["aliases"] = []) {
+  constructor(weights: Weights, aliases: readonly Alias[] = []) {
     for (const [name, ref] of weights.tensors) {
       const known = [...LEGACY, ...aliases].reduce((text, [from, to]) => text.replace(from, to), name);
       if (this.#tensors.has(known))
