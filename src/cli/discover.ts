@@ -4,6 +4,7 @@ import { readdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { TenonError } from "../base/index.js";
 import { isModelName } from "../runtime/index.js";
+import { isModelFolder } from "./open-model.js";
 
 export interface FoundModel {
   readonly name: string;
@@ -29,8 +30,8 @@ const EXTENSION = ".onnx";
 const VERSION = /^[1-9][0-9]{0,8}$/;
 
 /**
- * Finds the models of every argument: `model.onnx` (named by its base name), `NAME=model.onnx`, a folder whose model
- * files are one model each, or a repository `<model>/<version>/model.onnx`, of which the newest version counts.
+ * Finds the models of every argument: `model.onnx` (named by its base name), `NAME=model.onnx`, a folder with
+ * `config.json` and weights, a folder whose model files and such folders are one model each, or a repository `<model>/<version>/model.onnx`, of which the newest version counts.
  * Throws FILE_NOT_FOUND for what is not there and USAGE for names that a URL cannot hold or that are given twice.
  */
 export async function discoverModels(
@@ -66,10 +67,17 @@ async function discoverOne(argument: string, cwd: string, allowEmpty: boolean): 
     throw new TenonError("FILE_NOT_FOUND", {
       problem: "there is no such model file or folder",
       given: argument,
-      expected: "a .onnx file, a folder of them, or a repository <model>/<version>/model.onnx",
+      expected:
+        "a .onnx file, a folder with config.json and weights, a folder of models, or a repository <model>/<version>/model.onnx",
     });
   }
-  if (stats.isFile()) return one(name ?? withoutExtension(basename(path)), "1", path, argument);
+  if (stats.isFile() || servesAsOne(path))
+    return one(
+      name ?? (stats.isFile() ? withoutExtension(basename(path)) : basename(path)),
+      "1",
+      path,
+      argument,
+    );
   const versions = await versionsIn(path);
   if (versions.length > 0)
     return one(name ?? basename(path), versions[0]!, modelFile(path, versions[0]!), argument);
@@ -85,8 +93,13 @@ async function discoverOne(argument: string, cwd: string, allowEmpty: boolean): 
   throw new TenonError("FILE_NOT_FOUND", {
     problem: "the folder holds no model",
     given: argument,
-    expected: "files *.onnx, or <model>/<version>/model.onnx",
+    expected: "files *.onnx, config.json with weights, or <model>/<version>/model.onnx",
   });
+}
+
+/** A folder that is one model: its files make up a graph, and no graph lies in it. */
+function servesAsOne(path: string): boolean {
+  return isModelFolder(path) && statOf(join(path, "model.onnx")) === undefined;
 }
 
 /** `NAME=PATH`, unless the whole text is itself a path that exists. */
@@ -107,8 +120,14 @@ function one(name: string, version: string, path: string, argument: string): Dis
 async function folder(path: string): Promise<Discovery> {
   const models: FoundModel[] = [];
   for (const file of await readdir(path)) {
-    if (!file.endsWith(EXTENSION) || file.startsWith(".")) continue;
+    if (file.startsWith(".")) continue;
     const model = join(path, file);
+    if (servesAsOne(model)) {
+      checkName(file, model);
+      models.push({ name: file, version: "1", path: model });
+      continue;
+    }
+    if (!file.endsWith(EXTENSION)) continue;
     const name = withoutExtension(file);
     checkName(name, model);
     models.push({

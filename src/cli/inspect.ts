@@ -1,9 +1,11 @@
 /** `tenon inspect`: what a model or weight file takes, gives and is made of, without loading it. */
 import { statSync } from "node:fs";
 import { Command } from "commander";
-import { formatBytes } from "../base/index.js";
+import { formatBytes, isTenonError } from "../base/index.js";
+import type { OnnxModel } from "../onnx/index.js";
+import { isModelFolder } from "./open-model.js";
 import { addSettings, resolveSettings } from "./settings.js";
-import { print, printJson, styled, table } from "./terminal.js";
+import { print, printJson, styled, table, warn } from "./terminal.js";
 import type { Weight } from "./weights.js";
 
 interface InspectOptions {
@@ -29,6 +31,7 @@ interface Format {
 /** The first one that accepts the file reads it. */
 const FORMATS: readonly Format[] = [
   { accepts: (file) => file.endsWith(".pt2"), inspect: inspectProgram },
+  { accepts: isModelFolder, inspect: inspectFolder },
   {
     accepts: (file) =>
       /\.(safetensors|pth|pt|bin|ckpt|pte|index\.json)$/.test(file) ||
@@ -41,7 +44,7 @@ const FORMATS: readonly Format[] = [
 export function inspectCommand(): Command {
   const command = new Command("inspect")
     .description("print a model's signature, ops and size")
-    .argument("<model>", "model file, weight file, or folder with weights")
+    .argument("<model>", "model file, weight file, or folder of a Hugging Face model")
     .option("--graph", "print the graph, one node a line")
     .option("--weights", "print every weight, largest first");
   addSettings(command, ["log"]);
@@ -77,6 +80,30 @@ async function inspectOnnx(file: string): Promise<Report> {
   const onnx = await import("../onnx/index.js");
   const { weightsOf } = await import("./weights.js");
   const model = await onnx.readModel(file);
+  const description = onnx.describe(model);
+  return {
+    description,
+    text: (title) => onnx.formatDescription(description, title),
+    weights: () => weightsOf(model),
+    graph: () => onnx.print(model),
+  };
+}
+
+/** The graph that a folder's files make up; of an architecture that is not known, its weights. */
+async function inspectFolder(folder: string): Promise<Report> {
+  const [onnx, torch, { weightsOf }] = await Promise.all([
+    import("../onnx/index.js"),
+    import("../torch/index.js"),
+    import("./weights.js"),
+  ]);
+  let model: OnnxModel;
+  try {
+    model = await torch.architectureFromFolder(folder);
+  } catch (error) {
+    if (!isTenonError(error, "MODEL_UNSUPPORTED")) throw error;
+    warn(error.message);
+    return inspectWeights(folder);
+  }
   const description = onnx.describe(model);
   return {
     description,

@@ -1,10 +1,11 @@
 /** `tenon run`: one run of a model on given inputs; prints the outputs or writes them to a file. */
 import { writeFile } from "node:fs/promises";
+import { basename, resolve } from "node:path";
 import { Command } from "commander";
 import { formatDuration, TenonError } from "../base/index.js";
 import type { Outputs } from "../runtime/index.js";
 import { addSettings, resolveSettings } from "./settings.js";
-import { note, print, printJson, styled } from "./terminal.js";
+import { note, print, printJson, progress, styled } from "./terminal.js";
 
 interface RunOptions {
   readonly input: readonly string[];
@@ -15,7 +16,7 @@ interface RunOptions {
 export function runCommand(): Command {
   const command = new Command("run")
     .description("run a model once and print its outputs")
-    .argument("<model>", "model file")
+    .argument("<model>", "model file, or folder of a Hugging Face model")
     .option(
       "--input <name=value>",
       "an input: a JSON literal, a text, @FILE.npy, @FILE.npz or @FILE.json; repeatable",
@@ -27,12 +28,20 @@ export function runCommand(): Command {
   addSettings(command, ["cache", "cacheMax", "ortLib", "runDeadline", "log"]);
   return command.action(async (file: string, options: RunOptions) => {
     const { values, json } = await resolveSettings(command);
-    const [{ openEngine }, { readInputs }] = await Promise.all([
+    const [{ openEngine }, { openModel }, { readInputs }] = await Promise.all([
       import("./engine.js"),
+      import("./open-model.js"),
       import("./values.js"),
     ]);
     await using engine = await openEngine(values);
-    const model = await engine.load(file, { batch: { max: 1 }, calibrate: false });
+    const bar = progress();
+    bar.show(`loading ${file} …`);
+    const model = await engine.load(await openModel(file), {
+      name: nameOf(file),
+      batch: { max: 1 },
+      calibrate: false,
+    });
+    bar.clear();
     const inputs = await readInputs(options.input, model.signature, process.cwd());
     const names = options.outputs?.split(",").map((name) => name.trim());
     const startedAt = performance.now();
@@ -75,4 +84,13 @@ async function writeOutputs(file: string, outputs: Outputs): Promise<void> {
       cause,
     });
   }
+}
+
+/** A name for the run alone, which no URL has to hold. */
+function nameOf(path: string): string {
+  const name = basename(resolve(path)).replace(/(?<=.)\.[^.]*$/, "");
+  return name
+    .replace(/[^A-Za-z0-9._-]/g, "_")
+    .replace(/^\./, "_")
+    .slice(0, 128);
 }

@@ -12,7 +12,10 @@ import { note, print, printJson, progress, styled, warn } from "./terminal.js";
 export function serveCommand(): Command {
   const command = new Command("serve")
     .description("serve models over HTTP (Open Inference Protocol v2)")
-    .argument("<path...>", "model file, NAME=FILE, folder of model files, or model repository");
+    .argument(
+      "<path...>",
+      "model file, NAME=FILE, folder of a Hugging Face model, folder of models, or model repository",
+    );
   addSettings(command, [
     "host",
     "httpPort",
@@ -68,12 +71,14 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
     { openEngine },
     { openLog },
     { loadModels },
+    { openModel },
     { ModelRepository, paceCollector, serve },
   ] = await Promise.all([
     import("./discover.js"),
     import("./engine.js"),
     import("./log.js"),
     import("./load-models.js"),
+    import("./open-model.js"),
     import("../serve/index.js"),
   ]);
   const explicit = values.modelControl === "explicit";
@@ -102,6 +107,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
     const repository = new ModelRepository(engine, {
       ...values,
       load: { warmup: values.warmup, trust: values.trust },
+      open: openModel,
       list: async () => (await discoverModels(paths, { allowEmpty: true })).models,
     });
     server = await serve(engine, { ...values, port: values.httpPort, log, repository, isReady: () => ready });

@@ -53,7 +53,11 @@ export async function sourceKey(
   const { sha256, bytes } =
     typeof source.from === "string"
       ? await identify(source.from, external, cache?.hashFolder)
-      : await identifyBytes(source.from, source.baseDir === undefined ? [] : await external());
+      : await identifyBytes(
+          source.from,
+          source.baseDir === undefined ? [] : await external(),
+          cache?.hashFolder,
+        );
   const parts = JSON.stringify([sha256, runtimeVersion, PREFLIGHT_VERSION, await machineKey(), options]);
   return { key: createHash("sha256").update(parts).digest("hex").slice(0, 40), bytes };
 }

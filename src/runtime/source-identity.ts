@@ -14,10 +14,14 @@ interface FileStamp {
   readonly inode: string;
 }
 
-/** sha256 over a model's bytes and the external data files it names. Throws MODEL_INVALID when there are none. */
+/**
+ * sha256 over a model's bytes and the external data files it names, whose hashes are remembered as `identify` does.
+ * Throws MODEL_INVALID when there are no bytes.
+ */
 export async function identifyBytes(
   bytes: Uint8Array,
   externalFiles: readonly string[],
+  memoFolder: string | undefined,
 ): Promise<{ sha256: string; bytes: number }> {
   if (bytes.byteLength === 0) {
     throw new TenonError("MODEL_INVALID", {
@@ -28,9 +32,13 @@ export async function identifyBytes(
   const own = await hashBytes(bytes);
   if (externalFiles.length === 0) return { sha256: own, bytes: bytes.byteLength };
   const hash = createHash("sha256").update(own);
-  for (const file of externalFiles) hash.update(await hashFile(file));
-  const stamps = await Promise.all(externalFiles.map(stampOf));
-  return { sha256: hash.digest("hex"), bytes: bytes.byteLength + total(stamps) };
+  let size = bytes.byteLength;
+  for (const file of externalFiles) {
+    const known = await identify(file, async () => [], memoFolder);
+    hash.update(known.sha256);
+    size += known.bytes;
+  }
+  return { sha256: hash.digest("hex"), bytes: size };
 }
 
 /** In slices, so that the event loop goes on. */

@@ -7,7 +7,7 @@ import {
   TenonError,
   toTenonError,
 } from "../base/index.js";
-import type { Engine, LoadOptions, Model } from "../runtime/index.js";
+import type { Engine, LoadOptions, Model, Source } from "../runtime/index.js";
 
 /** A model that can be loaded. */
 export interface RepositoryEntry {
@@ -20,6 +20,8 @@ export interface RepositoryEntry {
 export interface RepositoryOptions extends Partial<Pick<Knobs, "modelControl" | "loadTimeout">> {
   /** What there is to load now, the newest version of each name; asked for at every load. Default: nothing. */
   readonly list?: () => Promise<readonly RepositoryEntry[]>;
+  /** What to load for an entry's path. Default: the path, which is then a model file. */
+  readonly open?: (path: string) => Promise<Source>;
   /** How models are loaded. */
   readonly load?: Pick<LoadOptions, "warmup" | "trust" | "batch" | "optimization" | "sessionConfig">;
 }
@@ -131,9 +133,17 @@ export class ModelRepository {
     let model: Model;
     try {
       const { load = {} } = this.#options;
-      model = await this.#inTime((signal) =>
-        this.#engine.load(path, { ...load, name, version, requireRank: true, replace: true, signal }),
-      );
+      model = await this.#inTime(async (signal) => {
+        const source = (await this.#options.open?.(path)) ?? path;
+        return this.#engine.load(source, {
+          ...load,
+          name,
+          version,
+          requireRank: true,
+          replace: true,
+          signal,
+        });
+      });
     } catch (thrown) {
       const error = toTenonError(thrown);
       this.#notes.set(name, { version, state: "UNAVAILABLE", reason: reasonOf(error) });

@@ -17,7 +17,7 @@ import { WeightBook } from "./weight-book.js";
 export interface ArchitectureOptions extends Pick<OpenOptions, "roots" | "hardLinks" | "unknown" | "verify"> {
   /**
    * What stands on the body. `auto` (default): what `architectures` of the config names, and the hidden states where it
-   * names the bare model. `none`: hidden states (`last_hidden_state`), whatever the checkpoint was trained for.
+   * names the bare model or `modules.json` says that the folder is one of sentence-transformers. `none`: hidden states (`last_hidden_state`), whatever the checkpoint was trained for.
    */
   readonly head?: Head | "auto";
   /**
@@ -77,7 +77,8 @@ export async function architectureFromFolder(
   }
   const config = readConfig(path, "config.json");
   const architecture = architectureOf(config);
-  const head = headOf(config, architecture, options.head ?? "auto");
+  const embeds = statSync(join(folder, "modules.json"), { throwIfNoEntry: false }) !== undefined;
+  const head = headOf(config, architecture, options.head ?? (embeds ? "none" : "auto"));
   const weights = await openWeights(folder, options);
   return build(config, architecture, head, weights, options);
 }

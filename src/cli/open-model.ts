@@ -1,0 +1,44 @@
+/** What a path of the command line is, as something that an engine loads: model files as they are, folders as graphs. */
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { TenonError } from "../base/index.js";
+import type { OnnxModel } from "../onnx/index.js";
+
+/** True for a folder with `config.json` beside weights, as Hugging Face and sentence-transformers write them. */
+export function isModelFolder(path: string): boolean {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return false;
+  return isFile(join(path, "config.json")) && WEIGHTS.some((name) => isFile(join(path, name)));
+}
+
+const WEIGHTS = [
+  "model.safetensors",
+  "model.safetensors.index.json",
+  "pytorch_model.bin",
+  "pytorch_model.bin.index.json",
+];
+
+/** Endings of files that hold weights and no graph. */
+const WEIGHTS_ONLY = /\.(safetensors|pth|bin|ckpt)$/;
+
+/**
+ * The model of a path: a path again where that is a model file, else a graph on the folder's weights. Throws
+ * MODEL_UNSUPPORTED for a file without a graph, and what `architectureFromFolder` throws.
+ */
+export async function openModel(path: string): Promise<string | OnnxModel> {
+  if (isModelFolder(path)) {
+    const { architectureFromFolder } = await import("../torch/index.js");
+    return architectureFromFolder(path);
+  }
+  if (WEIGHTS_ONLY.test(path) && isFile(path)) {
+    throw new TenonError("MODEL_UNSUPPORTED", {
+      problem: "the file holds weights and no graph",
+      given: path,
+      expected: "a .onnx file, or the folder that holds config.json beside the weights",
+    });
+  }
+  return path;
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
