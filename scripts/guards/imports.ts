@@ -24,7 +24,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 };
 
 /** Packages that only tests may import, beside those of the layer. */
-const TEST_PACKAGES = ["fast-check"];
+const TEST_PACKAGES = ["fast-check", "@bufbuild/protobuf"];
 
 export interface Import {
   readonly specifier: string;

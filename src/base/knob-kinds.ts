@@ -74,6 +74,20 @@ export function countOrAuto(description: string, range: Range = {}): Knob<number
   };
 }
 
+/** A port, `auto` for the one that `chosen` describes, or `off`. */
+export function portOf(what: string, chosen: string): Knob<number | "auto" | "off"> {
+  const { parse, expected } = count(0, "", { max: 65_535 });
+  return {
+    default: "auto",
+    description: `${what}; auto: ${chosen}; 0 takes any free one; off: none.`,
+    placeholder: "port|auto|off",
+    expected: `${expected}, auto or off`,
+    accepts: "number",
+    parse: (text) => (text === "auto" || text === "off" ? text : parse(text)),
+    format: String,
+  };
+}
+
 /** A size in bytes, always with its unit. */
 export function bytes(fallback: string, description: string, range: Range = {}): Knob<number> {
   const { expected, check } = ranged("a size such as 64MiB or 2GB", range, printBytes);

@@ -12,6 +12,7 @@ import {
   list,
   onOff,
   path,
+  portOf,
   secret,
   text,
 } from "./knob-kinds.js";
@@ -20,6 +21,7 @@ import {
 export const KNOBS = {
   host: text("127.0.0.1", "Address the server listens on; 0.0.0.0 opens it to the network.", "address"),
   httpPort: count(8000, "HTTP port; 0 takes any free one.", { max: 65_535, placeholder: "port" }),
+  grpcPort: portOf("gRPC port", "the port after --http-port"),
   allowedHosts: list("Host names that requests may address, besides the one listened on.", "host,…"),
   apiKey: secret("One API key that requests must show; for more than one, use a file."),
   apiKeyFile: path(
@@ -42,6 +44,7 @@ export const KNOBS = {
   tensorRank: count(8, "Most dimensions of one tensor in a request.", { min: 1, max: 64 }),
   stringBytes: bytes("16MiB", "Largest element of a string tensor in a request.", { min: 1 }),
   connections: count(1024, "Most open client connections.", { min: 1 }),
+  grpcStreams: count(100, "Most calls under way on one gRPC connection.", { min: 1, max: 10_000 }),
   headersTimeout: duration("10s", "Longest wait for a request's headers.", { min: 100, max: 3600e3 }),
   requestTimeout: duration("60s", "Longest wait for a whole request.", { min: 100, max: 3600e3 }),
   replyTimeout: duration("60s", "Longest wait for a client to take its answer.", { min: 100, max: 3600e3 }),

@@ -44,7 +44,7 @@ export const LIMITS = {
     note: "looked at every second",
   },
   keepAlive: { what: "idle time of a connection", over: "closed" },
-  connections: { what: "open connections", over: "closed" },
+  connections: { what: "open connections", over: "closed", note: "of HTTP and of gRPC each" },
   tensorElements: { what: "elements of a tensor", over: 400, code: "REQUEST_INVALID" },
   tensorRank: { what: "dimensions of a tensor", over: 400, code: "REQUEST_INVALID" },
   stringBytes: { what: "one element of a string tensor", over: 400, code: "INPUT_SIZE" },

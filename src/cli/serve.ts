@@ -11,7 +11,7 @@ import { note, print, printJson, progress, styled, warn } from "./terminal.js";
 
 export function serveCommand(): Command {
   const command = new Command("serve")
-    .description("serve models over HTTP (Open Inference Protocol v2)")
+    .description("serve models over HTTP and gRPC (Open Inference Protocol v2)")
     .argument(
       "<path...>",
       "model file, NAME=FILE, folder of a Hugging Face model, folder of models, or model repository",
@@ -19,6 +19,7 @@ export function serveCommand(): Command {
   addSettings(command, [
     "host",
     "httpPort",
+    "grpcPort",
     "lanes",
     "isolation",
     "spare",
@@ -49,6 +50,7 @@ export function serveCommand(): Command {
     "tensorRank",
     "stringBytes",
     "connections",
+    "grpcStreams",
     "headersTimeout",
     "requestTimeout",
     "replyTimeout",
@@ -110,7 +112,15 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
       open: openModel,
       list: async () => (await discoverModels(paths, { allowEmpty: true })).models,
     });
-    server = await serve(engine, { ...values, port: values.httpPort, log, repository, isReady: () => ready });
+    const grpcPort = portBeside(values.httpPort, values.grpcPort, 1);
+    server = await serve(engine, {
+      ...values,
+      port: values.httpPort,
+      grpcPort,
+      log,
+      repository,
+      isReady: () => ready,
+    });
     const bar = progress();
     bar.show(`loading ${models.map(({ name }) => name).join(", ")} …`);
     const interrupted = signal.then(() => undefined);
@@ -122,7 +132,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
         log.error({ model: name, code: error.code, err: error.cause }, error.message);
       if (loaded.length === 0 && models.length > 0) throw nothingServes(failed);
       ready = true;
-      await announce(server.url, loaded, failed, settings.json);
+      await announce(server, loaded, failed, settings.json);
       await signal;
     }
     note(styled("dim", "draining …", process.stderr));
@@ -137,6 +147,13 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
       do: "raise --drain, or lower --run-deadline",
     });
   }
+}
+
+/** The port of a further service: `auto` lies so far behind the HTTP port; any free one where that is any free one too. */
+function portBeside(httpPort: number, port: number | "auto" | "off", distance: number): number | "off" {
+  if (port !== "auto") return port;
+  if (httpPort === 0) return 0;
+  return httpPort + distance > 65_535 ? "off" : httpPort + distance;
 }
 
 /** Resolves at SIGTERM or SIGINT; a second signal ends the process at once. */
@@ -201,7 +218,7 @@ function nothingServes(failed: readonly FailedModel[]): TenonError {
 }
 
 async function announce(
-  url: string,
+  { url, grpcPort }: RunningServer,
   loaded: readonly Model[],
   failed: readonly FailedModel[],
   json: boolean,
@@ -211,6 +228,7 @@ async function announce(
       schema: "tenon.serve/1",
       event: "ready",
       url,
+      ...(grpcPort === undefined ? {} : { grpcPort }),
       models: loaded.map(({ name, version }) => ({ name, version })),
       failed: failed.map(({ name, error }) => ({ name, code: error.code, problem: error.problem })),
     });
@@ -218,6 +236,7 @@ async function announce(
   }
   const names = loaded.map(({ name }) => name).join(", ") || "no model yet";
   print(`${styled("green", "ready")} ${styled("bold", url)} serves ${names}`);
+  if (grpcPort !== undefined) print(`gRPC on ${new URL(url).hostname}:${grpcPort}`);
   for (const { name, error } of failed) warn(`${name} is not served: ${error.message}`);
   const { exampleCall } = await import("./example-call.js");
   if (loaded.length > 0) print(exampleCall(url, loaded));

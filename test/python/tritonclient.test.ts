@@ -6,16 +6,26 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { startServed } from "../support/served.js";
 
-const SCRIPT = resolve(import.meta.dirname, "../../../test/python/tritonclient_suite.py");
-
-test("tritonclient over HTTP", async () => {
-  await using served = await startServed({ responseCompression: true });
-  const address = served.url.replace("http://", "");
-  const { stdout } = await promisify(execFile)(process.env.TENON_PYTHON!, [SCRIPT, address], {
+/** The parts of a script that held, against the server at an address. */
+async function parts(script: string, address: string): Promise<readonly string[]> {
+  const path = resolve(import.meta.dirname, "../../../test/python", script);
+  const { stdout } = await promisify(execFile)(process.env.TENON_PYTHON!, [path, address], {
     encoding: "utf8",
     timeout: 120_000,
   });
-  const parts = stdout.trim().split("\n");
-  assert.equal(parts.pop(), "done");
-  assert.equal(parts.length, 38);
+  const lines = stdout.trim().split("\n");
+  assert.equal(lines.pop(), "done");
+  return lines;
+}
+
+test("tritonclient over HTTP", async () => {
+  await using served = await startServed({ responseCompression: true });
+  const held = await parts("tritonclient_suite.py", served.url.replace("http://", ""));
+  assert.equal(held.length, 38);
+});
+
+test("tritonclient over gRPC", async () => {
+  await using served = await startServed({ responseCompression: true, grpcPort: 0 });
+  const held = await parts("tritonclient_grpc_suite.py", `127.0.0.1:${served.server.grpcPort}`);
+  assert.equal(held.length, 25);
 });

@@ -13,7 +13,7 @@ export class Certificate {
   readonly #cert: string;
   readonly #key: string;
   readonly #log: ServeLog | undefined;
-  #stop: (() => void) | undefined;
+  readonly #stops: (() => void)[] = [];
 
   private constructor(cert: string, key: string, log: ServeLog | undefined) {
     this.#cert = cert;
@@ -58,7 +58,7 @@ export class Certificate {
 
   /** New connections of `server` get what the files hold; the old pair stays while a new one does not fit. */
   renew(server: Server): void {
-    this.#stop = watchFiles([this.#cert, this.#key], () => {
+    const stop = watchFiles([this.#cert, this.#key], () => {
       try {
         server.setSecureContext({ ...this.#read(), minVersion: "TLSv1.2" });
         this.#log?.info({ file: this.#cert }, "certificate read again");
@@ -66,11 +66,12 @@ export class Certificate {
         this.#log?.error({ err: error }, "the certificate cannot be read again; the old one stays");
       }
     });
+    this.#stops.push(stop);
   }
 
   /** Stops looking at the files. */
   close(): void {
-    this.#stop?.();
+    for (const stop of this.#stops.splice(0)) stop();
   }
 }
 

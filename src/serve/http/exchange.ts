@@ -77,6 +77,11 @@ export class Exchange {
     if (!this.#closed) caller.open++;
   }
 
+  /** Longest time of one run in milliseconds. */
+  get runDeadline(): number {
+    return this.exchanges.settings.runDeadline;
+  }
+
   /** True when the client is gone or has its answer. */
   get closed(): boolean {
     return this.#closed;

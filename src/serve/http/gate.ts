@@ -2,7 +2,7 @@
 import { TenonError } from "../../base/index.js";
 import type { Exchange } from "./exchange.js";
 import { isAllowedOrigin } from "./guard.js";
-import type { KeyRing } from "./key-ring.js";
+import type { Caller, KeyRing } from "./key-ring.js";
 
 /**
  * Lets the exchange pass and notes its caller, or throws REQUEST_UNAUTHORIZED or RATE_LIMITED. Paths of `open` need no
@@ -13,6 +13,11 @@ export function admit(exchange: Exchange, keys: KeyRing | undefined, open: Reado
   const { req, exchanges } = exchange;
   const { origin, authorization } = req.headers;
   if (req.method === "OPTIONS" && origin !== undefined && isAllowedOrigin(origin, exchanges.settings)) return;
+  exchange.enter(admitted(keys, authorization, exchanges.settings.keyRequests));
+}
+
+/** The caller whose key this is, unless it is over its rate or has `most` requests open. */
+export function admitted(keys: KeyRing, authorization: string | undefined, most: number): Caller {
   const caller = keys.callerOf(authorization);
   const waitMs = caller.bucket?.take(performance.now()) ?? 0;
   if (waitMs > 0) {
@@ -21,12 +26,11 @@ export function admit(exchange: Exchange, keys: KeyRing | undefined, open: Reado
       details: { retryAfter: Math.ceil(waitMs / 1000) },
     });
   }
-  const most = exchanges.settings.keyRequests;
   if (caller.open >= most) {
     throw new TenonError("RATE_LIMITED", {
       problem: `this key may have ${most} requests under way`,
       details: { retryAfter: 1 },
     });
   }
-  exchange.enter(caller);
+  return caller;
 }

@@ -5,6 +5,7 @@ import type { Engine } from "../../runtime/index.js";
 import { type ErrorContext, errorText } from "../oip/errors.js";
 import { oipRoutes } from "../oip/routes.js";
 import { ScanPool } from "../oip/scan-pool.js";
+import type { OipServer } from "../oip/server.js";
 import { ModelRepository } from "../repository.js";
 import { bodyLimit, hasBody, isExpecting } from "./body.js";
 import { BodyPool } from "./body-pool.js";
@@ -46,23 +47,21 @@ export interface Handler {
  * The Host header is checked only where `allowedHosts` is set: behind a proxy or in an app that is the app's matter.
  */
 export function createHandler(engine: Engine, options: HandlerOptions = {}): Handler {
-  return makeHandler(engine, resolveSettings(options, false));
+  const settings = resolveSettings(options, false);
+  return makeHandler(makeOip(engine, settings), settings, KeyRing.open(settings));
 }
 
-/** As `createHandler`, from settings that are resolved already. */
-export function makeHandler(engine: Engine, settings: HandlerSettings): Handler {
+/** What the routes of a server work on. */
+export function makeOip(engine: Engine, settings: HandlerSettings): OipServer {
+  const { serverName, isReady, repository = new ModelRepository(engine) } = settings;
+  return { engine, repository, scans: new ScanPool(settings), serverName, isReady };
+}
+
+/** As `createHandler`, from settings that are resolved already, on what other protocols may share. */
+export function makeHandler(oip: OipServer, settings: HandlerSettings, keys: KeyRing | undefined): Handler {
   const exchanges: Exchanges = { settings, bodies: new BodyPool(), open: new Set(), draining: false };
-  const scans = new ScanPool(settings);
-  const { serverName, isReady } = settings;
-  const routes = oipRoutes({
-    engine,
-    repository: settings.repository ?? new ModelRepository(engine),
-    scans,
-    serverName,
-    isReady,
-  });
+  const routes = oipRoutes(oip);
   const router = new Router(routes);
-  const keys = KeyRing.open(settings);
   const openPaths = new Set(routes.flatMap(({ path, open }) => (open === true ? [path] : [])));
   const sweeper = setInterval(() => sweep(exchanges), SWEEP_INTERVAL).unref();
 
@@ -91,7 +90,7 @@ export function makeHandler(engine: Engine, settings: HandlerSettings): Handler 
       close: () => {
         clearInterval(sweeper);
         keys?.close();
-        return scans.close();
+        return oip.scans.close();
       },
     }),
     "open",

@@ -5,9 +5,11 @@ import type { AddressInfo, Socket } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import { type ErrorCode, emit, KNOBS, type Knobs, TenonError, toTenonError } from "../../base/index.js";
 import type { Engine } from "../../runtime/index.js";
+import type { GrpcServer } from "../grpc/server.js";
 import { expectBody } from "./body.js";
 import { Certificate } from "./certificate.js";
-import { type Handler, makeHandler } from "./handler.js";
+import { type Handler, makeHandler, makeOip } from "./handler.js";
+import { KeyRing } from "./key-ring.js";
 import { type HandlerOptions, resolveSettings } from "./settings.js";
 
 /** How often open connections are looked at for their time limits, in milliseconds. */
@@ -24,12 +26,15 @@ type ServerKnobs = Pick<
   | "requestTimeout"
   | "keepAlive"
   | "drain"
+  | "grpcStreams"
 >;
 
 /** Options of `serve`: those of `createHandler`, and where and how to listen. Defaults are those of `tenon env`. */
 export interface ServeOptions extends HandlerOptions, Partial<ServerKnobs> {
   /** Default 8000; 0 takes any free port. */
   readonly port?: number;
+  /** Port of the gRPC service; 0 takes any free one. Default `off`. */
+  readonly grpcPort?: number | "off";
 }
 
 /** How a server ended. */
@@ -43,6 +48,8 @@ export interface RunningServer {
   /** `http://127.0.0.1:8000`. */
   readonly url: string;
   readonly port: number;
+  /** Where gRPC listens, if it does. */
+  readonly grpcPort: number | undefined;
   /**
    * Answers "not ready" and refuses new requests, waits for those in flight (at most the `drain` setting, then their
    * connections are cut) and resolves. The engine stays open.
@@ -58,9 +65,12 @@ export interface RunningServer {
 export async function serve(engine: Engine, options: ServeOptions = {}): Promise<RunningServer> {
   const host = options.host ?? KNOBS.host.default;
   const settings = resolveSettings(options, isLoopback(host));
-  const handler = makeHandler(engine, settings);
-  const limit = (name: keyof ServerKnobs & ("headerBytes" | "connections" | "keepAlive" | "drain")): number =>
-    options[name] ?? KNOBS[name].default;
+  const oip = makeOip(engine, settings);
+  const keys = KeyRing.open(settings);
+  const handler = makeHandler(oip, settings, keys);
+  const limit = (
+    name: keyof ServerKnobs & ("headerBytes" | "connections" | "keepAlive" | "drain" | "grpcStreams"),
+  ): number => options[name] ?? KNOBS[name].default;
   const headersTimeout = options.headersTimeout ?? KNOBS.headersTimeout.default;
   const requestTimeout = options.requestTimeout ?? KNOBS.requestTimeout.default;
   // The two time limits and the interval belong together, and only here: assigned later, slow bodies are never closed.
@@ -90,10 +100,33 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
   });
   server.on("checkExpectation", (req, res) => checkExpectation(req, res, handler));
   server.on("clientError", refuseBroken);
+  let grpc: GrpcServer | undefined;
   try {
     await listen(server, host, options.port ?? KNOBS.httpPort.default);
+    const { grpcPort = "off" } = options;
+    if (grpcPort !== "off") {
+      const { serveGrpc } = await import("../grpc/server.js");
+      grpc = await serveGrpc({
+        host,
+        port: grpcPort,
+        settings,
+        oip,
+        keys,
+        tls: certificate?.options(headersTimeout),
+        connections: limit("connections"),
+        streams: limit("grpcStreams"),
+        headerBytes: limit("headerBytes"),
+        headersTimeout,
+        requestTimeout,
+        keepAlive: limit("keepAlive"),
+      }).catch((error: NodeJS.ErrnoException) => {
+        throw listenError(error, host, grpcPort, "--grpc-port");
+      });
+      if (certificate !== undefined && grpc.server instanceof TlsServer) certificate.renew(grpc.server);
+    }
   } catch (error) {
     certificate?.close();
+    if (server.listening) server.close();
     await handler.close();
     throw error;
   }
@@ -102,9 +135,9 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
   emit("server:listening", { url });
   let closing: Promise<Closed> | undefined;
   const close = (): Promise<Closed> =>
-    (closing ??= drain(server, handler, limit("drain")).finally(() => certificate?.close()));
+    (closing ??= drain(server, handler, grpc, limit("drain")).finally(() => certificate?.close()));
   const dispose = async (): Promise<void> => void (await close());
-  return { url, port, close, [Symbol.asyncDispose]: dispose };
+  return { url, port, grpcPort: grpc?.port, close, [Symbol.asyncDispose]: dispose };
 }
 
 function isLoopback(host: string): boolean {
@@ -121,11 +154,16 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   });
 }
 
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): TenonError {
+function listenError(
+  error: NodeJS.ErrnoException,
+  host: string,
+  port: number,
+  flag = "--http-port",
+): TenonError {
   if (error.code === "EADDRINUSE") {
     return new TenonError("ADDRESS_IN_USE", {
       given: `${host}:${port}`,
-      do: "choose another port with --http-port, or any free one with --http-port 0",
+      do: `choose another port with ${flag}, or any free one with ${flag} 0`,
       cause: error,
     });
   }
@@ -133,7 +171,7 @@ function listenError(error: NodeJS.ErrnoException, host: string, port: number): 
     return new TenonError("CONFIG_INVALID", {
       problem: "this port needs rights that the process does not have",
       given: `${host}:${port}`,
-      do: "choose a port above 1023 with --http-port",
+      do: `choose a port above 1023 with ${flag}`,
       cause: error,
     });
   }
@@ -212,23 +250,29 @@ function refuseBroken(error: NodeJS.ErrnoException, stream: unknown): void {
 }
 
 /** Keeps listening while requests are under way, so that new ones get an answer too: that the server drains. */
-async function drain(server: Server, handler: Handler, patience: number): Promise<Closed> {
+async function drain(
+  server: Server,
+  handler: Handler,
+  grpc: GrpcServer | undefined,
+  patience: number,
+): Promise<Closed> {
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, patience);
   });
-  const answered = handler.drain();
+  const answered = Promise.all([handler.drain(), grpc?.drain()]);
   await Promise.race([answered, over]);
   const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
   server.closeIdleConnections();
-  let cutOff = 0;
+  let cutOff = grpc?.open ?? 0;
+  const grpcClosed = grpc?.close();
   // Connections that are half way through their headers have the rest of the time.
   const cut = over.then(() => {
-    cutOff = handler.open;
+    cutOff += handler.open;
     server.closeAllConnections();
   });
   await Promise.race([closed, cut]);
-  await closed;
+  await Promise.all([closed, grpcClosed]);
   clearTimeout(timer);
   await handler.close();
   return { cutOff };

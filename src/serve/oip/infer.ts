@@ -1,17 +1,16 @@
 /** The infer route: body → tensors → run → answer. */
 import { deflate, gzip } from "node:zlib";
-import { isTenonError, TenonError } from "../../base/index.js";
-import type { Model, Outputs, RunOptions } from "../../runtime/index.js";
+import { TenonError } from "../../base/index.js";
+import type { Model } from "../../runtime/index.js";
 import { StringStorage, type Tensor, tensorFromStorage } from "../../tensor/index.js";
 import { bodyLimit, checkAnnouncedLength, readBody } from "../http/body.js";
 import type { BodyPart, Exchange, HeaderList } from "../http/exchange.js";
-import { FairShare } from "../http/fair-share.js";
-import type { Caller } from "../http/key-ring.js";
 import { type Answer, type AnswerOutput, composeAnswer } from "./answer.js";
 import { BinarySection, headerLength } from "./binary.js";
-import { type ModelWire, type WantedOutput, wireOf } from "./model-wire.js";
+import { wireOf } from "./model-wire.js";
 import { rawInput } from "./raw-request.js";
-import { booleanParameter, countParameter, type InferInput, type InferRequest } from "./request.js";
+import { booleanParameter, type InferInput, type InferRequest } from "./request.js";
+import { runRequest } from "./run.js";
 import type { ScanPool } from "./scan-pool.js";
 
 /**
@@ -93,27 +92,6 @@ function jsonTensor({ dtype, shape, values }: InferInput): Tensor {
   return tensorFromStorage(dtype, shape, values as never); // the reader made the storage for this dtype
 }
 
-function wantedOutputs(request: InferRequest, wire: ModelWire): readonly WantedOutput[] {
-  const allBinary = booleanParameter(request.parameters, "binary_data_output") ?? false;
-  const wanted =
-    request.outputs.length === 0
-      ? allBinary
-        ? wire.allBinary
-        : wire.allJson
-      : request.outputs.map(({ name, binary }) => {
-          const output = wire.byName.get(name);
-          if (output !== undefined) return { wire: output, binary: binary ?? allBinary };
-          throw new TenonError("OUTPUT_UNKNOWN", { details: { output: name } });
-        });
-  for (const { wire: output, binary } of wanted) {
-    if (binary || output.hasJson) continue;
-    throw new TenonError("REQUEST_INVALID", {
-      problem: `sending ${output.datatype} data via JSON is not supported. Please use the binary data format for output ${output.name}`,
-    });
-  }
-  return wanted;
-}
-
 async function runAndAnswer(
   exchange: Exchange,
   find: () => Model,
@@ -122,7 +100,8 @@ async function runAndAnswer(
   body: Buffer,
 ): Promise<void> {
   exchange.runningSince = performance.now();
-  const { wire, wanted, outputs } = await run(exchange, find, request, inputs);
+  const allBinary = booleanParameter(request.parameters, "binary_data_output") ?? false;
+  const { wire, wanted, outputs } = await runRequest(exchange, find, request, inputs, allBinary);
   // Only now: native code may still read the inputs of a run that failed or was given up.
   exchange.exchanges.bodies.give(body);
   let holding = false;
@@ -142,90 +121,6 @@ async function runAndAnswer(
   } finally {
     if (!holding) outputs[Symbol.dispose]();
   }
-}
-
-interface Ran {
-  readonly wire: ModelWire;
-  readonly wanted: readonly WantedOutput[];
-  readonly outputs: Outputs;
-}
-
-/** Runs the model; once more on its successor when it was replaced since the path was matched. */
-async function run(
-  exchange: Exchange,
-  find: () => Model,
-  request: InferRequest,
-  inputs: Readonly<Record<string, Tensor>>,
-): Promise<Ran> {
-  for (let model = find(); ; ) {
-    const wire = wireOf(model);
-    const wanted = wantedOutputs(request, wire);
-    const startedAt = performance.now();
-    try {
-      const outputs = await runFairly(exchange, model, inputs, runOptions(exchange, wire, request, wanted));
-      learn(wire, performance.now() - startedAt);
-      return { wire, wanted, outputs };
-    } catch (error) {
-      if (!isTenonError(error, "ENGINE_CLOSED")) throw error;
-      const successor = find();
-      if (successor === model) throw error;
-      model = successor;
-    }
-  }
-}
-
-/** Runs the model; requests of different callers take turns. */
-async function runFairly(
-  { caller }: Exchange,
-  model: Model,
-  inputs: Readonly<Record<string, Tensor>>,
-  options: RunOptions,
-): Promise<Outputs> {
-  if (caller === undefined) return model.run(inputs, options);
-  let share = shares.get(model);
-  if (share === undefined) {
-    share = new FairShare();
-    shares.set(model, share);
-  }
-  const queueAs = share.enter(caller, performance.now());
-  try {
-    return await model.run(inputs, { ...options, queueAs });
-  } finally {
-    share.leave(caller, queueAs, performance.now());
-  }
-}
-
-const shares = new WeakMap<Model, FairShare<Caller>>();
-
-/** Runs shorter than this end before their cancellation would: a signal and a timer cost them more than they save. */
-const WORTH_CANCELLING_MS = 2;
-
-/** Levels of priority; what is lower than the lowest is the default, as in Triton. */
-const LOWEST_PRIORITY = 100;
-
-function runOptions(
-  exchange: Exchange,
-  wire: ModelWire,
-  { parameters, outputs }: InferRequest,
-  wanted: readonly WantedOutput[],
-): RunOptions {
-  const level = countParameter(parameters, "priority") ?? 0;
-  const timeout = countParameter(parameters, "timeout") ?? 0;
-  // The protocol's 1 is the highest and 0 the default; the scheduler's 0 is both.
-  const priority = level > 0 && level <= LOWEST_PRIORITY ? level - 1 : 0;
-  const { runDeadline } = exchange.exchanges.settings;
-  const options: { -readonly [K in keyof RunOptions]: RunOptions[K] } = {};
-  if (wire.averageMs >= WORTH_CANCELLING_MS) options.signal = exchange.signal;
-  if (timeout > 0) options.deadlineMs = Math.min(timeout / 1000, runDeadline);
-  if (priority > 0) options.priority = priority;
-  if (outputs.length > 0) options.outputs = wanted.map((output) => output.wire.name);
-  return options;
-}
-
-function learn(wire: ModelWire, milliseconds: number): void {
-  const { averageMs } = wire;
-  wire.averageMs =
-    averageMs === Number.POSITIVE_INFINITY ? milliseconds : averageMs * 0.9 + milliseconds * 0.1;
 }
 
 /** Bodies below this size are sent as they are. */

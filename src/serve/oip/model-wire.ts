@@ -77,19 +77,34 @@ function datatypeOf(value: ValueSignature): string {
   });
 }
 
-/** The answer of the model metadata route. */
-export function modelMetadata(engine: Engine, model: Model): string {
+interface TensorMetadata {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+}
+
+/** The answer of the model metadata call. */
+export function modelMetadataOf(
+  engine: Engine,
+  model: Model,
+): {
+  readonly name: string;
+  readonly versions: readonly string[];
+  readonly platform: string;
+  readonly inputs: readonly TensorMetadata[];
+  readonly outputs: readonly TensorMetadata[];
+} {
   const versions = engine.models().flatMap(({ name, version }) => (name === model.name ? [version] : []));
-  const describe = (value: ValueSignature): object => ({
+  const describe = (value: ValueSignature): TensorMetadata => ({
     name: value.name,
     datatype: datatypeOf(value),
     shape: (value.dims ?? [-1]).map((dim) => (typeof dim === "number" ? dim : -1)),
   });
-  return JSON.stringify({
+  return {
     name: model.name,
     versions: versions.toSorted((a, b) => Number(a) - Number(b)),
     platform: "onnxruntime_onnx",
     inputs: model.signature.inputs.map(describe),
     outputs: model.signature.outputs.map(describe),
-  });
+  };
 }

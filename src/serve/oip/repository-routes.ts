@@ -1,11 +1,12 @@
 /** The routes of the model repository extension: index, load, unload. */
-import { TenonError, toTenonError } from "../../base/index.js";
+import { TenonError } from "../../base/index.js";
 import { checkAnnouncedLength, readBody } from "../http/body.js";
 import type { Exchange, HeaderList } from "../http/exchange.js";
 import type { Route } from "../http/router.js";
 import { BYTE, JsonScanner } from "../json/scanner.js";
-import { type ModelRepository, reasonOf } from "../repository.js";
+import type { ModelRepository } from "../repository.js";
 import { booleanParameter, type Parameters, readParameters } from "./request.js";
+import { failedLoadText } from "./server.js";
 
 const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
 
@@ -22,7 +23,7 @@ export function repositoryRoutes(repository: ModelRepository): readonly Route[] 
     try {
       await repository.load(model);
     } catch (thrown) {
-      answerFailure(exchange, model, toTenonError(thrown));
+      answerFailure(exchange, model, thrown);
       return;
     }
     exchange.answer(200, [], []);
@@ -45,13 +46,9 @@ export function repositoryRoutes(repository: ModelRepository): readonly Route[] 
   ];
 }
 
-/** Triton's words; the reason is a code and its sentence, and the log has the rest. */
-function answerFailure(exchange: Exchange, model: string, error: TenonError): void {
+function answerFailure(exchange: Exchange, model: string, thrown: unknown): void {
+  const { text, absent, error } = failedLoadText(model, thrown);
   exchange.exchanges.settings.log?.error({ model, code: error.code, err: error }, "model not loaded");
-  const absent = error.code === "MODEL_NOT_FOUND";
-  const text = absent
-    ? `failed to load '${model}', failed to poll from model repository`
-    : `load failed for model '${model}': failed to load: ${reasonOf(error)}`;
   exchange.answer(absent ? 500 : 400, JSON_HEADERS, [JSON.stringify({ error: text })], error.code);
 }
 

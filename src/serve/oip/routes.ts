@@ -1,30 +1,13 @@
 /** The routes of the Open Inference Protocol v2. To add one, add a row. */
-import { createRequire } from "node:module";
 import { isTenonError } from "../../base/index.js";
-import type { Engine } from "../../runtime/index.js";
 import type { Exchange, HeaderList } from "../http/exchange.js";
 import type { Route } from "../http/router.js";
-import type { ModelRepository } from "../repository.js";
 import { infer } from "./infer.js";
-import { modelMetadata } from "./model-wire.js";
+import { modelMetadataOf } from "./model-wire.js";
 import { repositoryRoutes } from "./repository-routes.js";
-import type { ScanPool } from "./scan-pool.js";
-
-/** What the routes work on. */
-export interface OipServer {
-  readonly engine: Engine;
-  readonly repository: ModelRepository;
-  readonly scans: ScanPool;
-  readonly serverName: string;
-  readonly isReady: () => boolean;
-}
-
-/** Names of the protocol's extensions that are on. */
-const EXTENSIONS = ["binary_tensor_data", "parameters"] as const;
+import { type OipServer, serverMetadataOf } from "./server.js";
 
 const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
-
-const { version } = createRequire(import.meta.url)("../../../package.json") as { version: string };
 
 /** The route table of one server. */
 export function oipRoutes(server: OipServer): readonly Route[] {
@@ -32,15 +15,7 @@ export function oipRoutes(server: OipServer): readonly Route[] {
   const json = (exchange: Exchange, text: string, status = 200): void =>
     exchange.answer(status, JSON_HEADERS, [toBytes(text)]);
 
-  const serverMetadata: Route["run"] = (exchange) =>
-    json(
-      exchange,
-      JSON.stringify({
-        name: server.serverName,
-        version,
-        extensions: [...EXTENSIONS, ...repository.extensions],
-      }),
-    );
+  const serverMetadata: Route["run"] = (exchange) => json(exchange, JSON.stringify(serverMetadataOf(server)));
 
   const live: Route["run"] = (exchange) => json(exchange, '{"live":true,"ready":true}');
 
@@ -50,7 +25,7 @@ export function oipRoutes(server: OipServer): readonly Route[] {
   };
 
   const metadata: Route["run"] = (exchange, params) =>
-    json(exchange, modelMetadata(engine, repository.get(params.model, params.version)));
+    json(exchange, JSON.stringify(modelMetadataOf(engine, repository.get(params.model, params.version))));
 
   const modelReady: Route["run"] = (exchange, params) => {
     try {

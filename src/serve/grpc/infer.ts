@@ -1,0 +1,240 @@
+/** ModelInfer: message → tensors → run → message; raw contents are views on both ways. */
+import { TenonError } from "../../base/index.js";
+import type { Model } from "../../runtime/index.js";
+import { byteLengthOf, type DType, dtypeFromOip, dtypeInfo, type Tensor } from "../../tensor/index.js";
+import { BinarySection, encodeTensor } from "../oip/binary.js";
+import type { InferOutput, Parameters, ParameterValue } from "../oip/request.js";
+import { type Ran, runRequest } from "../oip/run.js";
+import { decode, WireReader } from "../protobuf/decode.js";
+import { encodeInto, WireWriter } from "../protobuf/encode.js";
+import type { DecodedOf } from "../protobuf/table.js";
+import type { Call, Subject } from "./call.js";
+import { tensorFromContents } from "./contents.js";
+import { type InferParameter, ModelInferRequestView, ModelInferResponse } from "./messages.js";
+
+export type InferMessage = DecodedOf<typeof ModelInferRequestView>;
+
+/** Number of `raw_input_contents` and `raw_output_contents` in their messages. */
+const RAW_INPUT = 7;
+const RAW_OUTPUT = 6;
+const DELIMITED = 2;
+
+/** Where the first raw tensor begins, told from the first bytes of a ModelInferRequest; 0 when it is not in them. */
+export function rawContentsAt(first: Uint8Array): number {
+  const reader = new WireReader(first, "ModelInferRequest");
+  try {
+    while (reader.at < first.length) {
+      const tag = reader.uint32();
+      if (tag === RAW_INPUT * 8 + DELIMITED) {
+        reader.uint32();
+        return reader.at;
+      }
+      reader.skip(tag & 7);
+    }
+  } catch {
+    // Cut off, or malformed: the whole message is read later, and refused then.
+  }
+  return 0;
+}
+
+/** A request that is read and checked, but for what only its model knows. */
+export interface Asked {
+  readonly message: InferMessage;
+  readonly find: () => Model;
+  readonly parameters: Parameters;
+  readonly outputs: readonly InferOutput[];
+  readonly inputs: Readonly<Record<string, Tensor>>;
+}
+
+/** What the answer to a request is: parts of one message, which are views on what `held` keeps. */
+export interface Answered {
+  readonly parts: readonly Uint8Array[];
+  readonly held: Disposable;
+}
+
+/** The request in a message. `find` gives the model of a name and a version. */
+export function readInfer(
+  call: Call,
+  subject: Subject,
+  bytes: Uint8Array,
+  find: (name: string, version: string | undefined) => Model,
+): Asked {
+  const message = decode(ModelInferRequestView, bytes);
+  subject.requestId = message.id;
+  const version = versionOf(message.model_version);
+  const findNow = (): Model => find(message.model_name, version);
+  const model = findNow();
+  subject.model = model;
+  return {
+    message,
+    find: findNow,
+    parameters: parametersOf(message.parameters),
+    outputs: outputsOf(message),
+    inputs: tensorsOf(call, message, model),
+  };
+}
+
+/** The version that a request names; undefined for none. Throws REQUEST_INVALID. */
+export function versionOf(text: string): string | undefined {
+  if (text === "") return undefined;
+  if (/^[1-9][0-9]{0,18}$/.test(text)) return text;
+  throw new TenonError("REQUEST_INVALID", {
+    problem: `failed to get model version from specified version string '${text.slice(0, 64)}', version should be an integral value > 0`,
+  });
+}
+
+type ParameterMap = ReadonlyMap<string, DecodedOf<typeof InferParameter>>;
+
+function parameterValue(key: string, parameter: DecodedOf<typeof InferParameter>): ParameterValue {
+  const { bool_param, int64_param, string_param, double_param, uint64_param } = parameter;
+  const value = bool_param ?? int64_param ?? string_param ?? double_param ?? uint64_param;
+  if (value !== undefined) return value;
+  throw new TenonError("REQUEST_INVALID", {
+    problem: `parameter '${key.slice(0, 64)}' has invalid type. It should be either 'int', 'bool', or 'string'.`,
+  });
+}
+
+/** The one reserved parameter that clients of a stream may set. */
+export const EMPTY_FINAL = "triton_enable_empty_final_response";
+
+function parametersOf(map: ParameterMap): Parameters {
+  const parameters = new Map<string, ParameterValue>();
+  for (const [key, parameter] of map) {
+    if (key.startsWith("triton_") && key !== EMPTY_FINAL) {
+      throw new TenonError("REQUEST_INVALID", {
+        problem:
+          "parameter keys starting with 'triton_' are reserved for Triton usage and should not be specified.",
+      });
+    }
+    parameters.set(key, parameterValue(key, parameter));
+  }
+  return parameters;
+}
+
+function outputsOf({ outputs }: InferMessage): readonly InferOutput[] {
+  const wanted: InferOutput[] = [];
+  for (const { name, parameters } of outputs) {
+    if (parameters.has("shared_memory_region")) throw noSharedMemory();
+    if (parameters.has("classification")) {
+      throw new TenonError("REQUEST_UNSUPPORTED", { problem: "the classification extension is not enabled" });
+    }
+    if (!wanted.some((other) => other.name === name)) wanted.push({ name, binary: true });
+  }
+  return wanted;
+}
+
+function noSharedMemory(): TenonError {
+  return new TenonError("REQUEST_UNSUPPORTED", { problem: "the shared memory extension is not enabled" });
+}
+
+function tensorsOf(call: Call, message: InferMessage, model: Model): Record<string, Tensor> {
+  const { inputs, raw_input_contents: raw } = message;
+  const { stringBytes } = call.calls.settings;
+  // Without a prototype: inputs may be called anything.
+  const tensors: Record<string, Tensor> = Object.create(null);
+  if (raw.length > inputs.length) {
+    throw new TenonError("REQUEST_INVALID", {
+      problem: `raw_input_contents has ${raw.length} entries for ${inputs.length} inputs of model '${model.name}'`,
+    });
+  }
+  inputs.forEach((input, i) => {
+    const { name, contents } = input;
+    if (Object.hasOwn(tensors, name)) {
+      throw new TenonError("INPUT_DUPLICATE", {
+        problem: `input '${name}' already exists in request`,
+        details: { input: name },
+      });
+    }
+    if (input.parameters.has("shared_memory_region")) throw noSharedMemory();
+    const dtype = dtypeFromOip(input.datatype);
+    if (dtype === undefined) {
+      throw new TenonError("REQUEST_INVALID", { problem: `invalid datatype for input ${name}` });
+    }
+    const { shape, size } = shapeOf(call, name, input.shape);
+    if (raw.length > 0 || contents === undefined) {
+      if (raw.length > 0 && contents !== undefined && contents.length > 0) {
+        throw new TenonError("REQUEST_INVALID", {
+          problem: `contents field must not be specified when using raw_input_contents for '${name}' for model '${model.name}'`,
+        });
+      }
+      const bytes = raw[i];
+      if (bytes === undefined) {
+        throw new TenonError("REQUEST_INVALID", {
+          problem: `unable to find data for input tensor '${name}' for model '${model.name}' in request.`,
+        });
+      }
+      const section = new BinarySection(bytes, model.name, stringBytes);
+      tensors[name] = section.take(name, dtype, shape, size, checkedLength(bytes, name, model, dtype, size));
+    } else tensors[name] = tensorFromContents(contents, name, dtype, shape, size, stringBytes);
+  });
+  return tensors;
+}
+
+function checkedLength(bytes: Uint8Array, name: string, model: Model, dtype: DType, size: number): number {
+  if (dtype !== "string" && bytes.length !== byteLengthOf(dtype, size)) {
+    throw new TenonError("INPUT_SIZE", {
+      problem: `input byte size mismatch for input '${name}' for model '${model.name}'. Expected ${byteLengthOf(dtype, size)}, got ${bytes.length}`,
+    });
+  }
+  return bytes.length;
+}
+
+function shapeOf(
+  call: Call,
+  input: string,
+  dims: readonly (number | bigint)[],
+): { readonly shape: readonly number[]; readonly size: number } {
+  const { tensorElements, tensorRank } = call.calls.settings;
+  const refuse = (problem: string): TenonError =>
+    new TenonError("REQUEST_INVALID", { problem: `the shape of input '${input}' ${problem}` });
+  if (dims.length > tensorRank)
+    throw refuse(`has ${dims.length} dimensions; at most ${tensorRank} are allowed`);
+  let size = 1;
+  const shape = dims.map((dim) => {
+    if (typeof dim !== "number" || dim < 0) throw refuse(`has the dimension ${dim}; 0 or more is expected`);
+    size *= dim;
+    return dim;
+  });
+  if (size > tensorElements) throw refuse(`makes ${size} elements; at most ${tensorElements} are allowed`);
+  return { shape, size };
+}
+
+/** Runs a request. */
+export function runInfer(call: Call, asked: Asked): Promise<Ran> {
+  return runRequest(call, asked.find, asked, asked.inputs, true);
+}
+
+/** The answer as a ModelInferResponse, whose raw contents are the outputs' own memory. */
+export function answerInfer(
+  ran: Ran,
+  find: () => Model,
+  id: string,
+  parameters: Answer["parameters"],
+): Answered {
+  const { wanted, outputs } = ran;
+  const { name, version } = find();
+  const writer = new WireWriter();
+  encodeInto(writer, ModelInferResponse, {
+    model_name: name,
+    model_version: version,
+    id,
+    parameters,
+    outputs: wanted.map(({ wire }) => {
+      const tensor = outputs[wire.name]!;
+      return { name: wire.name, datatype: dtypeInfo(wire.dtype).oip ?? "", shape: tensor.shape };
+    }),
+  });
+  const parts: Uint8Array[] = [];
+  let start = 0;
+  for (const { wire } of wanted) {
+    const bytes = encodeTensor(outputs[wire.name]!);
+    writer.tag(RAW_OUTPUT, DELIMITED);
+    writer.varint(bytes.length);
+    parts.push(Uint8Array.from(writer.result().subarray(start)), bytes);
+    start = writer.length;
+  }
+  if (wanted.length === 0) parts.push(writer.result());
+  return { parts, held: outputs };
+}
+
+type Answer = { readonly parameters: ReadonlyMap<string, { readonly bool_param?: boolean }> };

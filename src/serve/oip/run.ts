@@ -1,0 +1,130 @@
+/** Runs a request on its model, whichever protocol it came by: turns between callers, deadline, priority, a successor. */
+import { isTenonError, TenonError } from "../../base/index.js";
+import type { Model, Outputs, RunOptions } from "../../runtime/index.js";
+import type { Tensor } from "../../tensor/index.js";
+import { FairShare } from "../http/fair-share.js";
+import type { Caller } from "../http/key-ring.js";
+import { type ModelWire, type WantedOutput, wireOf } from "./model-wire.js";
+import { countParameter, type InferRequest } from "./request.js";
+
+/** Who asks, and how long the answer is waited for. */
+export interface Asking {
+  readonly caller: Caller | undefined;
+  /** Aborted when nobody waits for the answer any more; made when it is first read. */
+  readonly signal: AbortSignal;
+  /** Longest time of one run in milliseconds, its queue included; a deadline of the transport makes it shorter. */
+  readonly runDeadline: number;
+  /** Milliseconds that the transport leaves. */
+  readonly timeLeft?: number | undefined;
+}
+
+export type RunRequest = Pick<InferRequest, "parameters" | "outputs">;
+
+export interface Ran {
+  readonly wire: ModelWire;
+  readonly wanted: readonly WantedOutput[];
+  readonly outputs: Outputs;
+}
+
+/**
+ * Runs the model that `find` gives; once more on its successor when it was replaced since. `allBinary`: outputs that do
+ * not say how they travel are binary.
+ */
+export async function runRequest(
+  asking: Asking,
+  find: () => Model,
+  request: RunRequest,
+  inputs: Readonly<Record<string, Tensor>>,
+  allBinary: boolean,
+): Promise<Ran> {
+  for (let model = find(); ; ) {
+    const wire = wireOf(model);
+    const wanted = wantedOutputs(request, wire, allBinary);
+    const startedAt = performance.now();
+    try {
+      const outputs = await runFairly(asking, model, inputs, runOptions(asking, wire, request, wanted));
+      learn(wire, performance.now() - startedAt);
+      return { wire, wanted, outputs };
+    } catch (error) {
+      if (!isTenonError(error, "ENGINE_CLOSED")) throw error;
+      const successor = find();
+      if (successor === model) throw error;
+      model = successor;
+    }
+  }
+}
+
+function wantedOutputs(request: RunRequest, wire: ModelWire, allBinary: boolean): readonly WantedOutput[] {
+  const wanted =
+    request.outputs.length === 0
+      ? allBinary
+        ? wire.allBinary
+        : wire.allJson
+      : request.outputs.map(({ name, binary }) => {
+          const output = wire.byName.get(name);
+          if (output !== undefined) return { wire: output, binary: binary ?? allBinary };
+          throw new TenonError("OUTPUT_UNKNOWN", { details: { output: name } });
+        });
+  for (const { wire: output, binary } of wanted) {
+    if (binary || output.hasJson) continue;
+    throw new TenonError("REQUEST_INVALID", {
+      problem: `sending ${output.datatype} data via JSON is not supported. Please use the binary data format for output ${output.name}`,
+    });
+  }
+  return wanted;
+}
+
+/** Runs the model; requests of different callers take turns. */
+async function runFairly(
+  { caller }: Asking,
+  model: Model,
+  inputs: Readonly<Record<string, Tensor>>,
+  options: RunOptions,
+): Promise<Outputs> {
+  if (caller === undefined) return model.run(inputs, options);
+  let share = shares.get(model);
+  if (share === undefined) {
+    share = new FairShare();
+    shares.set(model, share);
+  }
+  const queueAs = share.enter(caller, performance.now());
+  try {
+    return await model.run(inputs, { ...options, queueAs });
+  } finally {
+    share.leave(caller, queueAs, performance.now());
+  }
+}
+
+const shares = new WeakMap<Model, FairShare<Caller>>();
+
+/** Runs shorter than this end before their cancellation would: a signal and a timer cost them more than they save. */
+const WORTH_CANCELLING_MS = 2;
+
+/** Levels of priority; what is lower than the lowest is the default, as in Triton. */
+const LOWEST_PRIORITY = 100;
+
+function runOptions(
+  asking: Asking,
+  wire: ModelWire,
+  { parameters, outputs }: RunRequest,
+  wanted: readonly WantedOutput[],
+): RunOptions {
+  const level = countParameter(parameters, "priority") ?? 0;
+  const timeout = countParameter(parameters, "timeout") ?? 0;
+  // The protocol's 1 is the highest and 0 the default; the scheduler's 0 is both.
+  const priority = level > 0 && level <= LOWEST_PRIORITY ? level - 1 : 0;
+  const { runDeadline, timeLeft } = asking;
+  const options: { -readonly [K in keyof RunOptions]: RunOptions[K] } = {};
+  if (wire.averageMs >= WORTH_CANCELLING_MS) options.signal = asking.signal;
+  if (timeout > 0) options.deadlineMs = Math.min(timeout / 1000, runDeadline);
+  if (timeLeft !== undefined) options.deadlineMs = Math.min(timeLeft, options.deadlineMs ?? runDeadline);
+  if (priority > 0) options.priority = priority;
+  if (outputs.length > 0) options.outputs = wanted.map((output) => output.wire.name);
+  return options;
+}
+
+function learn(wire: ModelWire, milliseconds: number): void {
+  const { averageMs } = wire;
+  wire.averageMs =
+    averageMs === Number.POSITIVE_INFINITY ? milliseconds : averageMs * 0.9 + milliseconds * 0.1;
+}

@@ -1,0 +1,41 @@
+/** What every protocol of one server works on, and what the server says of itself. */
+import { createRequire } from "node:module";
+import { type TenonError, toTenonError } from "../../base/index.js";
+import type { Engine } from "../../runtime/index.js";
+import { type ModelRepository, reasonOf } from "../repository.js";
+import type { ScanPool } from "./scan-pool.js";
+
+export interface OipServer {
+  readonly engine: Engine;
+  readonly repository: ModelRepository;
+  readonly scans: ScanPool;
+  readonly serverName: string;
+  readonly isReady: () => boolean;
+}
+
+/** Names of the protocol's extensions that are on. */
+const EXTENSIONS = ["binary_tensor_data", "parameters"] as const;
+
+const { version } = createRequire(import.meta.url)("../../../package.json") as { version: string };
+
+/** The answer of the server metadata call. */
+export function serverMetadataOf({ serverName, repository }: OipServer): {
+  readonly name: string;
+  readonly version: string;
+  readonly extensions: readonly string[];
+} {
+  return { name: serverName, version, extensions: [...EXTENSIONS, ...repository.extensions] };
+}
+
+/** Triton's words for a load that failed; the reason is a code and its sentence, and the log has the rest. */
+export function failedLoadText(
+  model: string,
+  thrown: unknown,
+): { readonly text: string; readonly absent: boolean; readonly error: TenonError } {
+  const error = toTenonError(thrown);
+  const absent = error.code === "MODEL_NOT_FOUND";
+  const text = absent
+    ? `failed to load '${model}', failed to poll from model repository`
+    : `load failed for model '${model}': failed to load: ${reasonOf(error)}`;
+  return { text, absent, error };
+}
