@@ -17,8 +17,12 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   torch: { layers: ["tensor", "onnx"], packages: [] },
   runtime: { layers: ["tensor", "onnx"], packages: ["koffi", "onnxruntime-node"] },
   serve: { layers: ["tensor", "runtime"], packages: ["pino"] },
+  client: { layers: [], packages: [] },
   doctor: { layers: [], packages: [] },
-  cli: { layers: ["tensor", "doctor", "onnx", "torch", "runtime", "serve"], packages: ["commander", "pino"] },
+  cli: {
+    layers: ["tensor", "client", "doctor", "onnx", "torch", "runtime", "serve"],
+    packages: ["commander", "pino"],
+  },
   // The public surface, src/index.ts.
   index: { layers: ["tensor", "onnx", "runtime", "serve"], packages: [] },
 };

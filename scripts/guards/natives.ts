@@ -3,7 +3,13 @@ import { execFileSync } from "node:child_process";
 import type { Finding } from "./tree.js";
 
 /** Subpaths that must work without any native code. */
-export const PURE_SUBPATHS = ["tenon/base", "tenon/tensor", "tenon/onnx", "tenon/torch"] as const;
+export const PURE_SUBPATHS = [
+  "tenon/base",
+  "tenon/tensor",
+  "tenon/onnx",
+  "tenon/torch",
+  "tenon/client",
+] as const;
 
 /** Libraries loaded by importing `specifier` that a bare Node.js process does not have. */
 export function checkNatives(root: string, specifier: string): Finding[] {

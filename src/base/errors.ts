@@ -45,6 +45,7 @@ export const ERROR_CODES = {
   ENGINE_PROVIDER: "An execution provider is not available.",
   SERVER_DRAINING: "The server is shutting down and takes no new work.",
   ADDRESS_IN_USE: "The port is taken by another program.",
+  SERVER_FAILED: "Another server did not answer, or refused what it was asked.",
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -8,6 +8,7 @@ import { reportFailure } from "./failure.js";
 import { inspectCommand } from "./inspect.js";
 import { runCommand } from "./run.js";
 import { serveCommand } from "./serve.js";
+import { typesCommand } from "./types.js";
 import { packageVersion } from "./version.js";
 
 /** Runs one command line (without `node` and the script) and tells its exit code. */
@@ -36,6 +37,7 @@ export function createProgram(): Command {
     benchCommand(),
     inspectCommand(),
     doctorCommand(),
+    typesCommand(),
     envCommand(),
   ])
     program.addCommand(command.copyInheritedSettings(program));

@@ -46,6 +46,7 @@ export const STATUS: { readonly [Code in ErrorCode]: number } = {
   ENGINE_PROVIDER: 500,
   SERVER_DRAINING: 503,
   ADDRESS_IN_USE: 500,
+  SERVER_FAILED: 500,
 };
 
 /** Seconds after which a refused request may be tried again, for the codes where waiting helps. */

@@ -102,6 +102,7 @@ const WORDS: { readonly [Code in ErrorCode]: Words } = {
   ENGINE_PROVIDER: codeOnly,
   SERVER_DRAINING: () => "Server is shutting down",
   ADDRESS_IN_USE: codeOnly,
+  SERVER_FAILED: codeOnly,
 };
 
 /** The text of the `error` member of an answer. */
