@@ -2,26 +2,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { DTYPES } from "../tensor/index.js";
 import { Client } from "./client.js";
-import { DATATYPES, type Datatype, datatypeRow, decodeElements, encodeElements } from "./datatypes.js";
+import { decodeElements, encodeElements } from "./datatypes.js";
 import { declareModels } from "./declaration.js";
 import { InferenceError } from "./errors.js";
 import { solveShape } from "./shape.js";
 import { decodeAnswer, encodeRequest } from "./wire.js";
 
 describe("datatypes of the client", () => {
-  test("are those of the one table of dtypes", () => {
-    const named = Object.values(DTYPES).flatMap(({ oip, array, bits }) =>
-      oip === null ? [] : [[oip, { array, bytes: bits >> 3 }] as const],
-    );
-    const ours = Object.keys(DATATYPES).map((name) => {
-      const { array, bytes } = datatypeRow(name as Datatype);
-      return [name, { array, bytes }] as const;
-    });
-    assert.deepEqual(Object.fromEntries(ours), Object.fromEntries(named));
-  });
-
   test("elements come back from their bytes", () => {
     fc.assert(
       fc.property(fc.array(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })), (values) => {

@@ -15,9 +15,6 @@ interface ArrayTypes {
 
 type ArrayName = keyof ArrayTypes;
 
-/** Any typed array that carries elements of a tensor. */
-export type ElementArray = ArrayTypes[ArrayName];
-
 interface Row {
   /** The typed array of its elements; null for texts. FP16 and BF16 travel as bit patterns, BOOL as bytes 0 and 1. */
   readonly array: ArrayName | null;
@@ -77,7 +74,7 @@ export function isDatatype(name: unknown): name is Datatype {
 }
 
 /** The row of a datatype, with the types that all rows share. */
-export function datatypeRow(name: Datatype): Row {
+function datatypeRow(name: Datatype): Row {
   return DATATYPES[name];
 }
 

@@ -6,7 +6,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { connect, InferenceError } from "tenon/client";
+import { DATATYPES as CLIENT_DATATYPES, connect, InferenceError } from "tenon/client";
+import { DTYPES } from "tenon/tensor";
 import { runCli } from "../support/cli.js";
 import { DATATYPES, type Served, startServed } from "../support/served.js";
 import { saveMatMul } from "../support/small-models.js";
@@ -29,6 +30,16 @@ describe("tenon/client", () => {
   after(async () => {
     await served[Symbol.asyncDispose]();
     rmSync(folder, { recursive: true });
+  });
+
+  test("datatypes are those of the one table of dtypes", () => {
+    const named = Object.values(DTYPES).flatMap(({ oip, array, bits }) =>
+      oip === null ? [] : [[oip, { array, bytes: bits >> 3 }] as const],
+    );
+    const ours = Object.entries(CLIENT_DATATYPES).map(
+      ([name, { array, bytes }]) => [name, { array, bytes }] as const,
+    );
+    assert.deepEqual(Object.fromEntries(ours), Object.fromEntries(named));
   });
 
   test("runs a typed model; the shape is solved", async () => {
