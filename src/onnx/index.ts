@@ -53,6 +53,7 @@ export { specialiseDims } from "./passes/specialise-dims.js";
 export { stripEmpties } from "./passes/strip-empties.js";
 export { untie } from "./passes/untie.js";
 export { inputsToWeights, weightsToInputs } from "./passes/weights-to-inputs.js";
+export { withWeights } from "./passes/with-weights.js";
 export { type AddNodeOptions, Patch } from "./patch.js";
 export { type Examined, preflightFile } from "./preflight/file.js";
 export {

@@ -1,5 +1,11 @@
 /** tenon/torch: files that PyTorch and its ecosystem wrote, read without Python; nothing in them is executed. */
 
+export {
+  type AdapterInputs,
+  adapterAsInputs,
+  mergeAdapter,
+} from "./adapter/apply.js";
+export { type Adapter, type LowRank, openAdapter } from "./adapter/open.js";
 export type { Head } from "./architectures/architecture.js";
 export type { ComputeDType } from "./architectures/dtype.js";
 export {
@@ -46,6 +52,7 @@ export { type ReadProgramOptions, readProgram } from "./pt2/read.js";
 export { readSafetensors } from "./safetensors.js";
 export { type SafetensorsOptions, saveSafetensors } from "./safetensors-write.js";
 export type { ShardOptions } from "./sharded.js";
+export { type SwapOptions, swapWeights } from "./swap.js";
 export {
   byteLength,
   denseBytes,

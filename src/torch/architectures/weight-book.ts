@@ -4,15 +4,12 @@ import type { TensorData } from "../../onnx/index.js";
 import { damaged, quoted } from "../invalid.js";
 import { elementCount, materialize, type TensorRef } from "../tensor-ref.js";
 import { tensorDataOf } from "../weight-data.js";
+import { BUFFERS } from "../weight-names.js";
 import type { Weights } from "../weights.js";
 import type { ComputeDType } from "./dtype.js";
 
 /** Names that some checkpoints use, and what stands in their place. */
 export type Alias = readonly [pattern: RegExp, name: string];
-
-/** Buffers that older versions of the reference saved and compute again. */
-const BUFFERS =
-  /(^|\.)(position_ids|token_type_ids|inv_freq|original_inv_freq|cos_cached|sin_cached|masked_bias|num_batches_tracked)$/;
 
 /** Checkpoints converted from TensorFlow call a norm's parameters gamma and beta. */
 const LEGACY = [
