@@ -1,6 +1,7 @@
 """Small models of transformers with seeded random weights, as folders, and what they answer.
 
-`architectures.py FOLDER [NAME...]` prints a manifest; `null` where transformers is not installed.
+`architectures.py FOLDER [NAME...]` prints a manifest; `null` where transformers is not installed. With `--fields EVERY`
+before the folder the cases are the same models with one field of their config changed, each EVERYth of them.
 Each case is a folder with the model and `cases.safetensors`: inputs as `I.in.NAME`, outputs as `I.out.NAME`.
 """
 import json
@@ -18,8 +19,9 @@ except ImportError:
     sys.exit()
 
 transformers.logging.set_verbosity_error()
-folder = Path(sys.argv[1])
-wanted = set(sys.argv[2:])
+every = int(sys.argv[2]) if sys.argv[1] == "--fields" else 0
+folder = Path(sys.argv[3 if every else 1])
+wanted = set(sys.argv[4 if every else 2:])
 VOCABULARY = 97
 ENCODER = dict(vocab_size=VOCABULARY, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
                max_position_embeddings=40)
@@ -197,10 +199,8 @@ CASES = [
          text_inputs(0, types=True), LOGITS),
 ]
 
-manifest = []
-for row in CASES:
-    if wanted and row["name"] not in wanted:
-        continue
+def prepare(row):
+    """Makes the model of a case, saves it and its answers."""
     torch.manual_seed(len(row["name"]))
     model = getattr(transformers, row["cls"])._from_config(row["config"]()).eval()
     with torch.no_grad():
@@ -236,5 +236,57 @@ for row in CASES:
                 value = getattr(answer, key)
             tensors[f"{index}.out.{key}"] = value.contiguous().clone()
     save_file(tensors, target / "cases.safetensors")
+
+
+# What only training, generation, saving or the choice of a kernel looks at; `vocab_size` is asked for by every input.
+BESIDE = {"vocab_size", "model_type", "transformers_version", "architectures", "dtype", "_name_or_path", "id2label", "label2id",
+          "problem_type", "return_dict", "output_hidden_states", "output_attentions", "is_encoder_decoder", "attn_implementation",
+          "_attn_implementation", "chunk_size_feed_forward", "use_cache", "initializer_range", "num_labels"}
+
+
+def other_values(key, value):
+    """Values to try in place of one."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, float):
+        return [value * 3 + 0.01]
+    if isinstance(value, int):
+        return [value + 1, value * 2, value + 3]
+    if isinstance(value, str) and "act" in key:
+        return ["relu", "quick_gelu"]
+    return []
+
+
+def changed_fields():
+    """Cases with one field changed, of the first case of every class of model."""
+    seen = set()
+    for row in CASES:
+        kind = (row["cls"], row["name"].startswith("bert-untied"))
+        if kind in seen or row["dtype"] != torch.float32 or row["edit"] or row["save"] or "cache" in row["name"]:
+            continue
+        seen.add(kind)
+        base = row["config"]()
+        for key, value in base.to_dict().items():
+            if key in BESIDE or "dropout" in key:
+                continue
+            for other in other_values(key, value):
+                def config(make=row["config"], key=key, other=other):
+                    made = make()
+                    return type(made).from_dict({**made.to_dict(), key: other})
+                yield dict(row, name=f"{row['name']}~{key}={other}", config=config)
+
+
+manifest = []
+chosen = list(changed_fields())[::every] if every else CASES
+for row in chosen:
+    if wanted and row["name"].split("~")[0] not in wanted:
+        continue
+    try:
+        prepare(row)
+    except Exception:
+        # A value that transformers itself does not take, or inputs do not fit.
+        if not every:
+            raise
+        continue
     manifest.append({"name": row["name"], "runs": len(row["inputs"])})
 print(json.dumps(manifest))

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Engine, type Tensor } from "tenon";
+import { isTenonError } from "tenon/base";
 import { architectureFromFolder, materialize, openWeights } from "tenon/torch";
 import { runPython } from "./onnx-cases.js";
 
@@ -36,6 +37,29 @@ describe("architectures", () => {
     assert.ok(cases.length > 0);
     for (const { name, runs } of cases)
       await t.test(name, async () => compare(engine, join(folder, name), runs));
+  });
+
+  test("a field of a config is used or refused, never passed over", async (t) => {
+    const every = process.env.TENON_TEST_FIELDS ?? "25";
+    const only = (process.env.TENON_TEST_ARCHITECTURES ?? "").split(",").filter(Boolean);
+    const cases = JSON.parse(runPython([script, "--fields", every, folder, ...only])) as Case[] | null;
+    if (cases === null) {
+      t.skip("transformers is not installed in the environment of TENON_PYTHON");
+      return;
+    }
+    const wrong: string[] = [];
+    let equal = 0;
+    for (const { name, runs } of cases) {
+      try {
+        await compare(engine, join(folder, name), runs);
+        equal++;
+      } catch (error) {
+        if (!isTenonError(error)) wrong.push(`${name}: ${(error as Error).message}`);
+      }
+    }
+    assert.deepEqual(wrong, []);
+    assert.ok(equal > cases.length / 2);
+    t.diagnostic(`${cases.length} fields, ${equal} equal, the others refused`);
   });
 });
 
