@@ -29,14 +29,19 @@ export async function openModel(path: string): Promise<string | OnnxModel> {
     const { architectureFromFolder } = await import("../torch/index.js");
     return architectureFromFolder(path);
   }
-  if (WEIGHTS_ONLY.test(path) && isFile(path)) {
-    throw new TenonError("MODEL_UNSUPPORTED", {
-      problem: "the file holds weights and no graph",
-      given: path,
-      expected: "a .onnx file, or the folder that holds config.json beside the weights",
-    });
-  }
+  refuseWeightsOnly(path);
   return path;
+}
+
+/** Throws MODEL_UNSUPPORTED for a file that has weights and no graph, saying how to give one. */
+export function refuseWeightsOnly(path: string): void {
+  if (!WEIGHTS_ONLY.test(path) || !isFile(path)) return;
+  throw new TenonError("MODEL_UNSUPPORTED", {
+    problem: "the file holds weights and no graph",
+    given: path,
+    expected: "a .onnx file, or the folder that holds config.json beside the weights",
+    do: "to put the weights into a graph: tenon convert GRAPH.onnx --weights FILE --output OUT.onnx",
+  });
 }
 
 function isFile(path: string): boolean {

@@ -1,6 +1,7 @@
 /** The command line as a whole: its verbs, its help text, and how a failure ends it. */
 import { Command } from "commander";
 import { benchCommand } from "./bench.js";
+import { convertCommand } from "./convert.js";
 import { doctorCommand } from "./doctor.js";
 import { envCommand } from "./env.js";
 import { EXIT, exitCodeHelp } from "./exit-codes.js";
@@ -36,6 +37,7 @@ export function createProgram(): Command {
     runCommand(),
     benchCommand(),
     inspectCommand(),
+    convertCommand(),
     doctorCommand(),
     typesCommand(),
     envCommand(),
