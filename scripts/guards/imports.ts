@@ -12,10 +12,12 @@ interface Layer {
 /** The plan of the house: a folder of `src` each. A new layer is a new row. */
 const LAYERS: Readonly<Record<string, Layer>> = {
   base: { layers: [], packages: [] },
-  tensor: { layers: [], packages: [] },
+  simd: { layers: [], packages: [] },
+  tensor: { layers: ["simd"], packages: [] },
   onnx: { layers: ["tensor"], packages: ["@bufbuild/protobuf"] },
   torch: { layers: ["tensor", "onnx"], packages: [] },
   runtime: { layers: ["tensor", "onnx"], packages: ["koffi", "onnxruntime-node"] },
+  train: { layers: ["simd", "tensor", "onnx", "runtime"], packages: [] },
   serve: { layers: ["tensor", "runtime"], packages: ["pino"] },
   client: { layers: [], packages: [] },
   doctor: { layers: [], packages: [] },

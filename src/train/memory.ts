@@ -1,0 +1,228 @@
+/** Parameters, gradients and optimiser state in one flat memory, and the steps over it: clip, update, accumulate, average. */
+import { TenonError } from "../base/index.js";
+import { hasSimd, type Kernel, loadKernels, makeMemory } from "../simd/index.js";
+import { arrayNames, scalarNames, updateKernel } from "./optimizers/fused.js";
+import { plainUpdate } from "./optimizers/plain.js";
+import { FLAT_KERNELS, plainBlend, plainSquares } from "./optimizers/reductions.js";
+import type { Optimizer } from "./optimizers/rows.js";
+
+/** A trainable float32 array and the group whose rates it has. */
+export interface Parameter {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Index into `groups`; default 0. */
+  readonly group?: number;
+}
+
+/** What parameters of a group have apart from the others. */
+export interface Group {
+  /** Multiplies the step's learning rate; default 1. */
+  readonly lrScale?: number;
+  /** Default: the optimiser's. */
+  readonly weightDecay?: number;
+}
+
+export interface FlatOptions {
+  /** Default: one group with the optimiser's own values. */
+  readonly groups?: readonly Group[];
+  /** Gradient sections, one for each data-parallel lane; default 1. */
+  readonly lanes?: number;
+  /** Keep a section that sums gradients of several batches; default false. */
+  readonly accumulate?: boolean;
+  /** Keep an exponential moving average of the parameters; default false. */
+  readonly average?: boolean;
+  /** False keeps to the plain loops, whose results are the same bits. Default: SIMD where the process has it. */
+  readonly simd?: boolean;
+}
+
+export interface UpdateOptions {
+  /** Steps taken, this one included. */
+  readonly step: number;
+  /** Default: the optimiser's. */
+  readonly lr?: number;
+  /** Largest norm over all gradients; default none. */
+  readonly clipNorm?: number;
+  /** Take the accumulated gradients instead of lane 0's. */
+  readonly accumulated?: boolean;
+}
+
+export interface UpdateResult {
+  /** Norm over all gradients before the clip. */
+  readonly gradNorm: number;
+  /** False when the norm was not finite: nothing was changed. */
+  readonly applied: boolean;
+}
+
+const ALIGN = 16;
+/** The memory of one WebAssembly instance. */
+const MOST_BYTES = 2 ** 32 - 65536;
+
+interface Place {
+  readonly at: number;
+  readonly size: number;
+}
+
+/**
+ * One memory with the sections P | G… | states | A | E; every parameter starts at a multiple of 64 bytes, the gaps are
+ * zero. Views stay valid for as long as they are held: the memory never grows. Nothing may be read or written while a
+ * run of the model has it.
+ */
+export class FlatMemory {
+  readonly optimizer: Optimizer;
+  readonly #places = new Map<string, Place>();
+  readonly #ranges: { readonly at: number; readonly size: number; readonly group: Group }[] = [];
+  readonly #sections = new Map<string, number>();
+  readonly #length: number;
+  readonly #buffer: ArrayBuffer;
+  readonly #kernels: Readonly<Record<string, Kernel>> | undefined;
+
+  /** Throws USAGE for names used twice and unknown groups, and beyond 4 GiB. */
+  constructor(parameters: readonly Parameter[], optimizer: Optimizer, options: FlatOptions = {}) {
+    const { groups = [{}], lanes = 1, accumulate = false, average = false } = options;
+    this.optimizer = optimizer;
+    let at = 0;
+    groups.forEach((group, index) => {
+      const start = at;
+      for (const { name, shape, group: own = 0 } of parameters) {
+        if (groups[own] === undefined) {
+          throw new TenonError("USAGE", {
+            problem: `parameter ${name} is in group ${own}, which is not given`,
+          });
+        }
+        if (own !== index) continue;
+        if (this.#places.has(name)) {
+          throw new TenonError("USAGE", { problem: `two parameters are named ${name}` });
+        }
+        const size = shape.reduce((product, dim) => product * dim, 1);
+        this.#places.set(name, { at, size });
+        at += Math.ceil(size / ALIGN) * ALIGN;
+      }
+      if (at > start) this.#ranges.push({ at: start, size: at - start, group });
+    });
+    this.#length = at;
+    const sections = [
+      "p",
+      ...Array.from({ length: lanes }, (_, lane) => `g${lane}`),
+      ...optimizer.state,
+      ...(accumulate ? ["sum"] : []),
+      ...(average ? ["average"] : []),
+    ];
+    sections.forEach((name, index) => void this.#sections.set(name, index * at * 4));
+    const bytes = sections.length * at * 4;
+    if (bytes > MOST_BYTES) {
+      throw new TenonError("USAGE", {
+        problem: "the parameters and their optimiser state do not fit one memory",
+        given: `${bytes} bytes`,
+        expected: "less than 4 GiB",
+        do: "freeze a part of the model, or take an optimiser with less state, such as sgd or lion",
+      });
+    }
+    const memory = (options.simd ?? true) && hasSimd() ? makeMemory(bytes) : undefined;
+    this.#buffer = memory?.buffer ?? new ArrayBuffer(bytes);
+    this.#kernels = memory && loadKernels([updateKernel(optimizer), ...FLAT_KERNELS], memory);
+    for (const [name, value] of Object.entries(optimizer.start ?? {})) this.section(name).fill(value);
+  }
+
+  /** Names of the parameters, in the order of the memory. */
+  get names(): readonly string[] {
+    return [...this.#places.keys()];
+  }
+
+  /** A parameter's values. */
+  parameter(name: string): Float32Array {
+    return this.#view("p", name);
+  }
+
+  /** A parameter's gradient in a lane's section. */
+  gradient(name: string, lane = 0): Float32Array {
+    return this.#view(`g${lane}`, name);
+  }
+
+  /** A parameter's part of an optimiser state (`m`, `v`), of `sum` or of `average`. */
+  state(name: string, state: string): Float32Array {
+    return this.#view(state, name);
+  }
+
+  /** A whole section with its gaps: `p`, `g0`, …, a state, `sum`, `average`. */
+  section(name: string): Float32Array {
+    return new Float32Array(this.#buffer, this.#start(name), this.#length);
+  }
+
+  /** Sums the lanes' gradients into lane 0, in their order, each times its weight (its share of the batch). Does nothing for one lane. */
+  sumLanes(weights: readonly number[]): void {
+    weights.forEach((weight, lane) => {
+      if (lane === 1) this.#blend("g0", "g1", weights[0]!, weight);
+      else if (lane > 1) this.#blend("g0", `g${lane}`, 1, weight);
+    });
+  }
+
+  /** Adds lane 0's gradients, times a weight, to the accumulated ones; `first` forgets what was there. */
+  accumulate(weight: number, first: boolean): void {
+    if (first) this.section("sum").fill(0);
+    this.#blend("sum", "g0", 1, weight);
+  }
+
+  /** Moves the average of the parameters: decay × average + (1 − decay) × parameters. */
+  moveAverage(decay: number): void {
+    this.#blend("average", "p", decay, 1 - decay);
+  }
+
+  /** One step of the optimiser over all parameters; nothing changes when a gradient is not finite. */
+  update(options: UpdateOptions): UpdateResult {
+    const { step, lr = this.optimizer.lr, clipNorm, accumulated = false } = options;
+    const gradients = accumulated ? "sum" : "g0";
+    const gradNorm = Math.sqrt(this.#squares(gradients));
+    if (!Number.isFinite(gradNorm)) return { gradNorm, applied: false };
+    const scale = clipNorm === undefined ? 1 : Math.min(1, clipNorm / (gradNorm + 1e-6));
+    for (const range of this.#ranges) {
+      const { lrScale = 1, weightDecay = this.optimizer.weightDecay } = range.group;
+      const scalars = { ...this.optimizer.scalars({ step, lr: lr * lrScale, weightDecay }), scale };
+      this.#updateRange(range, gradients, scalars);
+    }
+    return { gradNorm, applied: true };
+  }
+
+  /** Names of the parameters whose gradient holds a NaN or an infinity. */
+  notFinite(): string[] {
+    return this.names.filter((name) => !Number.isFinite(plainSquares(this.gradient(name))));
+  }
+
+  #updateRange(range: Place, gradients: string, scalars: Readonly<Record<string, number>>): void {
+    const names = arrayNames(this.optimizer);
+    const starts = names.map((name) => this.#start(name === "g" ? gradients : name) + range.at * 4);
+    if (this.#kernels === undefined) {
+      const arrays = starts.map((start) => new Float32Array(this.#buffer, start, range.size));
+      plainUpdate(this.optimizer, Object.fromEntries(names.map((name, i) => [name, arrays[i]!])), scalars);
+      return;
+    }
+    const numbers = scalarNames(this.optimizer).map((name) => scalars[name]!);
+    this.#kernels.update!(...starts, range.size * 4, ...numbers);
+  }
+
+  #squares(section: string): number {
+    if (this.#kernels === undefined) return plainSquares(this.section(section));
+    return this.#kernels.squares!(this.#start(section), this.#length * 4);
+  }
+
+  #blend(into: string, from: string, a: number, b: number): void {
+    if (this.#kernels === undefined) plainBlend(this.section(into), this.section(from), a, b);
+    else this.#kernels.blend!(this.#start(into), this.#start(from), this.#length * 4, a, b);
+  }
+
+  #start(section: string): number {
+    const start = this.#sections.get(section);
+    if (start !== undefined) return start;
+    throw new TenonError("USAGE", {
+      problem: `the memory has no section ${section}`,
+      expected: [...this.#sections.keys()].join(", "),
+    });
+  }
+
+  #view(section: string, name: string): Float32Array {
+    const place = this.#places.get(name);
+    if (place === undefined) {
+      throw new TenonError("USAGE", { problem: `no parameter is named ${name}` });
+    }
+    return new Float32Array(this.#buffer, this.#start(section) + place.at * 4, place.size);
+  }
+}

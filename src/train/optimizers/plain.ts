@@ -1,0 +1,57 @@
+/** An optimiser's update as plain loops: what the other two forms are held against, and what runs without SIMD. */
+import { type BinaryOp, type Expression, ordered } from "./expression.js";
+import type { Optimizer } from "./rows.js";
+
+/** Arrays of one length: `p`, `g` and the optimiser's states. */
+export type Arrays = Readonly<Record<string, Float32Array>>;
+
+const BLOCK = 1024;
+
+type Loop = (a: Float32Array, b: Float32Array, o: Float32Array, n: number) => void;
+
+const BINARY: { readonly [O in BinaryOp]: Loop } = {
+  add: (a, b, o, n) => {
+    for (let i = 0; i < n; i++) o[i] = a[i]! + b[i]!;
+  },
+  sub: (a, b, o, n) => {
+    for (let i = 0; i < n; i++) o[i] = a[i]! - b[i]!;
+  },
+  mul: (a, b, o, n) => {
+    for (let i = 0; i < n; i++) o[i] = a[i]! * b[i]!;
+  },
+  div: (a, b, o, n) => {
+    for (let i = 0; i < n; i++) o[i] = a[i]! / b[i]!;
+  },
+};
+
+function applied(e: Expression & { kind: "unary" }, a: Float32Array, o: Float32Array, n: number): void {
+  if (e.op === "sqrt") for (let i = 0; i < n; i++) o[i] = Math.sqrt(a[i]!);
+  else for (let i = 0; i < n; i++) o[i] = Number(a[i]! > 0) - Number(a[i]! < 0);
+}
+
+/** One step in place; every operation is rounded to float32 (a double result rounded once more is the same float32). */
+export function plainUpdate(
+  optimizer: Optimizer,
+  arrays: Arrays,
+  scalars: Readonly<Record<string, number>>,
+): void {
+  const written = Object.entries(optimizer.update);
+  const steps = ordered(Object.values(optimizer.update));
+  const length = arrays.p!.length;
+  const values = new Map<Expression, Float32Array>();
+  for (const step of steps) {
+    const block = new Float32Array(BLOCK);
+    if (step.kind === "scalar") block.fill(scalars[step.name]!);
+    values.set(step, block);
+  }
+  for (let at = 0; at < length; at += BLOCK) {
+    const n = Math.min(BLOCK, length - at);
+    for (const step of steps) {
+      if (step.kind === "read") values.set(step, arrays[step.name]!.slice(at, at + n));
+      else if (step.kind === "unary") applied(step, values.get(step.a)!, values.get(step)!, n);
+      else if (step.kind === "binary")
+        BINARY[step.op](values.get(step.a)!, values.get(step.b)!, values.get(step)!, n);
+    }
+    for (const [name, e] of written) arrays[name]!.set(values.get(e)!.subarray(0, n), at);
+  }
+}

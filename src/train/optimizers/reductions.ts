@@ -1,0 +1,78 @@
+/** Kernels over flat gradients beside the update itself: the squared norm, sums over lanes, moving averages. */
+import {
+  i32,
+  type KernelFunction,
+  kernel,
+  lane,
+  load,
+  loopWhile,
+  op,
+  shuffle,
+  store,
+} from "../../simd/index.js";
+
+/** squares(at, bytes) → Σ x² in double precision: four running sums, element i goes into sum i mod 4. */
+const SQUARES = kernel("squares", { at: "i32", bytes: "i32" }, (f, { at, bytes }) => {
+  const [low, high, x] = [f.local("f64x2"), f.local("f64x2"), f.local("f32x4")];
+  const end = f.local("i32");
+  const left = op("f64x2.promote_low_f32x4", x.get);
+  const right = op("f64x2.promote_low_f32x4", shuffle(x.get, x.get, [2, 3, 2, 3]));
+  return {
+    statements: [
+      end.set(op("i32.add", at.get, bytes.get)),
+      loopWhile(
+        op("i32.lt_u", at.get, end.get),
+        x.set(load("f32x4", at.get)),
+        low.set(op("f64x2.add", low.get, op("f64x2.mul", left, left))),
+        high.set(op("f64x2.add", high.get, op("f64x2.mul", right, right))),
+        at.set(op("i32.add", at.get, i32(16))),
+      ),
+    ],
+    result: op(
+      "f64.add",
+      op("f64.add", lane(low.get, 0), lane(low.get, 1)),
+      op("f64.add", lane(high.get, 0), lane(high.get, 1)),
+    ),
+  };
+});
+
+/** blend(into, from, bytes, a, b): into = into × a + from × b, each operation rounded to float32. */
+const BLEND = kernel(
+  "blend",
+  { into: "i32", from: "i32", bytes: "i32", a: "f32", b: "f32" },
+  (f, { into, from, bytes, a, b }) => {
+    const end = f.local("i32");
+    const [keep, share] = [f.local("f32x4"), f.local("f32x4")];
+    const kept = op("f32x4.mul", load("f32x4", into.get), keep.get);
+    const added = op("f32x4.mul", load("f32x4", from.get), share.get);
+    return {
+      statements: [
+        end.set(op("i32.add", into.get, bytes.get)),
+        keep.set(op("f32x4.splat", a.get)),
+        share.set(op("f32x4.splat", b.get)),
+        loopWhile(
+          op("i32.lt_u", into.get, end.get),
+          store(into.get, op("f32x4.add", kept, added)),
+          into.set(op("i32.add", into.get, i32(16))),
+          from.set(op("i32.add", from.get, i32(16))),
+        ),
+      ],
+    };
+  },
+);
+
+export const FLAT_KERNELS: readonly KernelFunction[] = [SQUARES, BLEND];
+
+/** The kernel's sum of squares as a plain loop, in the same order. */
+export function plainSquares(x: Float32Array): number {
+  const sums = new Float64Array(4);
+  for (let i = 0; i < x.length; i++) sums[i & 3]! += x[i]! * x[i]!;
+  return sums[0]! + sums[1]! + (sums[2]! + sums[3]!);
+}
+
+/** The kernel's blend as a plain loop, with the same rounding. */
+export function plainBlend(into: Float32Array, from: Float32Array, a: number, b: number): void {
+  const [keep, share] = [Math.fround(a), Math.fround(b)];
+  for (let i = 0; i < into.length; i++)
+    into[i] = Math.fround(into[i]! * keep) + Math.fround(from[i]! * share);
+}

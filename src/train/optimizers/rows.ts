@@ -1,0 +1,244 @@
+/** Optimisers: one row each, with the formulas of PyTorch's torch.optim (Lion: Chen et al. 2023, arXiv 2302.06675). */
+import { TenonError } from "../../base/index.js";
+import { add, div, type Expression, mul, read, scalar, sign, sqrt, sub } from "./expression.js";
+
+/** Numbers that change from step to step or differ between parameter groups. */
+export interface StepRates {
+  /** Steps taken, this one included: 1 for the first. */
+  readonly step: number;
+  /** Learning rate of this step, after the schedule. */
+  readonly lr: number;
+  readonly weightDecay: number;
+}
+
+/** An optimiser: states per element, the step's scalars, and one formula for each array that a step writes. */
+export interface Optimizer {
+  readonly name: string;
+  /** Learning rate before any schedule. */
+  readonly lr: number;
+  readonly weightDecay: number;
+  /** Names of the arrays kept beside the parameters, all zero at first unless `start` says otherwise. */
+  readonly state: readonly string[];
+  /** What a state is filled with before the first step; default 0. */
+  readonly start?: Readonly<Record<string, number>>;
+  /** Computed in double precision, rounded once to float32. */
+  scalars(rates: StepRates): Readonly<Record<string, number>>;
+  /** Arrays written, `p` among them. `g` is the gradient already multiplied by the clip's scale. */
+  readonly update: Readonly<Record<string, Expression>>;
+}
+
+const p = read("p");
+/** The gradient after the global clip. */
+const g = mul(read("g"), scalar("scale"));
+
+export interface CommonOptions {
+  /** Learning rate, more than 0. */
+  readonly lr?: number;
+  /** 0 or more. */
+  readonly weightDecay?: number;
+}
+
+function checked(name: string, values: Readonly<Record<string, number>>): void {
+  for (const [key, value] of Object.entries(values)) {
+    const share = key.startsWith("beta") || key === "alpha" || key === "momentum";
+    if (Number.isFinite(value) && value >= 0 && !(share && value >= 1)) continue;
+    throw new TenonError("USAGE", {
+      problem: `${name} does not take ${key} ${value}`,
+      expected: share ? "0 or more, less than 1" : "a finite number, 0 or more",
+    });
+  }
+}
+
+export interface SgdOptions extends CommonOptions {
+  /** Share of the last update that is kept, 0 to below 1; default 0. */
+  readonly momentum?: number;
+  /** Look ahead by one momentum step; needs momentum. Default false. */
+  readonly nesterov?: boolean;
+}
+
+/** Stochastic gradient descent, as torch.optim.SGD. Defaults: lr 1e-3, momentum 0, weightDecay 0. */
+export function sgd(options: SgdOptions = {}): Optimizer {
+  const { lr = 1e-3, weightDecay = 0, momentum = 0, nesterov = false } = options;
+  checked("sgd", { lr, weightDecay, momentum });
+  if (nesterov && momentum === 0) {
+    throw new TenonError("USAGE", { problem: "nesterov without momentum", do: "give momentum, such as 0.9" });
+  }
+  const decayed = add(g, mul(p, scalar("weightDecay")));
+  const m = add(mul(read("m"), scalar("momentum")), decayed);
+  const direction = momentum === 0 ? decayed : nesterov ? add(decayed, mul(m, scalar("momentum"))) : m;
+  const next = sub(p, mul(direction, scalar("lr")));
+  return {
+    name: "sgd",
+    lr,
+    weightDecay,
+    state: momentum === 0 ? [] : ["m"],
+    scalars: (rates) => ({ lr: rates.lr, weightDecay: rates.weightDecay, momentum }),
+    update: momentum === 0 ? { p: next } : { m, p: next },
+  };
+}
+
+export interface AdamOptions extends CommonOptions {
+  /** Decay of the mean of gradients, default 0.9. */
+  readonly beta1?: number;
+  /** Decay of the mean of squares, default 0.999. */
+  readonly beta2?: number;
+  /** Added to the root, default 1e-8. */
+  readonly epsilon?: number;
+}
+
+interface Moments {
+  readonly m: Expression;
+  readonly v: Expression;
+  /** m / (√v / √(1 − β₂ᵗ) + ε) */
+  readonly direction: Expression;
+}
+
+function moments(gradient: Expression): Moments {
+  const m = add(mul(read("m"), scalar("beta1")), mul(gradient, scalar("rest1")));
+  const v = add(mul(read("v"), scalar("beta2")), mul(mul(gradient, gradient), scalar("rest2")));
+  return { m, v, direction: div(m, add(div(sqrt(v), scalar("root")), scalar("epsilon"))) };
+}
+
+function adamScalars(options: AdamOptions): (rates: StepRates) => Record<string, number> {
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = options;
+  return ({ step, lr, weightDecay }) => ({
+    beta1,
+    rest1: 1 - beta1,
+    beta2,
+    rest2: 1 - beta2,
+    epsilon,
+    root: Math.sqrt(1 - beta2 ** step),
+    rate: lr / (1 - beta1 ** step),
+    keep: 1 - lr * weightDecay,
+    weightDecay,
+  });
+}
+
+/** Adam with weight decay added to the gradient, as torch.optim.Adam. Defaults: lr 1e-3, weightDecay 0. */
+export function adam(options: AdamOptions = {}): Optimizer {
+  const { lr = 1e-3, weightDecay = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = options;
+  checked("adam", { lr, weightDecay, beta1, beta2, epsilon });
+  const { m, v, direction } = moments(add(g, mul(p, scalar("weightDecay"))));
+  const next = sub(p, mul(direction, scalar("rate")));
+  return {
+    name: "adam",
+    lr,
+    weightDecay,
+    state: ["m", "v"],
+    scalars: adamScalars(options),
+    update: { m, v, p: next },
+  };
+}
+
+/** Adam with decoupled weight decay, as torch.optim.AdamW. Defaults: lr 1e-3, weightDecay 0.01. */
+export function adamw(options: AdamOptions = {}): Optimizer {
+  const { lr = 1e-3, weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = options;
+  checked("adamw", { lr, weightDecay, beta1, beta2, epsilon });
+  const { m, v, direction } = moments(g);
+  const next = sub(mul(p, scalar("keep")), mul(direction, scalar("rate")));
+  return {
+    name: "adamw",
+    lr,
+    weightDecay,
+    state: ["m", "v"],
+    scalars: adamScalars(options),
+    update: { m, v, p: next },
+  };
+}
+
+export interface LionOptions extends CommonOptions {
+  /** Weight of the old mean in the direction, default 0.9. */
+  readonly beta1?: number;
+  /** Decay of the mean, default 0.99. */
+  readonly beta2?: number;
+}
+
+/** Lion: the sign of an interpolated momentum. Defaults: lr 1e-4, weightDecay 0. */
+export function lion(options: LionOptions = {}): Optimizer {
+  const { lr = 1e-4, weightDecay = 0, beta1 = 0.9, beta2 = 0.99 } = options;
+  checked("lion", { lr, weightDecay, beta1, beta2 });
+  const direction = sign(add(mul(read("m"), scalar("beta1")), mul(g, scalar("rest1"))));
+  const m = add(mul(read("m"), scalar("beta2")), mul(g, scalar("rest2")));
+  const next = sub(mul(p, scalar("keep")), mul(direction, scalar("lr")));
+  return {
+    name: "lion",
+    lr,
+    weightDecay,
+    state: ["m"],
+    scalars: (rates) => ({
+      lr: rates.lr,
+      keep: 1 - rates.lr * rates.weightDecay,
+      beta1,
+      rest1: 1 - beta1,
+      beta2,
+      rest2: 1 - beta2,
+    }),
+    update: { m, p: next },
+  };
+}
+
+export interface RmspropOptions extends CommonOptions {
+  /** Decay of the mean of squares, default 0.99. */
+  readonly alpha?: number;
+  /** Default 1e-8. */
+  readonly epsilon?: number;
+  /** Default 0. */
+  readonly momentum?: number;
+}
+
+/** RMSprop, not centred, as torch.optim.RMSprop. Defaults: lr 1e-2, weightDecay 0. */
+export function rmsprop(options: RmspropOptions = {}): Optimizer {
+  const { lr = 1e-2, weightDecay = 0, alpha = 0.99, epsilon = 1e-8, momentum = 0 } = options;
+  checked("rmsprop", { lr, weightDecay, alpha, epsilon, momentum });
+  const decayed = add(g, mul(p, scalar("weightDecay")));
+  const v = add(mul(read("v"), scalar("alpha")), mul(mul(decayed, decayed), scalar("rest")));
+  const scaled = div(decayed, add(sqrt(v), scalar("epsilon")));
+  const m = add(mul(read("m"), scalar("momentum")), scaled);
+  const next = sub(p, mul(momentum === 0 ? scaled : m, scalar("lr")));
+  return {
+    name: "rmsprop",
+    lr,
+    weightDecay,
+    state: momentum === 0 ? ["v"] : ["v", "m"],
+    scalars: (rates) => ({
+      lr: rates.lr,
+      weightDecay: rates.weightDecay,
+      alpha,
+      rest: 1 - alpha,
+      epsilon,
+      momentum,
+    }),
+    update: momentum === 0 ? { v, p: next } : { v, m, p: next },
+  };
+}
+
+export interface AdagradOptions extends CommonOptions {
+  /** The rate falls as 1 / (1 + lrDecay × steps before); default 0. */
+  readonly lrDecay?: number;
+  /** Sum of squares at first, default 0. */
+  readonly initialAccumulator?: number;
+  /** Default 1e-10. */
+  readonly epsilon?: number;
+}
+
+/** Adagrad, as torch.optim.Adagrad. Defaults: lr 1e-2, weightDecay 0. */
+export function adagrad(options: AdagradOptions = {}): Optimizer {
+  const { lr = 1e-2, weightDecay = 0, lrDecay = 0, initialAccumulator = 0, epsilon = 1e-10 } = options;
+  checked("adagrad", { lr, weightDecay, lrDecay, initialAccumulator, epsilon });
+  const decayed = add(g, mul(p, scalar("weightDecay")));
+  const v = add(read("v"), mul(decayed, decayed));
+  const next = sub(p, mul(div(decayed, add(sqrt(v), scalar("epsilon"))), scalar("rate")));
+  return {
+    name: "adagrad",
+    lr,
+    weightDecay,
+    state: ["v"],
+    start: { v: initialAccumulator },
+    scalars: (rates) => ({
+      rate: rates.lr / (1 + (rates.step - 1) * lrDecay),
+      weightDecay: rates.weightDecay,
+      epsilon,
+    }),
+    update: { v, p: next },
+  };
+}
