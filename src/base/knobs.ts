@@ -22,6 +22,7 @@ export const KNOBS = {
   host: text("127.0.0.1", "Address the server listens on; 0.0.0.0 opens it to the network.", "address"),
   httpPort: count(8000, "HTTP port; 0 takes any free one.", { max: 65_535, placeholder: "port" }),
   grpcPort: portOf("Port of gRPC", "the port after --http-port"),
+  metricsPort: portOf("Port of the metrics, which need no key there", "two after --http-port"),
   allowedHosts: list("Host names that requests may address, besides the one listened on.", "host,…"),
   apiKey: secret("One API key that requests must show; for more than one, use a file."),
   apiKeyFile: path(

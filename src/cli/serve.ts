@@ -20,6 +20,7 @@ export function serveCommand(): Command {
     "host",
     "httpPort",
     "grpcPort",
+    "metricsPort",
     "lanes",
     "isolation",
     "spare",
@@ -117,6 +118,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
       ...values,
       port: values.httpPort,
       grpcPort,
+      metricsPort: portBeside(values.httpPort, values.metricsPort, 2),
       log,
       repository,
       isReady: () => ready,
@@ -218,7 +220,7 @@ function nothingServes(failed: readonly FailedModel[]): TenonError {
 }
 
 async function announce(
-  { url, grpcPort }: RunningServer,
+  { url, grpcPort, metricsPort }: RunningServer,
   loaded: readonly Model[],
   failed: readonly FailedModel[],
   json: boolean,
@@ -229,6 +231,7 @@ async function announce(
       event: "ready",
       url,
       ...(grpcPort === undefined ? {} : { grpcPort }),
+      ...(metricsPort === undefined ? {} : { metricsPort }),
       models: loaded.map(({ name, version }) => ({ name, version })),
       failed: failed.map(({ name, error }) => ({ name, code: error.code, problem: error.problem })),
     });

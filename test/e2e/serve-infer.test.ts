@@ -603,11 +603,11 @@ describe("the infer protocol", () => {
         /shared memory/,
       ],
       [
-        "classification",
+        "a classification of -1 values",
         "identity_FP32",
-        x({}, { outputs: [{ name: "y", parameters: { classification: 2 } }] }),
-        501,
-        "REQUEST_UNSUPPORTED",
+        x({}, { outputs: [{ name: "y", parameters: { classification: -1 } }] }),
+        400,
+        "REQUEST_INVALID",
         /classification/,
       ],
       [
@@ -757,7 +757,14 @@ describe("the infer protocol", () => {
     it("of the server and of models", async () => {
       const server = JSON.parse((await get("/v2")).body);
       assert.equal(server.name, "triton");
-      assert.deepEqual(server.extensions, ["binary_tensor_data", "parameters"]);
+      assert.deepEqual(server.extensions, [
+        "classification",
+        "schedule_policy",
+        "model_configuration",
+        "binary_tensor_data",
+        "parameters",
+        "statistics",
+      ]);
       assert.deepEqual(JSON.parse((await get("/v2/models/simple")).body), {
         name: "simple",
         versions: ["1"],

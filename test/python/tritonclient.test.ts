@@ -21,11 +21,11 @@ async function parts(script: string, address: string): Promise<readonly string[]
 test("tritonclient over HTTP", async () => {
   await using served = await startServed({ responseCompression: true });
   const held = await parts("tritonclient_suite.py", served.url.replace("http://", ""));
-  assert.equal(held.length, 38);
+  assert.equal(held.length, 42);
 });
 
 test("tritonclient over gRPC", async () => {
   await using served = await startServed({ responseCompression: true, grpcPort: 0 });
   const held = await parts("tritonclient_grpc_suite.py", `127.0.0.1:${served.server.grpcPort}`);
-  assert.equal(held.length, 25);
+  assert.equal(held.length, 29);
 });

@@ -113,6 +113,54 @@ def _():
     refused(lambda: client.infer("identity_FP16", [tensor("x", SAMPLES["FP16"])], outputs=outputs), "FP16", status=400)
 
 
+@part("classification")
+def _():
+    array = np.array([[3.0, 9.0, 1.0, 5.0]], np.float32)
+    outputs = [http.InferRequestedOutput("y", class_count=2)]
+    got = client.infer("identity_FP32", [tensor("x", array)], outputs=outputs).as_numpy("y")
+    assert got.tolist() == [[b"9.000000:1", b"5.000000:3"]], got
+    _, _, inputs = simple_inputs(5)
+    outputs = [http.InferRequestedOutput("OUTPUT0", class_count=1)]
+    got = client.infer("simple", inputs, outputs=outputs).as_numpy("OUTPUT0")
+    assert got.tolist() == [[b"21:15"]], got
+
+
+@part("configuration")
+def _():
+    config = client.get_model_config("simple")
+    assert config["name"] == "simple" and config["backend"] == "onnxruntime" and config["max_batch_size"] > 1
+    assert config["input"][0]["name"] == "INPUT0" and config["input"][0]["data_type"] == "TYPE_INT32"
+    assert [int(dim) for dim in config["input"][0]["dims"]] == [16]
+    assert config["version_policy"]["latest"]["num_versions"] == 1 and "dynamic_batching" in config
+
+
+@part("statistics")
+def _():
+    def stats():
+        return client.get_inference_statistics("identity_FP64")["model_stats"][0]
+
+    def count(value):
+        return int(value or 0)
+
+    before = stats()
+    array = np.ones((8, 4), np.float64)
+    client.infer("identity_FP64", [tensor("x", array)])
+    after = stats()
+    assert count(after["inference_count"]) - count(before.get("inference_count")) == 8
+    assert count(after["execution_count"]) - count(before.get("execution_count")) == 1
+    success = count(after["inference_stats"]["success"]["count"])
+    assert success - count(before["inference_stats"]["success"].get("count")) == 1
+    assert count(after["inference_stats"]["compute_infer"]["ns"]) > 0
+    assert 8 in [count(entry["batch_size"]) for entry in after["batch_stats"]]
+
+
+@part("shared memory is off, and nothing stays registered")
+def _():
+    client.unregister_system_shared_memory()
+    client.unregister_cuda_shared_memory()
+    refused(lambda: client.register_system_shared_memory("r", "/r", 64), "shared memory extension is not enabled", status=501)
+
+
 @part("NaN and the infinities")
 def _():
     array = np.array([[np.nan, np.inf, -np.inf]], np.float32)

@@ -3,7 +3,7 @@ import { TenonError } from "../../base/index.js";
 import type { Model } from "../../runtime/index.js";
 import { byteLengthOf, type DType, dtypeFromOip, dtypeInfo, type Tensor } from "../../tensor/index.js";
 import { BinarySection, encodeTensor } from "../oip/binary.js";
-import type { InferOutput, Parameters, ParameterValue } from "../oip/request.js";
+import { classificationOf, type InferOutput, type Parameters, type ParameterValue } from "../oip/request.js";
 import { type Ran, runRequest } from "../oip/run.js";
 import { decode, WireReader } from "../protobuf/decode.js";
 import { encodeInto, WireWriter } from "../protobuf/encode.js";
@@ -115,10 +115,8 @@ function outputsOf({ outputs }: InferMessage): readonly InferOutput[] {
   const wanted: InferOutput[] = [];
   for (const { name, parameters } of outputs) {
     if (parameters.has("shared_memory_region")) throw noSharedMemory();
-    if (parameters.has("classification")) {
-      throw new TenonError("REQUEST_UNSUPPORTED", { problem: "the classification extension is not enabled" });
-    }
-    if (!wanted.some((other) => other.name === name)) wanted.push({ name, binary: true });
+    const classification = classificationOf(parametersOf(parameters));
+    if (!wanted.some((other) => other.name === name)) wanted.push({ name, binary: true, classification });
   }
   return wanted;
 }

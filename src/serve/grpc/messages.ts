@@ -149,5 +149,49 @@ export const RepositoryModelUnloadResponse = message("RepositoryModelUnloadRespo
   isUnloaded: one(2, "bool"),
 });
 
+const StatisticDuration = message("StatisticDuration", { count: one(1, "uint64"), ns: one(2, "uint64") });
+export const ModelStatisticsRequest = message("ModelStatisticsRequest", {
+  name: one(1, "string"),
+  version: one(2, "string"),
+});
+export const ModelStatisticsResponse = message("ModelStatisticsResponse", {
+  model_stats: many(
+    1,
+    message("ModelStatistics", {
+      name: one(1, "string"),
+      version: one(2, "string"),
+      last_inference: one(3, "uint64"),
+      inference_count: one(4, "uint64"),
+      execution_count: one(5, "uint64"),
+      inference_stats: one(
+        6,
+        message("InferStatistics", {
+          success: one(1, StatisticDuration),
+          fail: one(2, StatisticDuration),
+          queue: one(3, StatisticDuration),
+          compute_input: one(4, StatisticDuration),
+          compute_infer: one(5, StatisticDuration),
+          compute_output: one(6, StatisticDuration),
+          cache_hit: one(7, StatisticDuration),
+          cache_miss: one(8, StatisticDuration),
+        }),
+      ),
+      batch_stats: many(
+        7,
+        message("InferBatchStatistics", {
+          batch_size: one(1, "uint64"),
+          compute_input: one(2, StatisticDuration),
+          compute_infer: one(3, StatisticDuration),
+          compute_output: one(4, StatisticDuration),
+        }),
+      ),
+    }),
+  ),
+});
+
+export const SharedMemoryRequest = message("SharedMemoryRequest", { name: one(1, "string") });
+/** No region is ever registered, so statuses and answers hold nothing. */
+export const SharedMemoryResponse = message("SharedMemoryResponse", {});
+
 export const HealthCheckRequest = message("HealthCheckRequest", { service: one(1, "string") });
 export const HealthCheckResponse = message("HealthCheckResponse", { status: one(1, "int32") });

@@ -1,6 +1,9 @@
 /** The methods of the gRPC service. To add one, add a row. */
 import { isTenonError, TenonError } from "../../base/index.js";
 import type { Engine, Model } from "../../runtime/index.js";
+import { ModelConfigRequest, ModelConfigResponse } from "../config/messages.js";
+import { configMessage, configOf } from "../config/model-config.js";
+import { statisticsOf } from "../metrics/statistics.js";
 import { modelMetadataOf } from "../oip/model-wire.js";
 import { failedLoadText, type OipServer, serverMetadataOf } from "../oip/server.js";
 import { decode } from "../protobuf/decode.js";
@@ -97,6 +100,40 @@ export function grpcMethods(server: OipServer): readonly Method[] {
       },
     ),
     infer,
+    unary(`${SERVICE}/ModelConfig`, ModelConfigRequest, ModelConfigResponse, ({ name, version }, call) => {
+      call.model = { name, maxBatch: 0 };
+      return { config: configMessage(configOf(find(name, versionOf(version)))) };
+    }),
+    unary(
+      `${SERVICE}/ModelStatistics`,
+      m.ModelStatisticsRequest,
+      m.ModelStatisticsResponse,
+      ({ name, version }, call) => {
+        call.model = { name, maxBatch: 0 };
+        const models = name === "" ? engine.models() : [find(name, versionOf(version))];
+        return { model_stats: models.map((model) => statisticsOf(model).snapshot()) };
+      },
+    ),
+    ...["System", "Cuda"].flatMap((kind) => [
+      unary(
+        `${SERVICE}/${kind}SharedMemoryStatus`,
+        m.SharedMemoryRequest,
+        m.SharedMemoryResponse,
+        () => ({}),
+      ),
+      // Clients unregister everything when they start.
+      unary(
+        `${SERVICE}/${kind}SharedMemoryUnregister`,
+        m.SharedMemoryRequest,
+        m.SharedMemoryResponse,
+        () => ({}),
+      ),
+      unary(`${SERVICE}/${kind}SharedMemoryRegister`, m.SharedMemoryRequest, m.SharedMemoryResponse, () => {
+        throw new TenonError("REQUEST_UNSUPPORTED", {
+          problem: "the shared memory extension is not enabled",
+        });
+      }),
+    ]),
     unary(
       `${SERVICE}/RepositoryIndex`,
       m.RepositoryIndexRequest,

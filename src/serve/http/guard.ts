@@ -31,7 +31,8 @@ export function checkOrigin(req: IncomingMessage, settings: HandlerSettings): vo
   }
 }
 
-function isAllowedHost(host: string | undefined, hosts: ReadonlySet<string>): boolean {
+/** True when a Host header names one of `hosts`, whatever its port. */
+export function isAllowedHost(host: string | undefined, hosts: ReadonlySet<string>): boolean {
   if (host === undefined) return false;
   if (hosts.has(host)) return true;
   const withoutPort = host.replace(/:[0-9]+$/, "").toLowerCase();

@@ -8,6 +8,7 @@ import type { Engine } from "../../runtime/index.js";
 import type { GrpcServer } from "../grpc/server.js";
 import { expectBody } from "./body.js";
 import { Certificate } from "./certificate.js";
+import { isAllowedHost } from "./guard.js";
 import { type Handler, makeHandler, makeOip } from "./handler.js";
 import { KeyRing } from "./key-ring.js";
 import { type HandlerOptions, resolveSettings } from "./settings.js";
@@ -35,6 +36,8 @@ export interface ServeOptions extends HandlerOptions, Partial<ServerKnobs> {
   readonly port?: number;
   /** Port of the gRPC service; 0 takes any free one. Default `off`. */
   readonly grpcPort?: number | "off";
+  /** Port on which the metrics are served without a key; 0 takes any free one. Default `off`. */
+  readonly metricsPort?: number | "off";
 }
 
 /** How a server ended. */
@@ -50,6 +53,7 @@ export interface RunningServer {
   readonly port: number;
   /** Where gRPC listens, if it does. */
   readonly grpcPort: number | undefined;
+  readonly metricsPort: number | undefined;
   /**
    * Answers "not ready" and refuses new requests, waits for those in flight (at most the `drain` setting, then their
    * connections are cut) and resolves. The engine stays open.
@@ -101,6 +105,7 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
   server.on("checkExpectation", (req, res) => checkExpectation(req, res, handler));
   server.on("clientError", refuseBroken);
   let grpc: GrpcServer | undefined;
+  let metrics: Server | undefined;
   try {
     await listen(server, host, options.port ?? KNOBS.httpPort.default);
     const { grpcPort = "off" } = options;
@@ -124,9 +129,21 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
       });
       if (certificate !== undefined && grpc.server instanceof TlsServer) certificate.renew(grpc.server);
     }
+    const { metricsPort = "off" } = options;
+    if (metricsPort !== "off") {
+      const { serveMetrics } = await import("../metrics/server.js");
+      const isHost = (name: string | undefined): boolean =>
+        settings.hosts === undefined || isAllowedHost(name, settings.hosts);
+      metrics = await serveMetrics(engine, { host, port: metricsPort, isHost }).catch(
+        (error: NodeJS.ErrnoException) => {
+          throw listenError(error, host, metricsPort, "--metrics-port");
+        },
+      );
+    }
   } catch (error) {
     certificate?.close();
     if (server.listening) server.close();
+    await grpc?.close();
     await handler.close();
     throw error;
   }
@@ -134,10 +151,25 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
   const url = `${certificate === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`;
   emit("server:listening", { url });
   let closing: Promise<Closed> | undefined;
+  const metricsAddress = metrics?.address() as AddressInfo | undefined; // listening on a TCP port
+  const closeMetrics = (): void => {
+    metrics?.close();
+    metrics?.closeAllConnections();
+  };
   const close = (): Promise<Closed> =>
-    (closing ??= drain(server, handler, grpc, limit("drain")).finally(() => certificate?.close()));
+    (closing ??= drain(server, handler, grpc, limit("drain")).finally(() => {
+      closeMetrics();
+      certificate?.close();
+    }));
   const dispose = async (): Promise<void> => void (await close());
-  return { url, port, grpcPort: grpc?.port, close, [Symbol.asyncDispose]: dispose };
+  return {
+    url,
+    port,
+    grpcPort: grpc?.port,
+    metricsPort: metricsAddress?.port,
+    close,
+    [Symbol.asyncDispose]: dispose,
+  };
 }
 
 function isLoopback(host: string): boolean {

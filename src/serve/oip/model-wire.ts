@@ -18,6 +18,8 @@ export interface OutputWire {
 export interface WantedOutput {
   readonly wire: OutputWire;
   readonly binary: boolean;
+  /** Answered as strings, whatever the dtype. */
+  readonly classified?: boolean;
 }
 
 /** The fixed pieces of one model. */
@@ -50,13 +52,8 @@ function makeWire(model: Model): ModelWire {
   const outputs = model.signature.outputs.map((value): OutputWire => {
     const datatype = datatypeOf(value);
     const { kind, bits } = dtypeInfo(value.dtype);
-    return {
-      name: value.name,
-      dtype: value.dtype,
-      datatype,
-      hasJson: kind !== "float" || bits >= 32,
-      head: `{"name":${JSON.stringify(value.name)},"datatype":"${datatype}","shape":[`,
-    };
+    const hasJson = kind !== "float" || bits >= 32;
+    return { name: value.name, dtype: value.dtype, datatype, hasJson, head: headOf(value.name, datatype) };
   });
   return {
     outputs,
@@ -66,6 +63,15 @@ function makeWire(model: Model): ModelWire {
     identity: `"model_name":${JSON.stringify(model.name)},"model_version":"${model.version}"`,
     averageMs: Number.POSITIVE_INFINITY,
   };
+}
+
+function headOf(name: string, datatype: string): string {
+  return `{"name":${JSON.stringify(name)},"datatype":"${datatype}","shape":[`;
+}
+
+/** An output whose classes are answered in its place. */
+export function classifiedWire({ name }: OutputWire): OutputWire {
+  return { name, dtype: "string", datatype: "BYTES", hasJson: true, head: headOf(name, "BYTES") };
 }
 
 function datatypeOf(value: ValueSignature): string {

@@ -42,6 +42,8 @@ export interface InferOutput {
   readonly name: string;
   /** Binary or JSON, when the output says so itself. */
   readonly binary: boolean | undefined;
+  /** How many of its best values to answer, as strings; undefined: the tensor itself. */
+  readonly classification?: number | undefined;
 }
 
 /** Plain data: it crosses the border of a worker thread. */
@@ -232,10 +234,14 @@ function readOutput(scanner: JsonScanner): InferOutput {
   }
   if (name === undefined) throw missingMember("name");
   if (parameters?.has("shared_memory_region")) throw noSharedMemory();
-  if (parameters?.has("classification")) {
-    throw new TenonError("REQUEST_UNSUPPORTED", { problem: "the classification extension is not enabled" });
-  }
-  return { name, binary: booleanParameter(parameters ?? NO_PARAMETERS, "binary_data") };
+  const given = parameters ?? NO_PARAMETERS;
+  return { name, binary: booleanParameter(given, "binary_data"), classification: classificationOf(given) };
+}
+
+/** How many classes an output's parameters ask for; undefined for none, which 0 means too. */
+export function classificationOf(parameters: Parameters): number | undefined {
+  const count = countParameter(parameters, "classification");
+  return count === 0 ? undefined : count;
 }
 
 /** A parameter that must be true or false where it is set. */

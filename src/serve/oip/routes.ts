@@ -3,6 +3,7 @@ import { isTenonError } from "../../base/index.js";
 import type { Exchange, HeaderList } from "../http/exchange.js";
 import type { Route } from "../http/router.js";
 import { infer } from "./infer.js";
+import { modelRoutes } from "./model-routes.js";
 import { modelMetadataOf } from "./model-wire.js";
 import { repositoryRoutes } from "./repository-routes.js";
 import { type OipServer, serverMetadataOf } from "./server.js";
@@ -52,6 +53,7 @@ export function oipRoutes(server: OipServer): readonly Route[] {
     { method: "GET",  path: "/v2/models/{model}/versions/{version}/ready",  run: modelReady },
     { method: "POST", path: "/v2/models/{model}/infer",                     run: runInfer },
     { method: "POST", path: "/v2/models/{model}/versions/{version}/infer",  run: runInfer },
+    ...modelRoutes(server),
     ...repositoryRoutes(repository),
   ];
 }

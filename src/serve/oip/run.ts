@@ -4,7 +4,9 @@ import type { Model, Outputs, RunOptions } from "../../runtime/index.js";
 import type { Tensor } from "../../tensor/index.js";
 import { FairShare } from "../http/fair-share.js";
 import type { Caller } from "../http/key-ring.js";
-import { type ModelWire, type WantedOutput, wireOf } from "./model-wire.js";
+import { statisticsOf } from "../metrics/statistics.js";
+import { classified, withReplaced } from "./classification.js";
+import { classifiedWire, type ModelWire, type WantedOutput, wireOf } from "./model-wire.js";
 import { countParameter, type InferRequest } from "./request.js";
 
 /** Who asks, and how long the answer is waited for. */
@@ -40,18 +42,38 @@ export async function runRequest(
   for (let model = find(); ; ) {
     const wire = wireOf(model);
     const wanted = wantedOutputs(request, wire, allBinary);
+    const statistics = statisticsOf(model);
     const startedAt = performance.now();
+    let outputs: Outputs;
     try {
-      const outputs = await runFairly(asking, model, inputs, runOptions(asking, wire, request, wanted));
-      learn(wire, performance.now() - startedAt);
-      return { wire, wanted, outputs };
+      outputs = await runFairly(asking, model, inputs, runOptions(asking, wire, request, wanted));
+      const milliseconds = performance.now() - startedAt;
+      learn(wire, milliseconds);
+      statistics.succeeded(milliseconds);
     } catch (error) {
+      if (isTenonError(error)) statistics.failed(error.code, performance.now() - startedAt);
       if (!isTenonError(error, "ENGINE_CLOSED")) throw error;
       const successor = find();
       if (successor === model) throw error;
       model = successor;
+      continue;
     }
+    return answered(model, request, { wire, wanted, outputs });
   }
+}
+
+/** What was asked for of the outputs: the tensors, or their best values. */
+function answered(model: Model, request: RunRequest, ran: Ran): Ran {
+  if (!request.outputs.some(({ classification }) => classification !== undefined)) return ran;
+  const replaced = new Map<string, Tensor>();
+  const wanted = ran.wanted.map((output, i): WantedOutput => {
+    const { name, classification } = request.outputs[i]!;
+    if (classification === undefined) return output;
+    const labels = model.signature.outputs.find((value) => value.name === name)?.labels;
+    replaced.set(name, classified(ran.outputs[name]!, classification, model.maxBatch > 0, labels));
+    return { ...output, wire: classifiedWire(output.wire) };
+  });
+  return { ...ran, wanted, outputs: withReplaced(ran.outputs, replaced) };
 }
 
 function wantedOutputs(request: RunRequest, wire: ModelWire, allBinary: boolean): readonly WantedOutput[] {
@@ -60,13 +82,14 @@ function wantedOutputs(request: RunRequest, wire: ModelWire, allBinary: boolean)
       ? allBinary
         ? wire.allBinary
         : wire.allJson
-      : request.outputs.map(({ name, binary }) => {
+      : request.outputs.map(({ name, binary, classification }) => {
           const output = wire.byName.get(name);
-          if (output !== undefined) return { wire: output, binary: binary ?? allBinary };
+          if (output !== undefined)
+            return { wire: output, binary: binary ?? allBinary, classified: classification !== undefined };
           throw new TenonError("OUTPUT_UNKNOWN", { details: { output: name } });
         });
-  for (const { wire: output, binary } of wanted) {
-    if (binary || output.hasJson) continue;
+  for (const { wire: output, binary, classified } of wanted) {
+    if (binary || output.hasJson || classified === true) continue;
     throw new TenonError("REQUEST_INVALID", {
       problem: `sending ${output.datatype} data via JSON is not supported. Please use the binary data format for output ${output.name}`,
     });

@@ -14,7 +14,14 @@ export interface OipServer {
 }
 
 /** Names of the protocol's extensions that are on. */
-const EXTENSIONS = ["binary_tensor_data", "parameters"] as const;
+const EXTENSIONS = [
+  "classification",
+  "schedule_policy",
+  "model_configuration",
+  "binary_tensor_data",
+  "parameters",
+  "statistics",
+] as const;
 
 const { version } = createRequire(import.meta.url)("../../../package.json") as { version: string };
 
