@@ -16,13 +16,18 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   tensor: { layers: ["simd"], packages: [] },
   onnx: { layers: ["tensor"], packages: ["@bufbuild/protobuf"] },
   torch: { layers: ["tensor", "onnx"], packages: [] },
+  data: { layers: ["tensor"], packages: ["fzstd"] },
+  score: { layers: ["tensor", "runtime", "data"], packages: [] },
   runtime: { layers: ["tensor", "onnx"], packages: ["koffi", "onnxruntime-node"] },
   train: { layers: ["simd", "tensor", "onnx", "runtime"], packages: [] },
   serve: { layers: ["tensor", "runtime"], packages: ["pino"] },
   client: { layers: [], packages: [] },
   doctor: { layers: [], packages: [] },
   cli: {
-    layers: ["tensor", "client", "doctor", "onnx", "torch", "runtime", "serve"],
+    cli: {
+      layers: ["tensor", "client", "doctor", "onnx", "torch", "runtime", "data", "score", "serve"],
+      packages: ["commander", "pino"],
+    },
     packages: ["commander", "pino"],
   },
   // The public surface, src/index.ts.

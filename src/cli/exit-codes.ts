@@ -7,6 +7,7 @@ export const EXIT = {
   usage: 2,
   mismatch: 3,
   data: 4,
+  resumable: 5,
   interrupted: 130,
 } as const;
 
@@ -17,6 +18,7 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   usage: "wrong arguments, settings or paths",
   mismatch: "the inputs do not fit the model",
   data: "a file is damaged or refused, or holds a value that cannot be read",
+  resumable: "stopped before its end; the same command goes on",
   interrupted: "interrupted",
 };
 
@@ -34,7 +36,10 @@ const EXIT_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
   INPUT_BATCH: EXIT.mismatch,
   INPUT_QUARANTINED: EXIT.mismatch,
   OUTPUT_UNKNOWN: EXIT.mismatch,
+  PLAN_MISMATCH: EXIT.mismatch,
   FILE_INVALID: EXIT.data,
+  ROWS_REFUSED: EXIT.data,
+  INTERRUPTED: EXIT.resumable,
   INPUT_SIZE: EXIT.data,
   INPUT_VALUE: EXIT.data,
   TENSOR_VALUE: EXIT.data,

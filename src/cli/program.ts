@@ -8,6 +8,7 @@ import { EXIT, exitCodeHelp } from "./exit-codes.js";
 import { reportFailure } from "./failure.js";
 import { inspectCommand } from "./inspect.js";
 import { runCommand } from "./run.js";
+import { scoreCommand } from "./score.js";
 import { serveCommand } from "./serve.js";
 import { typesCommand } from "./types.js";
 import { packageVersion } from "./version.js";
@@ -35,6 +36,7 @@ export function createProgram(): Command {
   for (const command of [
     serveCommand(),
     runCommand(),
+    scoreCommand(),
     benchCommand(),
     inspectCommand(),
     convertCommand(),

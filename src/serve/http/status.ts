@@ -45,6 +45,9 @@ export const STATUS: { readonly [Code in ErrorCode]: number } = {
   ENGINE_FAILED: 500,
   ENGINE_PROVIDER: 500,
   SERVER_DRAINING: 503,
+  PLAN_MISMATCH: 500,
+  ROWS_REFUSED: 500,
+  INTERRUPTED: 500,
   ADDRESS_IN_USE: 500,
   SERVER_FAILED: 500,
 };

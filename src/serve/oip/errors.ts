@@ -101,6 +101,9 @@ const WORDS: { readonly [Code in ErrorCode]: Words } = {
   ENGINE_FAILED: withId(codeOnly),
   ENGINE_PROVIDER: codeOnly,
   SERVER_DRAINING: () => "Server is shutting down",
+  PLAN_MISMATCH: codeOnly,
+  ROWS_REFUSED: codeOnly,
+  INTERRUPTED: codeOnly,
   ADDRESS_IN_USE: codeOnly,
   SERVER_FAILED: codeOnly,
 };

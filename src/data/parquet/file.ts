@@ -1,0 +1,142 @@
+/** An opened Parquet file: its footer, and the columns of its row groups, read in few large pieces. */
+import { createHash } from "node:crypto";
+import { type FileHandle, open } from "node:fs/promises";
+import { TenonError } from "../../base/index.js";
+import type { Column } from "../column.js";
+import { decodeChunk } from "./decode.js";
+import { type ChunkMeta, type Footer, footerLength, parseFooter, TAIL_BYTES } from "./footer.js";
+import { type Leaf, leavesOf } from "./leaf.js";
+import { PageScratch } from "./page.js";
+import { invalid } from "./thrift.js";
+
+/** Chunks that lie closer than this are read together. */
+const GAP = 65_536;
+/** Longest single read. */
+const MAX_READ = 2 ** 26;
+const MAX_FOOTER = 2 ** 28;
+
+export class ParquetFile {
+  readonly path: string;
+  readonly footer: Footer;
+  readonly leaves: ReadonlyMap<string, { readonly leaf: Leaf; readonly index: number }>;
+  /** sha256 of the footer, hex: it holds the place and the statistics of every column chunk. */
+  readonly footerHash: string;
+  readonly size: number;
+  readonly #handle: FileHandle;
+  readonly #scratch = new PageScratch();
+
+  private constructor(path: string, handle: FileHandle, size: number, footer: Footer, footerHash: string) {
+    this.path = path;
+    this.size = size;
+    this.footer = footer;
+    this.footerHash = footerHash;
+    this.#handle = handle;
+    this.leaves = namedLeaves(footer);
+  }
+
+  /** Opens and reads the footer. Throws FILE_NOT_FOUND, FILE_INVALID. */
+  static async open(path: string): Promise<ParquetFile> {
+    let handle: FileHandle;
+    try {
+      handle = await open(path);
+    } catch (cause) {
+      throw new TenonError("FILE_NOT_FOUND", { problem: "a file cannot be read", given: path, cause });
+    }
+    try {
+      const { size } = await handle.stat();
+      const tail = await readAt(handle, Math.max(0, size - TAIL_BYTES), Math.min(size, TAIL_BYTES));
+      if (tail.length < TAIL_BYTES) throw invalid("it is shorter than any Parquet file");
+      const length = footerLength(tail, size);
+      if (length > MAX_FOOTER) throw invalid("the footer is too large", `${length} bytes`);
+      const bytes = await readAt(handle, size - TAIL_BYTES - length, length);
+      const hash = createHash("sha256").update(bytes).digest("hex");
+      return new ParquetFile(path, handle, size, parseFooter(bytes, size), hash);
+    } catch (error) {
+      await handle.close();
+      throw within(error, path);
+    }
+  }
+
+  /** The named columns of one row group. Throws FILE_INVALID with the file's path. */
+  async readGroup(index: number, names: readonly string[]): Promise<Map<string, Column>> {
+    const group = this.footer.groups[index]!;
+    const wanted = names.map((name) => {
+      const { leaf, index: at } = this.leaves.get(name)!;
+      const meta = group.chunks[at];
+      if (meta === undefined || meta.path !== leaf.path)
+        throw within(invalid("a row group's columns differ from the schema"), this.path);
+      return { name, leaf, meta };
+    });
+    const ranges = await this.#readRanges(wanted.map(({ meta }) => meta));
+    const columns = new Map<string, Column>();
+    for (const { name, leaf, meta } of wanted) {
+      const range = ranges.find(
+        ({ start, bytes }) => meta.start >= start && meta.start + meta.length <= start + bytes.length,
+      )!;
+      const bytes = range.bytes.subarray(meta.start - range.start, meta.start - range.start + meta.length);
+      try {
+        columns.set(name, decodeChunk(bytes, leaf, meta, group.rows, this.#scratch));
+      } catch (error) {
+        throw within(error, `${this.path}, column "${name}", row group ${index}`);
+      }
+    }
+    return columns;
+  }
+
+  async #readRanges(chunks: readonly ChunkMeta[]): Promise<{ start: number; bytes: Uint8Array }[]> {
+    const sorted = [...chunks].sort((a, b) => a.start - b.start);
+    const ranges: { start: number; end: number }[] = [];
+    for (const { start, length } of sorted) {
+      const last = ranges.at(-1);
+      const end = start + length;
+      if (last !== undefined && start <= last.end + GAP && Math.max(end, last.end) - last.start <= MAX_READ)
+        last.end = Math.max(last.end, end);
+      else ranges.push({ start, end });
+    }
+    return Promise.all(
+      ranges.map(async ({ start, end }) => ({
+        start,
+        bytes: await readAt(this.#handle, start, end - start),
+      })),
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+function namedLeaves(footer: Footer): Map<string, { leaf: Leaf; index: number }> {
+  const named = new Map<string, { leaf: Leaf; index: number }>();
+  leavesOf(footer.schema).forEach((leaf, index) => {
+    if (named.has(leaf.name)) throw invalid("two columns have one name", leaf.name);
+    named.set(leaf.name, { leaf, index });
+  });
+  return named;
+}
+
+async function readAt(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await handle.read(bytes, done, length - done, position + done);
+    if (bytesRead === 0) throw invalid("the file is shorter than it was");
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+/** The error with the place where it arose. */
+function within(error: unknown, where: string): unknown {
+  if (!(error instanceof TenonError)) {
+    return new TenonError("FILE_INVALID", { problem: "damaged Parquet file", given: where, cause: error });
+  }
+  return new TenonError(error.code, {
+    problem: error.problem,
+    given: error.given === undefined ? where : `${error.given}, in ${where}`,
+    ...(error.expected === undefined ? {} : { expected: error.expected }),
+    ...(error.do === undefined ? {} : { do: error.do }),
+    details: error.details,
+    cause: error,
+  });
+}

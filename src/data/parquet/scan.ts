@@ -1,0 +1,157 @@
+/** Parquet files as a scan: a split per row group, hive partitions as columns, row groups left out by statistics. */
+import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { basename } from "node:path";
+import { TenonError } from "../../base/index.js";
+import { type Column, type FieldType, printType, type Schema } from "../column.js";
+import { expandGlobs } from "../glob.js";
+import type { Chunk, Scan, Source, SourceFile, Split } from "../scan.js";
+import { ParquetFile } from "./file.js";
+import { mayHold } from "./prune.js";
+
+export interface ParquetOptions {
+  /** Which engine reads. Default "auto". */
+  readonly engine?: "auto" | "ts";
+  /** `key=value` folders become text columns. Default true. */
+  readonly hive?: boolean;
+}
+
+export function parquetSource(paths: readonly string[], options: ParquetOptions): Source {
+  return {
+    identity: { kind: "parquet", paths, hive: options.hive ?? true },
+    open: () => openParquet(paths, options.hive ?? true),
+  };
+}
+
+interface OpenFile {
+  readonly file: ParquetFile;
+  readonly partitions: ReadonlyMap<string, string>;
+}
+
+async function openParquet(patterns: readonly string[], hive: boolean): Promise<Scan> {
+  const opened: OpenFile[] = [];
+  try {
+    for (const path of await expandGlobs(patterns))
+      opened.push({ file: await ParquetFile.open(path), partitions: hive ? partitionsOf(path) : new Map() });
+    return new ParquetScan(opened, await Promise.all(opened.map(identify)));
+  } catch (error) {
+    await Promise.all(opened.map(({ file }) => file.close()));
+    throw error;
+  }
+}
+
+async function identify({ file }: OpenFile): Promise<SourceFile> {
+  const { mtimeMs } = await stat(file.path);
+  const text = JSON.stringify([basename(file.path), file.size, mtimeMs, file.footerHash]);
+  const fingerprint = createHash("sha256").update(text).digest("hex");
+  return { name: file.path, size: file.size, contentHash: file.footerHash, fingerprint };
+}
+
+/** `in/year=2024/x.parquet` → year: "2024". */
+function partitionsOf(path: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const part of path.split(/[\\/]/).slice(0, -1)) {
+    const at = part.indexOf("=");
+    if (at > 0) found.set(part.slice(0, at), decodeURIComponent(part.slice(at + 1)));
+  }
+  return found;
+}
+
+class ParquetScan implements Scan {
+  readonly engine = "ts";
+  readonly schema: Schema;
+  readonly files: readonly SourceFile[];
+  readonly splits: readonly Split[];
+  readonly #opened: readonly OpenFile[];
+  /** Row group of each split. */
+  readonly #groups = new Map<Split, number>();
+
+  constructor(opened: readonly OpenFile[], files: readonly SourceFile[]) {
+    this.#opened = opened;
+    this.files = files;
+    this.schema = commonSchema(opened);
+    const splits: Split[] = [];
+    opened.forEach(({ file }, source) => {
+      let row = 0;
+      file.footer.groups.forEach((group, index) => {
+        if (group.rows === 0) return;
+        const split = { source, row, rows: group.rows, bytes: group.bytes };
+        this.#groups.set(split, index);
+        splits.push(split);
+        row += group.rows;
+      });
+    });
+    this.splits = splits;
+  }
+
+  async read(split: Split, columns: readonly string[], signal?: AbortSignal): Promise<Chunk> {
+    signal?.throwIfAborted();
+    const { file, partitions } = this.#opened[split.source]!;
+    const stored = columns.filter((name) => !partitions.has(name));
+    const read = await file.readGroup(this.#groups.get(split)!, stored);
+    for (const name of columns)
+      if (partitions.has(name)) read.set(name, constant(partitions.get(name)!, split.rows));
+    return { rows: split.rows, columns: read };
+  }
+
+  excludes(
+    split: Split,
+    column: string,
+    low: number | bigint | string | null,
+    high: number | bigint | string | null,
+  ): boolean {
+    const { file } = this.#opened[split.source]!;
+    const found = file.leaves.get(column);
+    if (found === undefined) return false;
+    const meta = file.footer.groups[this.#groups.get(split)!]!.chunks[found.index];
+    return meta?.statistics !== undefined && !mayHold(found.leaf, meta.statistics, low, high);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#opened.map(({ file }) => file.close()));
+  }
+}
+
+function constant(text: string, rows: number): Column {
+  const value = new TextEncoder().encode(text);
+  const bytes = new Uint8Array(value.length * rows);
+  const offsets = new Int32Array(rows + 1);
+  for (let i = 0; i < rows; i++) {
+    bytes.set(value, i * value.length);
+    offsets[i + 1] = (i + 1) * value.length;
+  }
+  return { kind: "utf8", dtype: "utf8", bytes, offsets, valid: null };
+}
+
+/** The first file's columns; every file must have them, with the same types. */
+function commonSchema(opened: readonly OpenFile[]): Schema {
+  const schema = new Map<string, FieldType>();
+  const first = opened[0]!;
+  for (const [name, { leaf }] of first.file.leaves) schema.set(name, leaf.field);
+  for (const name of first.partitions.keys()) schema.set(name, { dtype: "utf8", nullable: false });
+  for (const { file, partitions } of opened.slice(1)) {
+    for (const [name, field] of schema) {
+      const other = partitions.has(name)
+        ? ({ dtype: "utf8", nullable: false } as const)
+        : file.leaves.get(name)?.leaf.field;
+      if (
+        other !== undefined &&
+        printType(other.dtype) === printType(field.dtype) &&
+        sameLogical(other, field)
+      ) {
+        if (other.nullable && !field.nullable) schema.set(name, { ...field, nullable: true });
+        continue;
+      }
+      throw new TenonError("FILE_INVALID", {
+        problem: `the files differ in column "${name}"`,
+        given: `${other === undefined ? "no such column" : printType(other.dtype)} in ${file.path}`,
+        expected: `${printType(field.dtype)}, as in ${first.file.path}`,
+      });
+    }
+  }
+  return schema;
+}
+
+function sameLogical(a: FieldType, b: FieldType): boolean {
+  return JSON.stringify(a.logical) === JSON.stringify(b.logical);
+}

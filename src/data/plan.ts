@@ -1,0 +1,120 @@
+/** What a dataset is to give, before anything is opened: the record that each method of Dataset copies and changes. */
+import { createHash } from "node:crypto";
+import { TenonError } from "../base/index.js";
+import type { Source } from "./scan.js";
+import type { TensorSpecs } from "./tensors.js";
+import type { Where } from "./where.js";
+
+export interface Shuffle {
+  readonly seed: number;
+  /** Rows that are mixed with each other. */
+  readonly window: number;
+}
+
+/** The part of the rows whose hash of column `by` lies in `[from, to)` of 0 … 1. */
+export interface HashRange {
+  readonly by: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+export type LastBatch = "keep" | "drop" | "pad";
+
+export interface Plan {
+  readonly source: Source;
+  readonly where: Where;
+  readonly select: readonly string[] | null;
+  readonly tensors: TensorSpecs | null;
+  readonly ranges: readonly HashRange[];
+  readonly shuffle: Shuffle | null;
+  readonly epoch: number;
+  readonly repeat: number;
+  readonly shard: readonly [index: number, of: number] | null;
+  /** Only these runs of rows, in this order; each must be a split of the source. */
+  readonly only: readonly SplitRange[] | null;
+  readonly skip: number;
+  readonly take: number;
+  readonly batch: number;
+  readonly last: LastBatch;
+  readonly prefetch: number;
+  readonly stages: readonly Stage[];
+}
+
+/** A split told by its place. */
+export interface SplitRange {
+  /** Index of the file. */
+  readonly file: number;
+  /** First row in the file. */
+  readonly row: number;
+  readonly rows: number;
+}
+
+/** A function over whole batches. */
+export interface Stage {
+  readonly run: (batch: unknown, signal: AbortSignal) => unknown;
+  readonly concurrency: number;
+}
+
+export function emptyPlan(source: Source): Plan {
+  return {
+    source,
+    where: {},
+    select: null,
+    tensors: null,
+    ranges: [],
+    shuffle: null,
+    epoch: 0,
+    repeat: 1,
+    shard: null,
+    only: null,
+    skip: 0,
+    take: Number.POSITIVE_INFINITY,
+    batch: 4096,
+    last: "keep",
+    prefetch: 1,
+    stages: [],
+  };
+}
+
+/**
+ * Hash of all that decides which rows come in which order: 16 hex digits. Batch size, prefetch and maps are left out, so
+ * that they may change between a stop and its resumption.
+ */
+export function planHash(plan: Plan): string {
+  const { source, where, select, tensors, ranges, shuffle, shard, only, skip } = plan;
+  const text = canonicalJson({
+    source: source.identity,
+    where,
+    select,
+    tensors,
+    ranges,
+    shuffle,
+    shard,
+    only,
+    skip,
+  });
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
+
+/** JSON with keys in order and bigints as numbers, so that equal values give equal texts. */
+export function canonicalJson(value: unknown): string {
+  if (typeof value === "bigint") return String(value);
+  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(",")}]`;
+  if (typeof value === "object" && value !== null) {
+    const fields = Object.entries(value)
+      .filter(([, field]) => field !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1));
+    return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${canonicalJson(field)}`).join(",")}}`;
+  }
+  return JSON.stringify(value) ?? "null";
+}
+
+/** Throws USAGE unless `value` is a whole number from `min` on. */
+export function wholeNumber(what: string, value: number, min: number): number {
+  if (Number.isSafeInteger(value) && value >= min) return value;
+  throw new TenonError("USAGE", {
+    problem: what,
+    given: String(value),
+    expected: `a whole number from ${min} on`,
+  });
+}

@@ -1,0 +1,187 @@
+/** A whole job: its plan made, its shards scored here, and `_SUCCESS` written by whoever sees all parts. */
+import { join } from "node:path";
+import { TenonError } from "../base/index.js";
+import { type Dataset, type SplitRange, sink, type Where } from "../data/index.js";
+import { belowRoot, inputKind, openInput, plannedInput } from "./input.js";
+import { expandColumns, type Mapping, specsFor } from "./mapping.js";
+import { type FinishedPart, finishedPart, sha256Of } from "./part.js";
+import { type OnError, type OutputKind, type PlanInfo, planOf, type ScorePlan } from "./plan.js";
+import { fixedRows, outputColumns, type Scorer } from "./scorer.js";
+import { type ShardOptions, type ShardProgress, scoreShard } from "./shard.js";
+
+export interface PlanRequest {
+  readonly scorer: Scorer;
+  readonly modelSha256: string;
+  readonly modelPath: string;
+  readonly ort: string;
+  readonly tool: string;
+  readonly input: readonly string[];
+  readonly map: Mapping;
+  /** Columns in front of the outputs; `all`: those that no input uses. */
+  readonly keep: "all" | "none" | readonly string[];
+  readonly where: Where;
+  readonly format: OutputKind;
+  readonly batch: number | "auto";
+  readonly rowsPerShard: number;
+  readonly onError: OnError;
+  /** Only about so many rows, whole splits; undefined: all. */
+  readonly limit?: number | undefined;
+}
+
+const ROW_GROUP = 100_000;
+/** Input bytes of one batch where the size is chosen: enough to keep a core busy, small enough for its cache. */
+const AUTO_BATCH_BYTES = 2 ** 18;
+const AUTO_BATCH_MOST = 1024;
+
+/** Reads the headers of the input and makes the plan. Throws INPUT_*, USAGE, FILE_*. */
+export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
+  const { scorer } = request;
+  const { signature } = scorer;
+  const kind = inputKind(request.input);
+  const input = openInput(kind, request.input).where(request.where);
+  const { schema, files, splits } = await input.inspect();
+  const tensors = specsFor(signature, schema, request.map);
+  const used = new Set(Object.values(tensors).flatMap(({ columns }) => columns));
+  const keep =
+    request.keep === "all"
+      ? [...schema.keys()].filter((name) => !used.has(name))
+      : request.keep === "none"
+        ? []
+        : request.keep.flatMap((text) => expandColumns(text, schema));
+  const columns = outputColumns(signature);
+  for (const name of keep) {
+    if (!schema.has(name)) throw new TenonError("USAGE", { problem: `there is no column "${name}" to keep` });
+    if (columns.some((column) => column.name === name))
+      throw new TenonError("USAGE", {
+        problem: `column "${name}" has the name of an output`,
+        do: "name the columns to keep: --keep a,b,…",
+      });
+  }
+  const fixed = fixedRows(signature);
+  const { root, names } = belowRoot(files.map(({ name }) => name));
+  const info: PlanInfo = {
+    tool: request.tool,
+    node: process.versions.node,
+    created: new Date().toISOString(),
+    modelPath: request.modelPath,
+    inputRoot: root,
+  };
+  return planOf(
+    {
+      v: 1,
+      ort: request.ort,
+      model: {
+        sha256: request.modelSha256,
+        inputs: printable(signature.inputs),
+        outputs: printable(signature.outputs),
+      },
+      input: {
+        kind,
+        files: files.map(({ size, contentHash }, i) => ({
+          name: names[i]!,
+          size,
+          contentSha256: contentHash,
+        })),
+        where: request.where,
+        keep,
+      },
+      tensors,
+      run: {
+        batch: fixed ?? batchOf(request, tensors),
+        fixed: fixed !== undefined,
+        onError: request.onError,
+        ep: ["cpu"],
+      },
+      output: { kind: request.format, rowGroup: ROW_GROUP, columns },
+      shards: shardsOf(splits ?? [], request.rowsPerShard, request.limit),
+    },
+    info,
+  );
+}
+
+/** A value that JSON gives back as it was. */
+function printable(value: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(value, (_, inner: unknown) => (typeof inner === "bigint" ? String(inner) : inner)),
+  );
+}
+
+function batchOf({ batch }: PlanRequest, tensors: ScorePlan["tensors"]): number {
+  if (batch !== "auto") return batch;
+  const bytes = Object.values(tensors).reduce((sum, { size }) => sum + 4 * size, 0);
+  const rows = 2 ** Math.floor(Math.log2(Math.max(1, AUTO_BATCH_BYTES / bytes)));
+  return Math.max(1, Math.min(AUTO_BATCH_MOST, rows));
+}
+
+function shardsOf(
+  splits: readonly SplitRange[],
+  rowsPerShard: number,
+  limit: number | undefined,
+): ScorePlan["shards"] {
+  const shards: SplitRange[][] = [];
+  let rows = Number.POSITIVE_INFINITY;
+  let total = 0;
+  for (const { file, row, rows: count } of splits) {
+    if (limit !== undefined && total >= limit) break;
+    total += count;
+    if (rows + count > rowsPerShard) {
+      shards.push([]);
+      rows = 0;
+    }
+    shards.at(-1)!.push({ file, row, rows: count });
+    rows += count;
+  }
+  return shards.map((each, i) => ({ i, splits: each }));
+}
+
+export interface JobOptions extends Pick<ShardOptions, "folder" | "scorer" | "inFlight" | "signal"> {
+  readonly inputRoot: string;
+  /** Only these shards. Default: all. */
+  readonly shards?: readonly number[];
+  readonly onProgress?: (progress: ShardProgress) => void;
+  readonly onPart?: (part: FinishedPart) => void;
+}
+
+export interface Success {
+  readonly v: 1;
+  readonly plan: string;
+  readonly rows: number;
+  readonly quarantined: number;
+  readonly parts: readonly { readonly name: string; readonly rows: number; readonly sha256: string }[];
+}
+
+/** Scores the shards one after the other; gives `_SUCCESS` where every part of the job is there then. */
+export async function runJob(plan: ScorePlan, options: JobOptions): Promise<Success | undefined> {
+  const input: Dataset = await plannedInput(plan, options.inputRoot);
+  for (const shard of options.shards ?? plan.shards.map(({ i }) => i)) {
+    options.signal?.throwIfAborted();
+    const part = await scoreShard(plan, shard, { ...options, input });
+    options.onPart?.(part);
+  }
+  return finishJob(plan, options.folder);
+}
+
+/** Writes `_SUCCESS` when every part is there; undefined otherwise. Two writers write equal bytes. */
+export async function finishJob(plan: ScorePlan, folder: string): Promise<Success | undefined> {
+  const parts: FinishedPart[] = [];
+  for (const { i } of plan.shards) {
+    const part = await finishedPart(folder, plan, i);
+    if (part === undefined) return undefined;
+    parts.push(part);
+  }
+  const listed = [];
+  for (const { name, rows } of parts) listed.push({ name, rows, sha256: await sha256Of(join(folder, name)) });
+  const success: Success = {
+    v: 1,
+    plan: plan.hash,
+    rows: parts.reduce((sum, { rows }) => sum + rows, 0),
+    quarantined: parts.reduce((sum, { quarantined }) => sum + quarantined, 0),
+    parts: listed,
+  };
+  await using out = sink.text(join(folder, SUCCESS_FILE));
+  await out.write({ text: [`${JSON.stringify(success, null, 2)}\n`] });
+  await out.commit();
+  return success;
+}
+
+export const SUCCESS_FILE = "_SUCCESS";

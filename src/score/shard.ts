@@ -1,0 +1,182 @@
+/** One shard scored into one part: read, run, write beside, sync, rename. */
+import { join } from "node:path";
+import { TenonError } from "../base/index.js";
+import {
+  type Batch,
+  type Columns,
+  type Dataset,
+  sink,
+  type Table,
+  takeRows,
+  tensorColumn,
+} from "../data/index.js";
+import type { Tensor } from "../tensor/index.js";
+import { NullRows } from "./null-rows.js";
+import { errorsName, type FinishedPart, finishedPart, partMetadata, partName } from "./part.js";
+import type { ScorePlan } from "./plan.js";
+import { type BadRow, type Scored, scoreBatch } from "./rows.js";
+import type { Scorer } from "./scorer.js";
+
+export interface ShardOptions {
+  readonly folder: string;
+  readonly scorer: Scorer;
+  readonly input: Dataset;
+  /** Batches under way at once; default 4. The result does not depend on it. */
+  readonly inFlight?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: ShardProgress) => void;
+}
+
+export interface ShardProgress {
+  /** Rows read since the last report. */
+  readonly rows: number;
+  readonly quarantined: number;
+  /** Milliseconds since the last report spent waiting for input, for the model, and for the output. */
+  readonly waited: { readonly reading: number; readonly model: number; readonly writing: number };
+}
+
+/** Scores shard `shard`, unless its part is there. Throws what reading, the model or the disk throw; then no part appears. */
+export async function scoreShard(
+  plan: ScorePlan,
+  shard: number,
+  options: ShardOptions,
+): Promise<FinishedPart> {
+  const { folder, scorer, signal, inFlight = 4 } = options;
+  const done = await finishedPart(folder, plan, shard);
+  if (done !== undefined) return done;
+  const planned = plan.shards[shard];
+  if (planned === undefined)
+    throw new TenonError("USAGE", { problem: "the plan has no such shard", given: String(shard) });
+  const columns = columnsOf(plan);
+  const rows = options.input
+    .where(plan.input.where)
+    .splits(planned.splits)
+    .select(...columns)
+    .batch(plan.run.batch)
+    .prefetch(2);
+  await using part = new Part(folder, plan, shard);
+  const iterator = rows.iterate(signal === undefined ? {} : { signal });
+  const underWay: { readonly batch: Batch<Columns>; readonly scored: Promise<Scored> }[] = [];
+  let last = performance.now();
+  const waited = { reading: 0, model: 0, writing: 0 };
+  const mark = (what: keyof typeof waited): void => {
+    const now = performance.now();
+    waited[what] += now - last;
+    last = now;
+  };
+  const take = async (): Promise<void> => {
+    const { batch, scored } = underWay.shift()!;
+    last = performance.now();
+    const result = await scored;
+    mark("model");
+    await part.add(batch, result);
+    mark("writing");
+    options.onProgress?.({ rows: batch.rows, quarantined: result.bad.length, waited: { ...waited } });
+    waited.reading = waited.model = waited.writing = 0;
+  };
+  try {
+    for (;;) {
+      last = performance.now();
+      const next = await iterator.next();
+      mark("reading");
+      if (next.done === true) break;
+      const batch = next.value;
+      const scored = scoreBatch(scorer, plan, batch.data, batch.rows);
+      scored.catch(() => undefined);
+      underWay.push({ batch, scored });
+      if (underWay.length >= inFlight) await take();
+    }
+    while (underWay.length > 0) await take();
+    signal?.throwIfAborted();
+    return await part.commit();
+  } finally {
+    await iterator.return();
+    await Promise.allSettled(underWay.map(({ scored }) => scored));
+  }
+}
+
+/** Columns that the shard reads: the kept ones, and those that tensors are made of. */
+function columnsOf(plan: ScorePlan): string[] {
+  return [...new Set([...plan.input.keep, ...Object.values(plan.tensors).flatMap(({ columns }) => columns)])];
+}
+
+/** The part and its error file under construction. */
+class Part implements AsyncDisposable {
+  readonly #folder: string;
+  readonly #plan: ScorePlan;
+  readonly #shard: number;
+  readonly #sink;
+  readonly #metadata: Record<string, string> = {};
+  #errors: string[] = [];
+  #rows = 0;
+
+  constructor(folder: string, plan: ScorePlan, shard: number) {
+    this.#folder = folder;
+    this.#plan = plan;
+    this.#shard = shard;
+    this.#sink = sink.parquet(join(folder, partName(plan, shard)), {
+      rowGroup: plan.output.rowGroup,
+      metadata: this.#metadata,
+    });
+  }
+
+  async add(batch: Batch<Columns>, { good, outputs, bad }: Scored): Promise<void> {
+    for (const row of bad) this.#note(batch, row);
+    const table: Record<string, Table[string]> = {};
+    const asNull = this.#plan.run.onError === "null" && good !== null;
+    const order = good === null || asNull ? null : Uint32Array.from(good);
+    for (const name of this.#plan.input.keep) {
+      const column = batch.data[name]!;
+      table[name] = order === null ? column : takeRows(column, order);
+    }
+    const nulls = asNull ? new NullRows(batch.rows, good) : undefined;
+    for (const { name, dtype, list } of this.#plan.output.columns) {
+      const tensor = outputs?.[name];
+      if (nulls !== undefined) table[name] = nulls.column(name, dtype, list, tensor);
+      else if (tensor !== undefined) table[name] = outputColumn(name, tensor, list);
+    }
+    const rows = order?.length ?? batch.rows;
+    this.#rows += rows;
+    if (rows > 0) await this.#sink.write(table);
+  }
+
+  #note(batch: Batch<Columns>, { row, code, message }: BadRow): void {
+    const { file, row: place } = batch.origin(row);
+    const name =
+      this.#plan.input.files.find((planned) => file.split("\\").join("/").endsWith(planned.name))?.name ??
+      file;
+    this.#errors.push(`${JSON.stringify({ file: name, row: place, code, message })}\n`);
+  }
+
+  async commit(): Promise<FinishedPart> {
+    const [plan, shard] = [this.#plan, this.#shard];
+    const quarantined = this.#errors.length;
+    Object.assign(this.#metadata, partMetadata(plan, shard, this.#rows, quarantined));
+    // The error file first: a part that is there has its error file.
+    if (quarantined > 0) await writeText(join(this.#folder, errorsName(shard)), this.#errors);
+    const { rows, sha256 } = await this.#sink.commit();
+    return { shard, name: partName(plan, shard), rows, quarantined, sha256 };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#sink.abort();
+  }
+}
+
+/** A tensor whose rows are lists even where there is one element, when the model declares lists. */
+function outputColumn(name: string, tensor: Tensor, list: number | null): Table[string] {
+  const { column, count } = tensorColumn(name, tensor);
+  if (list === null || column.kind === "list") return column;
+  return {
+    kind: "list",
+    offsets: Int32Array.from({ length: count + 1 }, (_, i) => i),
+    child: column,
+    valid: null,
+  };
+}
+
+async function writeText(path: string, lines: readonly string[]): Promise<void> {
+  await using out = sink.text(path);
+  await out.write({ text: lines });
+  await out.commit();
+}
