@@ -24,10 +24,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   client: { layers: [], packages: [] },
   doctor: { layers: [], packages: [] },
   cli: {
-    cli: {
-      layers: ["tensor", "client", "doctor", "onnx", "torch", "runtime", "data", "score", "serve"],
-      packages: ["commander", "pino"],
-    },
+    layers: ["tensor", "client", "doctor", "onnx", "torch", "runtime", "data", "score", "serve"],
     packages: ["commander", "pino"],
   },
   // The public surface, src/index.ts.
