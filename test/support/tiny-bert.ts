@@ -10,7 +10,7 @@ const INNER = 12;
 const WORDS = 20;
 const POSITIONS = 16;
 
-const TINY_BERT_CONFIG = {
+export const TINY_BERT_CONFIG = {
   architectures: ["BertModel"],
   model_type: "bert",
   hidden_size: SIZE,

@@ -1,13 +1,15 @@
 /** Folders as graphs: what is refused, and that every complaint names its field or weight. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { isTenonError } from "tenon/base";
 import { inferTypes, saveModel, weightFiles, writeBeside } from "tenon/onnx";
 import { tensor } from "tenon/tensor";
 import { architectureFromFolder, knownArchitectures } from "tenon/torch";
-import { randomWeights, saveTinyBert } from "../support/tiny-bert.js";
+import { seededRandom } from "../support/random.js";
+import { randomWeights, saveTinyBert, TINY_BERT_CONFIG } from "../support/tiny-bert.js";
 
 describe("architectureFromFolder", () => {
   const root = mkdtempSync(join(tmpdir(), "tenon-folders-"));
@@ -121,4 +123,74 @@ describe("architectureFromFolder", () => {
     const untied = await folder({ ...config, tie_word_embeddings: false }, head);
     assert.ok((await architectureFromFolder(untied)).graph.initializers.has(`${path}.decoder.weight`));
   });
+
+  test("configs of strangers give a graph or an error of ours", async () => {
+    const path = await folder();
+    const random = seededRandom(7);
+    const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
+    const types = knownArchitectures();
+    const odd = [
+      null,
+      -1,
+      0,
+      1.5,
+      2 ** 31 - 1,
+      2 ** 40,
+      "x",
+      "",
+      true,
+      [],
+      [1, 2],
+      {},
+      { rope_type: "yarn" },
+      { 0: "a" },
+    ];
+    let built = 0;
+    for (let round = 0; round < 120; round++) {
+      const config: Record<string, unknown> = {
+        ...TINY_BERT_CONFIG,
+        model_type: pick(types),
+        architectures: [pick(CLASSES)],
+      };
+      for (let change = 0; change < 3; change++) config[pick(FIELDS)] = pick(odd);
+      writeFileSync(join(path, "config.json"), JSON.stringify(config));
+      try {
+        await architectureFromFolder(path, { kvCache: random() < 0.3 });
+        built++;
+      } catch (error) {
+        assert.ok(
+          isTenonError(error) && error.code !== "INTERNAL",
+          `${JSON.stringify(config)}: ${(error as Error).stack}`,
+        );
+      }
+    }
+    assert.ok(built > 0);
+  });
 });
+
+const CLASSES = [
+  "BertModel",
+  "XForMaskedLM",
+  "XForCausalLM",
+  "XForSequenceClassification",
+  "XForTokenClassification",
+];
+
+/** Fields that some architecture reads. */
+const FIELDS = [
+  ..."hidden_size num_hidden_layers num_attention_heads num_key_value_heads head_dim intermediate_size vocab_size".split(
+    " ",
+  ),
+  ..."max_position_embeddings type_vocab_size layer_norm_eps rms_norm_eps hidden_act pad_token_id id2label num_labels".split(
+    " ",
+  ),
+  ..."rope_parameters rope_scaling rope_theta partial_rotary_factor sliding_window layer_types image_size patch_size".split(
+    " ",
+  ),
+  ..."text_config vision_config projection_dim dim n_heads n_layers local_attention embedding_size architectures".split(
+    " ",
+  ),
+  ..."tie_word_embeddings use_sliding_window max_window_layers relative_attention_num_buckets n_embd".split(
+    " ",
+  ),
+];

@@ -5,10 +5,14 @@ import { softcapped } from "./attention.js";
 import type { Config } from "./config.js";
 import type { Network } from "./network.js";
 
+/** More classes than any model has: names are made for each. */
+const MOST_LABELS = 2 ** 20;
+
 /** Classes by their index, from `id2label`; the reference's own names where the config has none. */
 export function labelsOf(config: Config): readonly string[] {
   const given = config.object("id2label");
-  const count = given?.keys().length ?? (config.has("num_labels") ? config.size("num_labels") : 2);
+  const count = given?.keys().length ?? config.size("num_labels", 2);
+  if (count > MOST_LABELS) throw config.wrong("num_labels", `at most ${MOST_LABELS} classes`);
   return Array.from({ length: count }, (_, index) => {
     const label = given?.get(String(index));
     return label === undefined ? `LABEL_${index}` : String(label);

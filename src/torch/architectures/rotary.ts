@@ -24,12 +24,16 @@ export interface RotationSource {
   readonly scaled?: boolean;
 }
 
+/** Frequencies are listed in the graph: wider heads are no heads. */
+const WIDEST = 2 ** 16;
+
 /**
  * Frequencies from `rope_parameters`, or from `rope_theta` and `rope_scaling` of older configs. Known are the types
  * default, linear, llama3 and yarn; types that depend on the length of the input are refused.
  */
 export function rotationOf(config: Config, source: RotationSource): Rotation {
   const { width, thetaKey = "rope_theta" } = source;
+  if (width > WIDEST) throw config.wrong("head_dim", `heads of at most ${WIDEST} numbers`);
   const parameters = parametersOf(config, source);
   const theta = parameters.number("rope_theta", config.number(thetaKey, source.theta));
   const part = parameters.number("partial_rotary_factor", config.number("partial_rotary_factor", 1));
