@@ -25,6 +25,7 @@ interface ScoreOptions {
   readonly limit?: string;
   readonly resume?: boolean;
   readonly planOnly?: boolean;
+  readonly emit?: "k8s";
 }
 
 const list = (value: string, previous: readonly string[]): readonly string[] => [...previous, value];
@@ -53,7 +54,12 @@ export function scoreCommand(): Command {
     .option("--shard <i/n>", "only the shards i, i+n, …; i from 0")
     .option("--limit <rows>", "about the first rows only, for a trial")
     .option("--resume", "go on with a job that was stopped")
-    .option("--plan-only", "write the plan and stop");
+    .option("--plan-only", "write the plan and stop")
+    .addOption(
+      new Option("--emit <what>", "print a Kubernetes Indexed Job that runs this command in shards").choices([
+        "k8s",
+      ]),
+    );
   addSettings(command, [
     "lanes",
     "isolation",
@@ -72,6 +78,11 @@ export function scoreCommand(): Command {
         problem: "score needs --input and --output",
         do: "tenon score MODEL --input 'in/*.parquet' --output out/",
       });
+    if (options.emit !== undefined) {
+      const { indexedJob } = await import("./score-job.js");
+      print(indexedJob(process.argv.slice(3), options.shard));
+      return;
+    }
     const { openEngine } = await import("./engine.js");
     const score = await import("../score/index.js");
     const interrupted = new AbortController();

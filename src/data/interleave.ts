@@ -5,6 +5,8 @@ import type { Rows } from "./convert.js";
 
 /** Rows of one pass: their tensor stays in the cache while all columns go by. */
 const TILE = 2048;
+/** Where fewer rows than one in so many are taken, the others are not worth being interleaved. */
+const SPARSE = 4;
 
 /** Fills `out` from entry `at` on; false, with nothing written, unless all columns are float32 without nulls. */
 export function interleave(
@@ -23,11 +25,20 @@ export function interleave(
     sources.push(column.values);
   }
   const { order, from, to } = rows;
+  if (order !== null && order.length * SPARSE < sources[0]!.length) {
+    sources.forEach((source, j) => {
+      for (let i = from, o = at + j; i < to; i++, o += names.length) out[o] = source[order[i]!]!;
+    });
+    return true;
+  }
+  if (order !== null) {
+    gather(sources, names.join("\u0000"), { order, from, to }, out, at);
+    return true;
+  }
   for (let start = from; start < to; start += TILE) {
     const end = Math.min(to, start + TILE);
     const o = at + (start - from) * names.length;
-    if (order === null) tile(sources, start, end, out, o);
-    else gatherTile(sources, order, start, end, out, o);
+    tile(sources, start, end, out, o);
   }
   return true;
 }
@@ -60,17 +71,30 @@ function tile(
   }
 }
 
-function gatherTile(
+/** Windows as whole rows: the rows of a shuffle are then taken from one place each, not from one in every column. */
+const wholeRows = new WeakMap<Uint32Array, { readonly key: string; readonly rows: Float32Array }>();
+
+/** Rows of `order`, by way of the interleaved window; the batches of a window share that. */
+function gather(
   sources: readonly Float32Array[],
-  order: Uint32Array,
-  from: number,
-  to: number,
+  key: string,
+  { order, from, to }: Rows & { readonly order: Uint32Array },
   out: Float32Array,
   at: number,
 ): void {
   const width = sources.length;
-  for (let j = 0; j < width; j++) {
-    const a = sources[j]!;
-    for (let i = from, o = at + j; i < to; i++, o += width) out[o] = a[order[i]!]!;
+  let known = wholeRows.get(order);
+  if (known?.key !== key) {
+    const total = sources[0]!.length;
+    const rows = new Float32Array(total * width);
+    for (let start = 0; start < total; start += TILE)
+      tile(sources, start, Math.min(total, start + TILE), rows, start * width);
+    known = { key, rows };
+    wholeRows.set(order, known);
+  }
+  const { rows } = known;
+  for (let i = from, o = at; i < to; i++) {
+    const start = order[i]! * width;
+    for (let j = 0; j < width; j++) out[o++] = rows[start + j]!;
   }
 }

@@ -1,11 +1,13 @@
 /** `tenon score` from a table to a committed result. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { columnValue, parquet, sink } from "tenon/data";
-import { runCli } from "../support/cli.js";
+import { runCli, startCli } from "../support/cli.js";
 import { saveMatMul } from "../support/small-models.js";
 
 describe("tenon score", () => {
@@ -143,5 +145,48 @@ describe("tenon score", () => {
     const { code, stderr } = await score("none");
     assert.equal(code, 3);
     assert.match(stderr, /--map x=f0\.\.f1/);
+  });
+
+  it("gives the same bytes after being killed at any time", async () => {
+    const args = ["--map", "x=f0..f1", "--rows-per-shard", "100", "--batch", "1"];
+    assert.equal((await score("calm", ...args)).code, 0);
+    const all = [
+      "score",
+      model,
+      "--input",
+      join(folder, "in.parquet"),
+      "--output",
+      join(folder, "killed"),
+      ...args,
+    ];
+    for (const delay of [420, 520, 560, 600, 640, 700]) {
+      const child = startCli([...all, "--isolation", "inline", "--cache", "off", "--resume"]);
+      const closed = once(child, "close");
+      await sleep(delay);
+      child.kill("SIGKILL");
+      await closed;
+    }
+    const done = await score("killed", ...args, "--resume");
+    assert.equal(done.code, 0, done.stderr);
+    const names = readdirSync(join(folder, "calm")).filter((name) => name !== "plan.json");
+    assert.deepEqual(
+      readdirSync(join(folder, "killed")).filter(
+        (name) => name !== "plan.json" && !name.startsWith(".plan-"),
+      ),
+      names,
+    );
+    for (const name of names)
+      assert.deepEqual(
+        readFileSync(join(folder, "killed", name)),
+        readFileSync(join(folder, "calm", name)),
+        name,
+      );
+  });
+
+  it("prints a Kubernetes job that shards by the pod's index", async () => {
+    const { code, stdout } = await score("k8s", "--map", "x=f0..f1", "--shard", "0/3", "--emit", "k8s");
+    assert.equal(code, 0);
+    assert.match(stdout, /completionMode: Indexed\n {2}completions: 3\n/);
+    assert.match(stdout, /"--map","x=f0\.\.f1","--shard","\$\(JOB_COMPLETION_INDEX\)\/3"\]/);
   });
 });
