@@ -30,6 +30,13 @@ export async function openModel(path: string): Promise<string | OnnxModel> {
     return architectureFromFolder(path);
   }
   refuseWeightsOnly(path);
+  if (path.endsWith(".pt2") && isFile(path)) {
+    throw new TenonError("MODEL_UNSUPPORTED", {
+      problem: "an exported program can be inspected, and not be run",
+      given: path,
+      do: "export the model to ONNX, or give the folder that holds its config.json and weights",
+    });
+  }
   return path;
 }
 

@@ -1,6 +1,6 @@
 /** The command on folders as Hugging Face writes them: inspected, run and served as they are. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -45,6 +45,10 @@ describe("folders on the command line", () => {
     const weights = await runCli(["run", "tiny/model.safetensors", ...inputs], { cwd, env });
     assert.equal(weights.code, 1);
     assert.match(weights.stderr, /MODEL_UNSUPPORTED[\s\S]*weights and no graph/);
+    writeFileSync(join(cwd, "net.pt2"), "PK");
+    const program = await runCli(["run", "net.pt2"], { cwd, env });
+    assert.equal(program.code, 1);
+    assert.match(program.stderr, /MODEL_UNSUPPORTED[\s\S]*exported program/);
   });
 
   test("serve takes a folder, and a folder of folders", async () => {
