@@ -9,6 +9,9 @@ import { fileSink, type Sink } from "./sink/sink.js";
 import { TextFormat } from "./sink/text.js";
 
 export type { Origin } from "./batches.js";
+
+import { type Tables, tableSource } from "./table-source.js";
+
 export {
   type Column,
   type Columns,
@@ -37,6 +40,7 @@ export { hostKey, sweepTemporaries } from "./sink/atomic-file.js";
 export type { ParquetSinkOptions } from "./sink/parquet.js";
 export type { Manifest, Sink } from "./sink/sink.js";
 export { type Cells, type Table, tensorColumn, textColumn } from "./sink/table.js";
+export type { Tables } from "./table-source.js";
 export {
   buildTensors,
   checkSpecs,
@@ -51,6 +55,14 @@ export {
 } from "./tensors.js";
 export type { Condition, Literal, Where } from "./where.js";
 export { Dataset };
+
+/**
+ * A dataset over tables that the program has or makes: records of typed arrays, tensors, columns or arrays of strings, all
+ * with the columns of the first. It is read once, in order; an array of tables, as often as it is iterated.
+ */
+export function rows(tables: Tables): Dataset {
+  return new Dataset(emptyPlan(tableSource(tables)));
+}
 
 /** Sinks of one file each, which appears under its name at `commit()`. */
 export const sink = {
