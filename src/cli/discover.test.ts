@@ -70,9 +70,13 @@ test("a repository serves the newest version of each model and says what it leav
       ["second", "3", "/repo/second/3/model.onnx"],
     ],
   );
-  assert.equal(found.warnings.length, 2);
-  assert.match(found.warnings[0]!, /second\/config\.pbtxt is not read/);
-  assert.match(found.warnings[1]!, /empty holds no/);
+  assert.equal(found.warnings.length, 1);
+  assert.match(found.warnings[0]!, /empty holds no/);
+  assert.deepEqual(
+    found.models.map(({ config }) => config?.slice(root.length)),
+    [undefined, "/repo/second/config.pbtxt"],
+  );
+  assert.match((await discoverModels(["repo/second"], { cwd: root })).models[0]!.config!, /config\.pbtxt$/);
   // One model's folder is that model.
   assert.equal((await discoverModels(["repo/first"], { cwd: root })).models[0]!.version, "10");
 });

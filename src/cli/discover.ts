@@ -11,6 +11,8 @@ export interface FoundModel {
   /** A decimal number above 0; files outside a repository are version 1. */
   readonly version: string;
   readonly path: string;
+  /** The `config.pbtxt` of a model in a repository. */
+  readonly config?: string;
 }
 
 export interface Discovery {
@@ -79,8 +81,10 @@ async function discoverOne(argument: string, cwd: string, allowEmpty: boolean): 
       argument,
     );
   const versions = await versionsIn(path);
-  if (versions.length > 0)
-    return one(name ?? basename(path), versions[0]!, modelFile(path, versions[0]!), argument);
+  if (versions.length > 0) {
+    const found = one(name ?? basename(path), versions[0]!, modelFile(path, versions[0]!), argument);
+    return { ...found, models: found.models.map((model) => ({ ...model, ...configIn(path) })) };
+  }
   if (name !== undefined) {
     throw new TenonError("USAGE", {
       problem: "a name can be given to one model, not to a folder of models",
@@ -153,14 +157,22 @@ async function repository(path: string): Promise<Discovery | undefined> {
       continue;
     }
     checkName(name, modelFile(model, versions[0]!));
-    if (statOf(join(model, "config.pbtxt")) !== undefined) {
-      warnings.push(`${name}/config.pbtxt is not read; the model serves with its own signature`);
-    }
-    models.push({ name, version: versions[0]!, path: modelFile(model, versions[0]!) });
+    models.push({
+      name,
+      version: versions[0]!,
+      path: modelFile(model, versions[0]!),
+      ...configIn(model),
+    });
   }
   if (models.length === 0) return undefined;
   for (const name of empty) warnings.push(`${name} holds no <version>/model.onnx and is left out`);
   return { models, warnings };
+}
+
+/** The configuration in a model's folder. */
+function configIn(model: string): Pick<FoundModel, "config"> {
+  const config = join(model, "config.pbtxt");
+  return statOf(config)?.isFile() === true ? { config } : {};
 }
 
 /** Version folders that hold a model, newest first. */

@@ -18,6 +18,7 @@ import { lowerPoolPriority } from "./pool-priority.js";
 import { canShareMemory } from "./runner/libc.js";
 import { ProcessHost } from "./runner/process-host.js";
 import type { Spare } from "./runner/process-settings.js";
+import type { Signature } from "./signature.js";
 
 export interface EngineOptions {
   /** Runs at the same time, one thread each; default: one per core, two threads of the libuv pool left free. */
@@ -88,6 +89,8 @@ export interface LoadOptions {
   readonly allowZero?: boolean;
   /** Refuse a model that does not declare the rank of every input, as a server must. Default false. */
   readonly requireRank?: boolean;
+  /** Looks at the model before it takes its place; what it throws refuses the model. */
+  readonly accept?: (signature: Signature) => void;
   /**
    * How far the model's author is trusted. `pinned` (default): refused is what would end the process or can never
    * load. `untrusted`: also what costs too much memory or time, or is not allowed (see `preflight`).
@@ -215,6 +218,7 @@ export class Engine {
     try {
       const loaded = await shared.loaded;
       if (options.requireRank) assertRanks(name, loaded);
+      options.accept?.(loaded.signature);
       const axis = await this.#axisOf(loaded, options);
       const maxRows = this.#maxRows(options);
       const costs = new CostModels(axis.batchable ? maxRows : 1, this.#hopMs);

@@ -8,6 +8,7 @@ import {
   toTenonError,
 } from "../base/index.js";
 import type { Engine, LoadOptions, Model, Source } from "../runtime/index.js";
+import { readFolderConfig, setLabels } from "./config/model-folder.js";
 
 /** A model that can be loaded. */
 export interface RepositoryEntry {
@@ -15,6 +16,8 @@ export interface RepositoryEntry {
   /** A decimal number above 0. */
   readonly version: string;
   readonly path: string;
+  /** A `config.pbtxt` that belongs to it. */
+  readonly config?: string | undefined;
 }
 
 export interface RepositoryOptions extends Partial<Pick<Knobs, "modelControl" | "loadTimeout">> {
@@ -128,11 +131,12 @@ export class ModelRepository {
     return loading;
   }
 
-  async #loadNow({ name, version, path }: RepositoryEntry): Promise<Model> {
+  async #loadNow({ name, version, path, config }: RepositoryEntry): Promise<Model> {
     this.#notes.set(name, { version, state: "LOADING", reason: "" });
     let model: Model;
     try {
       const { load = {} } = this.#options;
+      const own = config === undefined ? undefined : await readFolderConfig(config, name, version);
       model = await this.#inTime(async (signal) => {
         const source = (await this.#options.open?.(path)) ?? path;
         return this.#engine.load(source, {
@@ -140,10 +144,13 @@ export class ModelRepository {
           name,
           version,
           requireRank: true,
+          ...(own?.batch === undefined ? {} : { batch: own.batch }),
+          ...(own === undefined ? {} : { accept: own.check }),
           replace: true,
           signal,
         });
       });
+      if (own !== undefined) setLabels(model, own.labels);
     } catch (thrown) {
       const error = toTenonError(thrown);
       this.#notes.set(name, { version, state: "UNAVAILABLE", reason: reasonOf(error) });

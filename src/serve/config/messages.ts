@@ -245,7 +245,7 @@ const BatchInput = message("BatchInput", {
   source_input: many(4, "string"),
 });
 
-const ModelConfig = message("ModelConfig", {
+export const ModelConfig = message("ModelConfig", {
   name: one(1, "string"),
   platform: one(2, "string"),
   backend: one(17, "string"),

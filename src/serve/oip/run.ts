@@ -2,6 +2,7 @@
 import { isTenonError, TenonError } from "../../base/index.js";
 import type { Model, Outputs, RunOptions } from "../../runtime/index.js";
 import type { Tensor } from "../../tensor/index.js";
+import { labelsOf } from "../config/model-folder.js";
 import { FairShare } from "../http/fair-share.js";
 import type { Caller } from "../http/key-ring.js";
 import { statisticsOf } from "../metrics/statistics.js";
@@ -69,8 +70,8 @@ function answered(model: Model, request: RunRequest, ran: Ran): Ran {
   const wanted = ran.wanted.map((output, i): WantedOutput => {
     const { name, classification } = request.outputs[i]!;
     if (classification === undefined) return output;
-    const labels = model.signature.outputs.find((value) => value.name === name)?.labels;
-    replaced.set(name, classified(ran.outputs[name]!, classification, model.maxBatch > 0, labels));
+    const best = classified(ran.outputs[name]!, classification, model.maxBatch > 0, labelsOf(model, name));
+    replaced.set(name, best);
     return { ...output, wire: classifiedWire(output.wire) };
   });
   return { ...ran, wanted, outputs: withReplaced(ran.outputs, replaced) };
