@@ -5,6 +5,7 @@ import { normalizeAxis } from "../layout.js";
 import type { Tensor } from "../tensor.js";
 import { type Domain, domainOf } from "./blocks.js";
 import { axisLast, gathered, resultArray } from "./dense.js";
+import { softmaxRow } from "./kernels.js";
 import { type Into, resultTensor, safeToRead } from "./operands.js";
 import { exp32, expShifted } from "./special.js";
 
@@ -26,6 +27,7 @@ interface Row {
 
 const SOFTMAX: Row = {
   float32: (x, i, o, k, n) => {
+    if (softmaxRow(x, i, o, k, n)) return;
     let top = Number.NEGATIVE_INFINITY;
     for (let j = 0; j < n; j++) top = Math.max(top, x[i + j]!);
     const scale = 1 / expShifted(x, i, top, o, k, n);
@@ -125,7 +127,10 @@ function alongAxis(
   };
 }
 
-/** exp(x) over its sum along an axis, shifted by the maximum so that nothing overflows. Floats only. */
+/**
+ * exp(x) over its sum along an axis, shifted by the maximum so that nothing overflows. Floats only. Rows of 128 to 4096
+ * float32 are shifted in single precision, as numpy does; their sum is kept in double precision.
+ */
 export const softmax = alongAxis("softmax", SOFTMAX);
 /** Logarithm of softmax, computed without the detour. Floats only. */
 export const logSoftmax = alongAxis("logSoftmax", LOG_SOFTMAX);

@@ -3,6 +3,7 @@ import { TenonError } from "../../base/index.js";
 import { type DType, dtypeInfo } from "../dtype.js";
 import type { Tensor } from "../tensor.js";
 import { BLOCK, type Block, type Domain, domainOf, Reader, Writer } from "./blocks.js";
+import { binaryLoop, KERNEL_BLOCK } from "./kernels.js";
 import { commonShape, type Into, resultTensor, type Scalar, safeToRead, sameDType } from "./operands.js";
 import { larger, smaller } from "./special.js";
 
@@ -83,25 +84,25 @@ const divFloat32: Loop<Float32Array, Float32Array> = (a, i, b, j, o, k, n) => {
 // biome-ignore format: a table is read by columns
 const ARITHMETIC = {
   add: {
-    float32: addFloat32,
+    float32: binaryLoop("add", addFloat32),
     float64: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! + b[j++]!; },
     int: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! + b[j++]!; },
     big: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! + b[j++]!; },
   },
   sub: {
-    float32: subFloat32,
+    float32: binaryLoop("sub", subFloat32),
     float64: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! - b[j++]!; },
     int: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! - b[j++]!; },
     big: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! - b[j++]!; },
   },
   mul: {
-    float32: mulFloat32,
+    float32: binaryLoop("mul", mulFloat32),
     float64: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! * b[j++]!; },
     int: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Math.imul(a[i++]!, b[j++]!); },
     big: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! * b[j++]!; },
   },
   div: {
-    float32: divFloat32,
+    float32: binaryLoop("div", divFloat32),
     float64: (a, i, b, j, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = a[i++]! / b[j++]!; },
     int: null,
     big: null,
@@ -238,8 +239,9 @@ function run(
   const a = new Reader(safeToRead(operands[0]!, out).broadcastTo(shape), 0);
   const b = new Reader(safeToRead(operands[1]!, out).broadcastTo(shape), 1);
   const o = new Writer(out, 2);
-  for (let rest = out.size; rest > 0; rest -= BLOCK) {
-    const count = Math.min(rest, BLOCK);
+  const most = a.isDirect && b.isDirect && o.isDirect ? KERNEL_BLOCK : BLOCK;
+  for (let rest = out.size; rest > 0; rest -= most) {
+    const count = Math.min(rest, most);
     a.next(count);
     b.next(count);
     loop(a.array, a.at, b.array, b.at, o.array, o.at, count);

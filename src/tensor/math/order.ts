@@ -4,8 +4,9 @@ import type { DType } from "../dtype.js";
 import { normalizeAxis } from "../layout.js";
 import { zeros } from "../make.js";
 import type { Tensor } from "../tensor.js";
-import { BLOCK, type Block, domainOf } from "./blocks.js";
+import { type Block, domainOf } from "./blocks.js";
 import { axisLast, blockArray, fillBig, gathered, resultArray } from "./dense.js";
+import { KERNEL_BLOCK } from "./kernels.js";
 import { type Into, resultTensor, safeToRead } from "./operands.js";
 import { MAX, MIN, type ReduceOptions, reductionPlan } from "./reduce.js";
 
@@ -36,8 +37,8 @@ function firstExtreme(
   let best = start;
   let block = at;
   const end = at + n;
-  for (let from = at; from < end && !Number.isNaN(best); from += BLOCK) {
-    const count = Math.min(BLOCK, end - from);
+  for (let from = at; from < end && !Number.isNaN(best); from += KERNEL_BLOCK) {
+    const count = Math.min(KERNEL_BLOCK, end - from);
     const found =
       keys instanceof Float32Array
         ? float32.row(keys, from, count, best, 0)

@@ -5,6 +5,7 @@ import { normalizeAxis } from "../layout.js";
 import type { Tensor } from "../tensor.js";
 import { BLOCK, type Domain, domainOf, Reader } from "./blocks.js";
 import { fill, fillBig } from "./dense.js";
+import { KERNEL_BLOCK, reduceBlock } from "./kernels.js";
 import { type Into, resultTensor, safeToRead } from "./operands.js";
 import { larger, smaller } from "./special.js";
 
@@ -43,6 +44,8 @@ const SUM: Reduction = {
   start: 0,
   float32: {
     row: (x, at, n, sum) => {
+      const block = reduceBlock("sum", x, at, n);
+      if (block !== undefined) return sum + block;
       let a = 0, b = 0, c = 0, d = 0, i = at;
       for (const e = at + (n & ~7); i < e; i += 8) {
         a += x[i]! + x[i + 1]!; b += x[i + 2]! + x[i + 3]!; c += x[i + 4]! + x[i + 5]!; d += x[i + 6]! + x[i + 7]!;
@@ -100,6 +103,8 @@ export const MAX: Reduction = {
   start: Number.NEGATIVE_INFINITY,
   float32: {
     row: (x, at, n, sum) => {
+      const block = reduceBlock("max", x, at, n);
+      if (block !== undefined) return Math.max(sum, block);
       let a = sum, b = sum, c = sum, d = sum, i = at;
       for (const e = at + (n & ~3); i < e; i += 4) { a = Math.max(a, x[i]!); b = Math.max(b, x[i + 1]!); c = Math.max(c, x[i + 2]!); d = Math.max(d, x[i + 3]!); }
       for (const e = at + n; i < e; i++) a = Math.max(a, x[i]!);
@@ -125,6 +130,8 @@ export const MIN: Reduction = {
   start: Number.POSITIVE_INFINITY,
   float32: {
     row: (x, at, n, sum) => {
+      const block = reduceBlock("min", x, at, n);
+      if (block !== undefined) return Math.min(sum, block);
       let a = sum, b = sum, c = sum, d = sum, i = at;
       for (const e = at + (n & ~3); i < e; i += 4) { a = Math.min(a, x[i]!); b = Math.min(b, x[i + 1]!); c = Math.min(c, x[i + 2]!); d = Math.min(d, x[i + 3]!); }
       for (const e = at + n; i < e; i++) a = Math.min(a, x[i]!);
@@ -219,11 +226,12 @@ function reduceRows(
   centers: Float64Array,
 ): void {
   const reader = new Reader<Exclude<Domain, "big">>(x.transpose(...plan.kept, ...plan.reduced), 0);
+  const most = reader.isDirect ? KERNEL_BLOCK : BLOCK;
   for (let row = 0; row < plan.rows; row++) {
     let result = results[row]!;
     const center = centers.length === 0 ? 0 : centers[row]!;
-    for (let rest = plan.count; rest > 0; rest -= BLOCK) {
-      const n = Math.min(rest, BLOCK);
+    for (let rest = plan.count; rest > 0; rest -= most) {
+      const n = Math.min(rest, most);
       reader.next(n);
       result = loops.row(reader.array, reader.at, n, result, center);
     }
@@ -357,7 +365,8 @@ function moments(
 }
 
 /**
- * Sum over axes, in the operand's dtype; 0 of nothing. Floats accumulate in double precision. An integer sum that leaves
+ * Sum over axes, in the operand's dtype; 0 of nothing. Floats accumulate in double precision, in an order that is fixed
+ * for a shape and layout, and differs between processes with and without WebAssembly SIMD. An integer sum that leaves
  * the dtype's range throws TENSOR_VALUE: cast to int64 first.
  */
 export const sum = reduce("sum", SUM, { bool: false, empty: true });

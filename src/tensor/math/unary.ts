@@ -5,6 +5,7 @@ import { roundHalfEven } from "../minifloat.js";
 import type { Tensor } from "../tensor.js";
 import { maximum, minimum } from "./binary.js";
 import { BLOCK, type Block, domainOf, Reader, Writer } from "./blocks.js";
+import { expBlock, KERNEL_BLOCK } from "./kernels.js";
 import { type Into, resultTensor, type Scalar, safeToRead } from "./operands.js";
 import { erf as erfOf, expShifted, sigmoid32, sigmoid as sigmoidOf, tanh32 } from "./special.js";
 
@@ -81,7 +82,7 @@ const ROWS = {
     int: null, big: null,
   },
   exp: {
-    float32: (a, i, o, k, n) => { expShifted(a, i, 0, o, k, n); },
+    float32: (a, i, o, k, n) => { if (!expBlock(a, i, o, k, n)) expShifted(a, i, 0, o, k, n); },
     float64: (a, i, o, k, n) => { for (const e = k + n; k < e; ) o[k++] = Math.exp(a[i++]!); },
     int: null, big: null,
   },
@@ -118,8 +119,9 @@ const TESTS = {
 function run(loop: Loop<Block, Block>, x: Tensor, out: Tensor): void {
   const a = new Reader(safeToRead(x, out), 0);
   const o = new Writer(out, 2);
-  for (let rest = out.size; rest > 0; rest -= BLOCK) {
-    const count = Math.min(rest, BLOCK);
+  const most = a.isDirect && o.isDirect ? KERNEL_BLOCK : BLOCK;
+  for (let rest = out.size; rest > 0; rest -= most) {
+    const count = Math.min(rest, most);
     a.next(count);
     loop(a.array, a.at, o.array, o.at, count);
     o.flush(count);
@@ -182,7 +184,7 @@ export const relu = unary("relu");
 export const sqrt = unary("sqrt");
 /** 1 / x. */
 export const reciprocal = unary("reciprocal");
-/** eˣ. */
+/** eˣ. Of float32 at most 1.1 units in the last place from the exact value, denormal results included. */
 export const exp = unary("exp");
 /** eˣ − 1, exact near 0. */
 export const expm1 = unary("expm1");
