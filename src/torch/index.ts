@@ -13,6 +13,16 @@ export {
   architectureFromFolder,
   knownArchitectures,
 } from "./architectures/folder.js";
+export type { Arguments, Scalar, Size, TensorValue } from "./aten/arguments.js";
+export {
+  type ConvertProgramOptions,
+  convertProgram,
+  type ProgramOptions,
+  programToModel,
+} from "./aten/convert.js";
+export type { Emitter } from "./aten/emitter.js";
+export type { OpHandler, OutputMeta } from "./aten/handler.js";
+export { knownOps, registerOp } from "./aten/table.js";
 export type { UnknownCalls } from "./checkpoint.js";
 export {
   describeProgram,

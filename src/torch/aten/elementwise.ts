@@ -1,0 +1,443 @@
+/** Elementwise ops: arithmetic, activations, comparisons, logic, casts. */
+import { type DType, dtypeInfo } from "../../tensor/index.js";
+import type { Arguments, Scalar, TensorValue } from "./arguments.js";
+import { type Emitter, isTensorValue } from "./emitter.js";
+import type { OpHandler, OpRows } from "./handler.js";
+import { Unsupported } from "./unsupported.js";
+
+type Unary = (c: Emitter, x: string, dtype: DType, args: Arguments) => string;
+
+const isFloat = (dtype: DType): boolean => dtypeInfo(dtype).kind === "float";
+
+/** An op of one tensor in the dtype of its result. */
+const unary =
+  (emit: Unary): OpHandler =>
+  (c, args, meta) =>
+    emit(c, c.as(args.tensor("self"), meta.dtype), meta.dtype, args);
+
+const node = (op: string): OpHandler => unary((c, x) => c.add(op, [x]));
+
+/** Rounding leaves integers as they are. */
+const rounding = (op: string): OpHandler => unary((c, x, dtype) => (isFloat(dtype) ? c.add(op, [x]) : x));
+
+const num = (c: Emitter, value: number, dtype: DType): string => c.scalar(value, dtype);
+
+const relu: Unary = (c, x, dtype) =>
+  isFloat(dtype) ? c.add("Relu", [x]) : c.add("Max", [x, num(c, 0, dtype)]);
+
+const silu: Unary = (c, x) => c.add("Mul", [x, c.add("Sigmoid", [x])]);
+
+const softplus: Unary = (c, x, dtype, args) => {
+  const beta = args.number("beta", 1);
+  const threshold = args.number("threshold", 20);
+  const scaled = beta === 1 ? x : c.add("Mul", [x, num(c, beta, dtype)]);
+  const soft = c.add("Softplus", [scaled]);
+  const value = beta === 1 ? soft : c.add("Div", [soft, num(c, beta, dtype)]);
+  return c.where(c.add("Greater", [scaled, num(c, threshold, dtype)]), x, value, dtype);
+};
+
+const elu: Unary = (c, x, _, args) => {
+  args.only("scale", 1);
+  args.only("input_scale", 1);
+  return c.add("Elu", [x], { alpha: args.number("alpha", 1) });
+};
+
+const selu: Unary = (c, x) => c.add("Selu", [x]);
+
+const clampTo = (c: Emitter, x: string, low: string | undefined, high: string | undefined): string => {
+  const raised = low === undefined ? x : c.add("Max", [x, low]);
+  return high === undefined ? raised : c.add("Min", [raised, high]);
+};
+
+const clamp: OpHandler = (c, args, { dtype }) => {
+  const bound = (name: string): string | undefined =>
+    args.has(name) ? c.as(args.operand(name), dtype) : undefined;
+  return clampTo(c, c.as(args.tensor("self"), dtype), bound("min"), bound("max"));
+};
+
+const hardtanh =
+  (low: number, high: number): Unary =>
+  (c, x, dtype, args) =>
+    clampTo(c, x, num(c, args.number("min_val", low), dtype), num(c, args.number("max_val", high), dtype));
+
+const hardsigmoid: Unary = (c, x) => c.add("HardSigmoid", [x], { alpha: 1 / 6, beta: 0.5 });
+
+const gelu: OpHandler = (c, args, { dtype }) => {
+  const approximate = args.text("approximate", "none");
+  if (approximate !== "none" && approximate !== "tanh") throw new Unsupported(`approximate = ${approximate}`);
+  return c.add("Gelu", [c.as(args.tensor("self"), dtype)], { approximate });
+};
+
+/** Two operands in the dtype of the result; `other` may be a Python number. */
+type Binary = (c: Emitter, a: string, b: string, dtype: DType, args: Arguments) => string;
+
+const binary =
+  (emit: Binary, first = "self", second = "other"): OpHandler =>
+  (c, args, { dtype }) =>
+    emit(c, c.as(args.operand(first), dtype), c.as(args.operand(second), dtype), dtype, args);
+
+const scaled = (c: Emitter, value: string, dtype: DType, args: Arguments): string => {
+  const alpha = args.scalar("alpha", 1);
+  return alpha === 1 ? value : c.add("Mul", [value, c.scalar(alpha, dtype)]);
+};
+
+const add: Binary = (c, a, b, dtype, args) => {
+  if (dtype === "bool") {
+    args.only("alpha", 1);
+    return c.add("Or", [a, b]);
+  }
+  return c.add("Add", [a, scaled(c, b, dtype, args)]);
+};
+
+const sub: Binary = (c, a, b, dtype, args) => c.add("Sub", [a, scaled(c, b, dtype, args)]);
+const rsub: Binary = (c, a, b, dtype, args) => c.add("Sub", [b, scaled(c, a, dtype, args)]);
+const mul: Binary = (c, a, b, dtype) => c.add(dtype === "bool" ? "And" : "Mul", [a, b]);
+
+const divTrunc: Binary = (c, a, b, dtype) => {
+  if (!isFloat(dtype)) return c.add("Div", [a, b]);
+  const q = c.add("Div", [a, b]);
+  const zero = num(c, 0, dtype);
+  return c.where(c.add("Less", [q, zero]), c.add("Ceil", [q]), c.add("Floor", [q]), dtype);
+};
+
+/** As PyTorch's: the remainder decides, so that 1.0 // 0.1 is 9. */
+const divFloor: Binary = (c, a, b, dtype) => {
+  const zero = num(c, 0, dtype);
+  const one = num(c, 1, dtype);
+  if (!isFloat(dtype)) {
+    if (dtypeInfo(dtype).kind === "uint") return c.add("Div", [a, b]);
+    const q = c.add("Div", [a, b]);
+    const r = c.add("Sub", [a, c.add("Mul", [q, b])]);
+    const apart = c.add("Xor", [c.add("Less", [r, zero]), c.add("Less", [b, zero])]);
+    const inexact = c.add("Not", [c.add("Equal", [r, zero])]);
+    return c.where(c.add("And", [inexact, apart]), c.add("Sub", [q, one]), q, dtype);
+  }
+  const plain = c.add("Div", [a, b]);
+  const r = c.add("Mod", [a, b], { fmod: 1 });
+  const q = c.add("Div", [c.add("Sub", [a, r]), b]);
+  const apart = c.add("Xor", [c.add("Less", [r, zero]), c.add("Less", [b, zero])]);
+  const inexact = c.add("Not", [c.add("Equal", [r, zero])]);
+  const lowered = c.where(c.add("And", [inexact, apart]), c.add("Sub", [q, one]), q, dtype);
+  const floored = c.add("Floor", [lowered]);
+  const half = c.add("Greater", [c.add("Sub", [lowered, floored]), num(c, 0.5, dtype)]);
+  const whole = c.where(half, c.add("Add", [floored, one]), floored, dtype);
+  return c.where(c.add("Equal", [b, zero]), plain, whole, dtype);
+};
+
+const divMode: Binary = (c, a, b, dtype, args) => {
+  if (!args.has("rounding_mode")) return c.add("Div", [a, b]);
+  const mode = args.text("rounding_mode");
+  if (mode === "floor") return divFloor(c, a, b, dtype, args);
+  if (mode === "trunc") return divTrunc(c, a, b, dtype, args);
+  throw new Unsupported(`rounding_mode = ${mode}`);
+};
+
+const remainder: Binary = (c, a, b, dtype) => {
+  if (!isFloat(dtype)) return c.add("Mod", [a, b]);
+  const zero = num(c, 0, dtype);
+  const r = c.add("Mod", [a, b], { fmod: 1 });
+  const apart = c.add("Xor", [c.add("Less", [r, zero]), c.add("Less", [b, zero])]);
+  const inexact = c.add("Not", [c.add("Equal", [r, zero])]);
+  return c.where(c.add("And", [inexact, apart]), c.add("Add", [r, b]), r, dtype);
+};
+
+const CATEGORY = { bool: 0, uint: 1, int: 1, float: 2, complex: 3, string: 4 } as const;
+
+/** The dtype in which PyTorch compares two operands. */
+function comparedAs(a: TensorValue | Scalar, b: TensorValue | Scalar): DType {
+  if (!isTensorValue(a) || !isTensorValue(b)) {
+    const [tensor, scalar] = isTensorValue(a) ? [a, b] : [b as TensorValue, a];
+    const { kind } = dtypeInfo(tensor.dtype);
+    if (typeof scalar === "number" && kind !== "float") return "float32";
+    if (typeof scalar !== "boolean" && kind === "bool") return "int64";
+    return tensor.dtype;
+  }
+  if (a.dtype === b.dtype) return a.dtype;
+  const [high, low] = [dtypeInfo(a.dtype), dtypeInfo(b.dtype)];
+  const [ca, cb] = [CATEGORY[high.kind], CATEGORY[low.kind]];
+  if (ca !== cb) return ca > cb ? a.dtype : b.dtype;
+  if (a.rank > 0 !== b.rank > 0) return a.rank > 0 ? a.dtype : b.dtype;
+  if (high.bits !== low.bits && high.kind === low.kind) return high.bits > low.bits ? a.dtype : b.dtype;
+  if (new Set([a.dtype, b.dtype]).has("uint8")) return a.dtype === "uint8" ? b.dtype : a.dtype;
+  if (ca === 2) return "float32";
+  throw new Unsupported(`${a.dtype} compared with ${b.dtype}`);
+}
+
+/** Ordering of bools and of small integers is not in the runtime; int32 holds them all. */
+const ORDERED: ReadonlySet<DType> = new Set(["float64", "float32", "float16", "int64", "int32"]);
+
+/** A Python float beside an integer tensor is written as float; integers that come as floats stay integers. */
+function compare(op: string, negated = false): OpHandler {
+  return (c, args) => {
+    const [a, b] = [args.operand("self"), args.operand("other")];
+    let dtype = comparedAs(a, b);
+    const scalar = isTensorValue(b) ? a : b;
+    if (dtype === "float32" && typeof scalar === "number" && Number.isInteger(scalar)) {
+      const tensor = isTensorValue(a) ? a : (b as TensorValue);
+      if (!isFloat(tensor.dtype)) dtype = tensor.dtype === "bool" ? "int64" : tensor.dtype;
+    }
+    if (!ORDERED.has(dtype) && !(op === "Equal" && dtype === "bool")) {
+      if (dtypeInfo(dtype).bits > 16) throw new Unsupported(`comparison of ${dtype}`);
+      dtype = isFloat(dtype) ? "float32" : "int32";
+    }
+    const result = c.add(op, [c.as(a, dtype), c.as(b, dtype)]);
+    return negated ? c.add("Not", [result]) : result;
+  };
+}
+
+/** `x ≠ 0`. */
+export function truth(c: Emitter, x: TensorValue): string {
+  return x.dtype === "bool" ? x.value : c.cast(x.value, x.dtype, "bool");
+}
+
+const logical =
+  (op: string): OpHandler =>
+  (c, args) =>
+    c.add(op, [truth(c, args.tensor("self")), truth(c, args.tensor("other"))]);
+
+const bitwise =
+  (onBools: string, onIntegers: string): OpHandler =>
+  (c, args, { dtype }) => {
+    const operands = [c.as(args.operand("self"), dtype), c.as(args.operand("other"), dtype)];
+    return c.add(dtype === "bool" ? onBools : onIntegers, operands);
+  };
+
+const test =
+  (op: "IsNaN" | "IsInf"): OpHandler =>
+  (c, args) => {
+    const x = args.tensor("self");
+    return c.add(op, [isFloat(x.dtype) ? x.value : c.cast(x.value, x.dtype, "float32")]);
+  };
+
+const where: OpHandler = (c, args, { dtype }) => {
+  const condition = truth(c, args.tensor("condition"));
+  return c.where(condition, c.as(args.operand("self"), dtype), c.as(args.operand("other"), dtype), dtype);
+};
+
+const maskedFill: OpHandler = (c, args, { dtype }) => {
+  const value = c.as(args.operand("value"), dtype);
+  return c.where(truth(c, args.tensor("mask")), value, c.as(args.tensor("self"), dtype), dtype);
+};
+
+const addc =
+  (op: "Mul" | "Div"): OpHandler =>
+  (c, args, { dtype }) => {
+    const [x, a, b] = ["self", "tensor1", "tensor2"].map((name) => c.as(args.tensor(name), dtype));
+    const value = args.scalar("value", 1);
+    const product = c.add(op, [a, b]);
+    return c.add("Add", [x, value === 1 ? product : c.add("Mul", [c.scalar(value, dtype), product])]);
+  };
+
+const lerp: OpHandler = (c, args, { dtype }) => {
+  const [a, b] = [c.as(args.tensor("self"), dtype), c.as(args.tensor("end"), dtype)];
+  return c.add("Add", [a, c.add("Mul", [c.as(args.operand("weight"), dtype), c.add("Sub", [b, a])])]);
+};
+
+const prelu: OpHandler = (c, args, { dtype }) => {
+  const [x, weight] = [args.tensor("self"), args.tensor("weight")];
+  const channels = weight.rank === 0 ? 1 : weight.dims[0]!;
+  const dims =
+    channels === 1 || x.rank < 2 ? [channels] : [channels, ...new Array<number>(x.rank - 2).fill(1)];
+  return c.add("PRelu", [c.as(x, dtype), c.reshape(c.as(weight, dtype), dims)]);
+};
+
+const glu: OpHandler = (c, args, { dtype }) => {
+  const x = args.tensor("self");
+  const axis = args.number("dim", -1);
+  const [a, b] = c.addMany("Split", [c.as(x, dtype)], { axis, num_outputs: 2 }, 2);
+  return c.add("Mul", [a, c.add("Sigmoid", [b])]);
+};
+
+/** Casts to what the program says of the output. */
+const cast: OpHandler = (c, args, { dtype }) => {
+  args.ignore("dtype", "device", "layout", "pin_memory", "non_blocking", "copy", "memory_format", "other");
+  return c.as(args.tensor("self"), dtype);
+};
+
+const same: OpHandler = (c, args, meta) => {
+  args.ignore("memory_format");
+  return c.as(args.tensor("self"), meta.dtype);
+};
+
+/** Dropout in evaluation. */
+const dropout: OpHandler = (_, args) => {
+  const probability = args.number("p", 0);
+  if (args.boolean("train", false) && probability > 0) {
+    throw new Unsupported("dropout in training; call model.eval() before the export");
+  }
+  return args.tensor("input").value;
+};
+
+/** `self` filled from `src`, in the shape of `self`. */
+const copy: OpHandler = (c, args, { dtype }) => {
+  args.ignore("non_blocking");
+  const self = args.tensor("self");
+  return c.add("Expand", [c.as(args.tensor("src"), dtype), c.shapeOf(self)]);
+};
+
+const fill: OpHandler = (c, args, { dtype }) =>
+  c.add("Expand", [c.as(args.operand("value"), dtype), c.shapeOf(args.tensor("self"))]);
+
+const zero: OpHandler = (c, args, { dtype }) =>
+  c.add("Expand", [c.scalar(0, dtype), c.shapeOf(args.tensor("self"))]);
+
+const pow = binary((c, a, b) => c.add("Pow", [a, b]), "self", "exponent");
+
+const round: OpHandler = (c, args, { dtype }) => {
+  args.only("decimals", 0);
+  const x = c.as(args.tensor("self"), dtype);
+  return isFloat(dtype) ? c.add("Round", [x]) : x;
+};
+
+const UNARY: Readonly<Record<string, OpHandler>> = Object.fromEntries(
+  Object.entries({
+    abs: "Abs",
+    neg: "Neg",
+    sign: "Sign",
+    sqrt: "Sqrt",
+    exp: "Exp",
+    log: "Log",
+    sin: "Sin",
+    cos: "Cos",
+    tan: "Tan",
+    asin: "Asin",
+    acos: "Acos",
+    atan: "Atan",
+    sinh: "Sinh",
+    cosh: "Cosh",
+    asinh: "Asinh",
+    acosh: "Acosh",
+    atanh: "Atanh",
+    tanh: "Tanh",
+    erf: "Erf",
+    sigmoid: "Sigmoid",
+    reciprocal: "Reciprocal",
+    logical_not: "Not",
+  }).map(([name, op]) => [`${name}.default`, node(op)]),
+);
+
+// biome-ignore format: a table is read by columns
+export const ELEMENTWISE: OpRows = {
+  ...UNARY,
+  "logical_not.default": (c, args) => c.add("Not", [truth(c, args.tensor("self"))]),
+  "floor.default": rounding("Floor"),
+  "ceil.default": rounding("Ceil"),
+  "trunc.default": unary((c, x, dtype) => (isFloat(dtype) ? c.where(c.add("Less", [x, num(c, 0, dtype)]), c.add("Ceil", [x]), c.add("Floor", [x]), dtype) : x)),
+  "fix.default": unary((c, x, dtype) => (isFloat(dtype) ? c.where(c.add("Less", [x, num(c, 0, dtype)]), c.add("Ceil", [x]), c.add("Floor", [x]), dtype) : x)),
+  "round.default": round,
+  "round.decimals": round,
+  "square.default": unary((c, x, dtype) => (dtype === "bool" ? x : c.add("Mul", [x, x]))),
+  "rsqrt.default": unary((c, x) => c.add("Reciprocal", [c.add("Sqrt", [x])])),
+  "expm1.default": unary((c, x, dtype) => c.add("Sub", [c.add("Exp", [x]), num(c, 1, dtype)])),
+  "exp2.default": unary((c, x, dtype) => c.add("Pow", [num(c, 2, dtype), x])),
+  "log1p.default": unary((c, x, dtype) => c.add("Log", [c.add("Add", [x, num(c, 1, dtype)])])),
+  "log2.default": unary((c, x, dtype) => c.add("Div", [c.add("Log", [x]), num(c, Math.LN2, dtype)])),
+  "log10.default": unary((c, x, dtype) => c.add("Div", [c.add("Log", [x]), num(c, Math.LN10, dtype)])),
+  "relu.default": unary(relu),
+  "relu6.default": unary((c, x, dtype) => clampTo(c, x, num(c, 0, dtype), num(c, 6, dtype))),
+  "silu.default": unary(silu),
+  "mish.default": unary((c, x) => c.add("Mish", [x])),
+  "softplus.default": unary(softplus),
+  "elu.default": unary(elu),
+  "selu.default": unary(selu),
+  "celu.default": unary((c, x, _, args) => c.add("Celu", [x], { alpha: args.number("alpha", 1) })),
+  "leaky_relu.default": unary((c, x, _, args) => c.add("LeakyRelu", [x], { alpha: args.number("negative_slope", 0.01) })),
+  "hardtanh.default": unary(hardtanh(-1, 1)),
+  "hardsigmoid.default": unary(hardsigmoid),
+  "hardswish.default": unary((c, x) => c.add("HardSwish", [x])),
+  "softsign.default": unary((c, x) => c.add("Softsign", [x])),
+  "gelu.default": gelu,
+  "prelu.default": prelu,
+  "_prelu_kernel.default": (c, args, { dtype }) => c.add("PRelu", [c.as(args.tensor("self"), dtype), c.as(args.tensor("weight"), dtype)]),
+  "glu.default": glu,
+  "clamp.default": clamp,
+  "clamp.Tensor": clamp,
+  "clip.default": clamp,
+  "clamp_min.default": clamp,
+  "clamp_min.Tensor": clamp,
+  "clamp_max.default": clamp,
+  "clamp_max.Tensor": clamp,
+  "add.Tensor": binary(add),
+  "add.Scalar": binary(add),
+  "sub.Tensor": binary(sub),
+  "sub.Scalar": binary(sub),
+  "rsub.Tensor": binary(rsub),
+  "rsub.Scalar": binary(rsub),
+  "mul.Tensor": binary(mul),
+  "mul.Scalar": binary(mul),
+  "div.Tensor": binary((c, a, b) => c.add("Div", [a, b])),
+  "div.Scalar": binary((c, a, b) => c.add("Div", [a, b])),
+  "true_divide.Tensor": binary((c, a, b) => c.add("Div", [a, b])),
+  "div.Tensor_mode": binary(divMode),
+  "div.Scalar_mode": binary(divMode),
+  "floor_divide.default": binary(divFloor),
+  "floor_divide.Scalar": binary(divFloor),
+  "remainder.Tensor": binary(remainder),
+  "remainder.Scalar": binary(remainder),
+  "fmod.Tensor": binary((c, a, b) => c.add("Mod", [a, b], { fmod: 1 })),
+  "fmod.Scalar": binary((c, a, b) => c.add("Mod", [a, b], { fmod: 1 })),
+  "pow.Tensor_Scalar": pow,
+  "pow.Tensor_Tensor": pow,
+  "pow.Scalar": pow,
+  "maximum.default": binary((c, a, b, dtype) => c.add(dtype === "bool" ? "Or" : "Max", [a, b])),
+  "minimum.default": binary((c, a, b, dtype) => c.add(dtype === "bool" ? "And" : "Min", [a, b])),
+  "max.other": binary((c, a, b, dtype) => c.add(dtype === "bool" ? "Or" : "Max", [a, b])),
+  "min.other": binary((c, a, b, dtype) => c.add(dtype === "bool" ? "And" : "Min", [a, b])),
+  "addcmul.default": addc("Mul"),
+  "addcdiv.default": addc("Div"),
+  "lerp.Scalar": lerp,
+  "lerp.Tensor": lerp,
+  "eq.Tensor": compare("Equal"),
+  "eq.Scalar": compare("Equal"),
+  "ne.Tensor": compare("Equal", true),
+  "ne.Scalar": compare("Equal", true),
+  "lt.Tensor": compare("Less"),
+  "lt.Scalar": compare("Less"),
+  "le.Tensor": compare("LessOrEqual"),
+  "le.Scalar": compare("LessOrEqual"),
+  "gt.Tensor": compare("Greater"),
+  "gt.Scalar": compare("Greater"),
+  "ge.Tensor": compare("GreaterOrEqual"),
+  "ge.Scalar": compare("GreaterOrEqual"),
+  "logical_and.default": logical("And"),
+  "logical_or.default": logical("Or"),
+  "logical_xor.default": logical("Xor"),
+  "bitwise_and.Tensor": bitwise("And", "BitwiseAnd"),
+  "bitwise_and.Scalar": bitwise("And", "BitwiseAnd"),
+  "bitwise_or.Tensor": bitwise("Or", "BitwiseOr"),
+  "bitwise_or.Scalar": bitwise("Or", "BitwiseOr"),
+  "bitwise_xor.Tensor": bitwise("Xor", "BitwiseXor"),
+  "__and__.Tensor": bitwise("And", "BitwiseAnd"),
+  "__or__.Tensor": bitwise("Or", "BitwiseOr"),
+  "__xor__.Tensor": bitwise("Xor", "BitwiseXor"),
+  "bitwise_not.default": (c, args, { dtype }) => c.add(dtype === "bool" ? "Not" : "BitwiseNot", [args.tensor("self").value]),
+  "isnan.default": test("IsNaN"),
+  "isinf.default": test("IsInf"),
+  "where.self": where,
+  "where.ScalarOther": where,
+  "where.ScalarSelf": where,
+  "where.Scalar": where,
+  "masked_fill.Scalar": maskedFill,
+  "masked_fill.Tensor": maskedFill,
+  "to.dtype": cast,
+  "to.dtype_layout": cast,
+  "to.device": cast,
+  "to.other": cast,
+  "_to_copy.default": cast,
+  "type_as.default": cast,
+  "float.default": cast,
+  "contiguous.default": same,
+  "clone.default": same,
+  "alias.default": same,
+  "detach.default": same,
+  "lift_fresh_copy.default": same,
+  "lift_fresh.default": same,
+  "dropout.default": dropout,
+  "feature_dropout.default": dropout,
+  "alpha_dropout.default": dropout,
+  "native_dropout.default": dropout,
+  "copy.default": copy,
+  "fill.Scalar": fill,
+  "fill.Tensor": fill,
+  "zero.default": zero,
+};

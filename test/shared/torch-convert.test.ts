@@ -1,0 +1,159 @@
+/** The shared exported programs, converted and run: outputs equal PyTorch's at every stored batch size and length. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { gunzipSync } from "node:zlib";
+import { Engine, type Model } from "tenon/runtime";
+import { denseStrides, readNpy, readNpz, type Tensor, tensorFromStorage } from "tenon/tensor";
+import {
+  convertProgram,
+  decodeProgram,
+  type ExportedProgram,
+  programToModel,
+  type TensorRef,
+} from "tenon/torch";
+import { formulaInput, formulaWeight } from "../support/formula-weights.js";
+
+const shared = resolve(import.meta.dirname, "../../../../shared/torch");
+const models = readdirSync(join(shared, "torch2.13"), { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => name);
+
+/** max |a − b| / max |b|; equal infinities and NaN count as equal. */
+function difference(actual: Tensor, expected: Tensor): number {
+  assert.deepEqual(actual.shape, expected.shape);
+  const [a, b] = [actual, expected].map((x) =>
+    Array.from(x.contiguous().data as ArrayLike<number | bigint>, Number),
+  );
+  let [apart, largest] = [0, 0];
+  for (let i = 0; i < a!.length; i++) {
+    if (Object.is(a![i], b![i])) continue;
+    const gap = Math.abs(a![i]! - b![i]!);
+    apart = Math.max(apart, Number.isNaN(gap) ? Number.POSITIVE_INFINITY : gap);
+    largest = Math.max(largest, Math.abs(b![i]!));
+  }
+  return apart === 0 ? 0 : apart / Math.max(largest, 1e-12);
+}
+
+async function compare(model: Model, inputs: readonly Tensor[], outputs: readonly Tensor[]): Promise<void> {
+  const names = model.signature.inputs.map(({ name }) => name);
+  const result = await model.run(Object.fromEntries(names.map((name, i) => [name, inputs[i]!])));
+  model.signature.outputs.forEach(({ name }, i) => {
+    const apart = difference(result[name]!, outputs[i]!);
+    assert.ok(apart < 2e-4, `${name}: ${apart}`);
+  });
+}
+
+interface GraphFixture {
+  readonly program: ExportedProgram;
+  readonly values: Readonly<Record<string, Tensor>>;
+}
+
+/** Largest total of weight values that is filled in by default; TENON_ALL_GRAPHS takes all. */
+const MAX_VALUES = process.env.TENON_ALL_GRAPHS ? Number.POSITIVE_INFINITY : 4e6;
+
+function bytesOf(x: Tensor): Uint8Array {
+  const { buffer, byteOffset, byteLength } = x.contiguous().data as Uint8Array;
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+/** A graph without weights, and the weights that both sides compute. */
+function graphFixture(name: string): GraphFixture | undefined {
+  const bare = decodeProgram(gunzipSync(readFileSync(join(shared, "graph", `${name}.graph.json.gz`))), name);
+  const meta = JSON.parse(readFileSync(join(shared, "graph", `${name}.meta.json`), "utf8"));
+  const values = readNpz(readFileSync(join(shared, "graph", `${name}.npz`)));
+  const weights = new Map<string, TensorRef>();
+  const storages = new Map<string, Uint8Array>();
+  let total = 0;
+  for (const spec of bare.inputs) {
+    if (spec.kind !== "parameter" && spec.kind !== "buffer" && spec.kind !== "tensorConstant") continue;
+    const { dtype, sizes } = bare.graph.tensors.get(spec.name)!;
+    const shape = sizes.map(Number);
+    const source: string = meta.alias?.[spec.target] ?? spec.target;
+    let storage = storages.get(source);
+    if (storage === undefined) {
+      const stored = values[`w/${spec.target}`] ?? values[`w/${source}`];
+      if (stored === undefined) total += shape.reduce((product, size) => product * size, 1);
+      if (total > MAX_VALUES) return undefined;
+      storage =
+        stored === undefined
+          ? new Uint8Array(formulaWeight(source, shape).buffer as ArrayBuffer)
+          : bytesOf(stored);
+      storages.set(source, storage);
+    }
+    weights.set(spec.target, {
+      name: spec.target,
+      dtype,
+      shape,
+      strides: denseStrides(shape),
+      offset: 0,
+      storage,
+    });
+  }
+  return { program: { ...bare, weights }, values };
+}
+
+function inputsOf({ program, values }: GraphFixture, c: number): Tensor[] {
+  return program.inputs.flatMap((spec) => {
+    if (spec.kind !== "userInput" || spec.arg.kind !== "tensor") return [];
+    const { name } = spec.arg;
+    const stored = values[`in${c}/${name}`];
+    if (stored !== undefined) return [stored];
+    const shape = Array.from(values[`fshape${c}/${name}`]!.data as ArrayLike<bigint>, Number);
+    const count = shape.reduce((product, size) => product * size, 1);
+    return [tensorFromStorage("float32", formulaInput(c, name, count), shape)];
+  });
+}
+
+describe("graphs of real architectures, converted", { concurrency: false }, () => {
+  const names = readdirSync(join(shared, "graph"))
+    .filter((file) => file.endsWith(".graph.json.gz"))
+    .map((file) => file.replace(".graph.json.gz", ""));
+  for (const name of names) {
+    test(name, async (t) => {
+      const fixture = graphFixture(name);
+      if (fixture === undefined) {
+        t.skip("large: runs with TENON_ALL_GRAPHS=1");
+        return;
+      }
+      await using engine = await Engine.open({ cache: false });
+      const model = await engine.load(programToModel(fixture.program), { name: "m", calibrate: false });
+      for (const c of [0, 1]) {
+        const outputs = model.signature.outputs.map((_, k) => fixture.values[`out${c}/${k}`]!);
+        await compare(model, inputsOf(fixture, c), outputs);
+      }
+    });
+  }
+});
+
+describe("exported programs, converted", () => {
+  let engine: Engine;
+  before(async () => {
+    engine = await Engine.open({ cache: false });
+  });
+  after(async () => {
+    await engine.close();
+  });
+
+  for (const version of ["torch2.6", "torch2.13"]) {
+    for (const name of models) {
+      test(`${name}, ${version}`, async () => {
+        const source = join(shared, version, name);
+        const converted = await convertProgram(join(source, "model.pt2"));
+        const model = await engine.load(converted, {
+          name: `${name}_${version}`,
+          calibrate: false,
+        });
+        for (const c of [0, 1]) {
+          const load = (kind: string): Tensor[] =>
+            readdirSync(source)
+              .filter((file) => file.startsWith(`case${c}.${kind}`))
+              .sort()
+              .map((file) => readNpy(readFileSync(join(source, file))));
+          await compare(model, load("in"), load("out"));
+        }
+      });
+    }
+  }
+});
