@@ -102,7 +102,7 @@ function inputsOf({ program, values }: GraphFixture, c: number): Tensor[] {
     if (stored !== undefined) return [stored];
     const shape = Array.from(values[`fshape${c}/${name}`]!.data as ArrayLike<bigint>, Number);
     const count = shape.reduce((product, size) => product * size, 1);
-    return [tensorFromStorage("float32", formulaInput(c, name, count), shape)];
+    return [tensorFromStorage("float32", shape, formulaInput(c, name, count))];
   });
 }
 
