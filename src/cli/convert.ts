@@ -5,7 +5,7 @@ import { Command, Option } from "commander";
 import { formatBytes, TenonError } from "../base/index.js";
 import type { OnnxModel, SaveOptions } from "../onnx/index.js";
 import type { ComputeDType, Head } from "../torch/index.js";
-import { isModelFolder, refuseWeightsOnly } from "./open-model.js";
+import { isModelFolder, isProgram, refuseWeightsOnly } from "./open-model.js";
 import { addSettings, resolveSettings } from "./settings.js";
 import { note, print, printJson, progress, styled } from "./terminal.js";
 
@@ -19,6 +19,7 @@ interface ConvertOptions {
   readonly weights?: string;
   readonly adapter?: string;
   readonly force?: boolean;
+  readonly dim?: readonly string[];
 }
 
 const HEADS: readonly (Head | "auto")[] = [
@@ -37,19 +38,19 @@ const HEADS: readonly (Head | "auto")[] = [
 export function convertCommand(): Command {
   const command = new Command("convert")
     .description("write a model as an ONNX file")
-    .argument("<model>", "folder of a Hugging Face model, or ONNX file")
-    .option("-o, --output <file>", "the ONNX file; default: model.onnx in the folder")
+    .argument("<model>", "exported program (.pt2), folder of a Hugging Face model, or ONNX file")
+    .option("-o, --output <file>", "the ONNX file; default: model.onnx in the folder, or beside the program")
     .option("--embed", "put the weights into the file in place of pointing at them")
     .addOption(
-      new Option("--dtype <dtype>", "what a folder's graph computes in; default: float32").choices([
-        "keep",
-        "float32",
-        "float16",
-      ]),
+      new Option(
+        "--dtype <dtype>",
+        "what the graph of a folder or program computes in; default: float32",
+      ).choices(["keep", "float32", "float16"]),
     )
     .option("--opset <n>", "version of the default domain, 20 to 26; default: 20, or that of the file", opset)
     .addOption(new Option("--head <head>", "what stands on a folder's model; default: auto").choices(HEADS))
     .option("--kv-cache", "past keys and values as inputs, present ones as outputs, of a folder's decoder")
+    .option("--dim <symbol=name...>", "names of a program's free dims: s53=frames")
     .option("--weights <file>", "a checkpoint of the same network in place of the weights")
     .option("--adapter <folder>", "a LoRA adapter in the layout of PEFT, merged into the weights")
     .option("--force", "replace the output file");
@@ -76,7 +77,7 @@ function opset(text: string): number {
 }
 
 function outputOf(input: string, { output, force = false }: ConvertOptions): string {
-  const path = output ?? (isModelFolder(input) ? join(input, "model.onnx") : undefined);
+  const path = output ?? defaultOutput(input);
   if (path === undefined) {
     throw new TenonError("USAGE", {
       problem: "the output needs a name",
@@ -94,6 +95,27 @@ function outputOf(input: string, { output, force = false }: ConvertOptions): str
     });
   }
   return path;
+}
+
+function defaultOutput(input: string): string | undefined {
+  if (isProgram(input)) return input.replace(/\.pt2$/, ".onnx");
+  return isModelFolder(input) ? join(input, "model.onnx") : undefined;
+}
+
+/** `s53=frames` as a record. */
+function dimNames(texts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const match = /^(\w+)=([A-Za-z_]\w*)$/.exec(text);
+      if (match === null)
+        throw new TenonError("USAGE", {
+          problem: "--dim is no SYMBOL=NAME",
+          given: text,
+          expected: "s53=frames",
+        });
+      return [match[1]!, match[2]!];
+    }),
+  );
 }
 
 async function converted(input: string, options: ConvertOptions): Promise<OnnxModel> {
@@ -116,10 +138,26 @@ async function sourceOf(input: string, options: ConvertOptions): Promise<OnnxMod
       ...(kvCache === undefined ? {} : { kvCache }),
     });
   }
-  for (const key of ["dtype", "head", "kvCache"] as const) {
+  const program = isProgram(input);
+  for (const key of program ? (["head", "kvCache"] as const) : (["dtype", "head", "kvCache"] as const)) {
     if (options[key] === undefined) continue;
     const flag = key === "kvCache" ? "--kv-cache" : `--${key}`;
     throw new TenonError("USAGE", { problem: `${flag} is for a folder, whose graph is built`, given: input });
+  }
+  if (program) {
+    const { convertProgram } = await import("../torch/index.js");
+    const { dtype, dim } = options;
+    if (dtype === "float16" || dtype === "bfloat16") {
+      throw new TenonError("USAGE", {
+        problem: `a program is not narrowed to ${dtype}`,
+        given: input,
+        do: "export the model in half precision, or leave --dtype out",
+      });
+    }
+    return convertProgram(input, {
+      ...(dtype === undefined ? {} : { dtype }),
+      ...(dim === undefined ? {} : { dims: dimNames(dim) }),
+    });
   }
   refuseWeightsOnly(input);
   const { readModel } = await import("../onnx/index.js");

@@ -21,8 +21,9 @@ const WEIGHTS = [
 const WEIGHTS_ONLY = /\.(safetensors|pth|bin|ckpt)$/;
 
 /**
- * The model of a path: a path again where that is a model file, else a graph on the folder's weights. Throws
- * MODEL_UNSUPPORTED for a file without a graph, and what `architectureFromFolder` throws.
+ * The model of a path: a path again where that is a model file, else a graph on the folder's or the
+ * exported program's weights. Throws MODEL_UNSUPPORTED for a file without a graph, and what `architectureFromFolder` and
+ * `convertProgram` throw.
  */
 export async function openModel(path: string): Promise<string | OnnxModel> {
   if (isModelFolder(path)) {
@@ -30,14 +31,16 @@ export async function openModel(path: string): Promise<string | OnnxModel> {
     return architectureFromFolder(path);
   }
   refuseWeightsOnly(path);
-  if (path.endsWith(".pt2") && isFile(path)) {
-    throw new TenonError("MODEL_UNSUPPORTED", {
-      problem: "an exported program can be inspected, and not be run",
-      given: path,
-      do: "export the model to ONNX, or give the folder that holds its config.json and weights",
-    });
+  if (isProgram(path)) {
+    const { convertProgram } = await import("../torch/index.js");
+    return convertProgram(path);
   }
   return path;
+}
+
+/** True for a file of `torch.export.save`, by its name. */
+export function isProgram(path: string): boolean {
+  return path.endsWith(".pt2") && isFile(path);
 }
 
 /** Throws MODEL_UNSUPPORTED for a file that has weights and no graph, saying how to give one. */

@@ -2,7 +2,7 @@
 import { crc32 } from "node:zlib";
 
 /** `count` float32 numbers in [−1, 1). */
-export function unitNumbers(name: string, count: number): Float32Array {
+function unitNumbers(name: string, count: number): Float32Array {
   const seed = crc32(name);
   const numbers = new Float32Array(count);
   for (let i = 0; i < count; i++) {

@@ -265,7 +265,7 @@ const dropout: OpHandler = (_, args) => {
   if (args.boolean("train", false) && probability > 0) {
     throw new Unsupported("dropout in training; call model.eval() before the export");
   }
-  return args.tensor("input").value;
+  return args.tensor(args.has("input") ? "input" : "self").value;
 };
 
 /** `self` filled from `src`, in the shape of `self`. */

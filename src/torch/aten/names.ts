@@ -64,7 +64,7 @@ function keysOf({ context, children_spec }: Spec): readonly string[] {
 }
 
 /** A plain symbol's name: `s72` of `Symbol('s72', positive=True, integer=True)` or of `s72`; undefined: an expression. */
-export function symbolOf(size: SymSize): string | undefined {
+function symbolOf(size: SymSize): string | undefined {
   if (typeof size === "number") return undefined;
   return /^(?:Symbol\('(\w+)'[^()]*\)|([A-Za-z_]\w*))$/.exec(size.expr.trim())?.slice(1).find(Boolean);
 }
