@@ -82,9 +82,11 @@ export {
   resolvePath,
   type Source,
 } from "./source.js";
+export { opsOf } from "./spec.js";
 export { readTensor, tensorData } from "./tensor-data.js";
 export { formatType } from "./types.js";
 export { upgrade } from "./upgrade/upgrade.js";
+export { allNamesOf, usesOf } from "./uses.js";
 export { weightFiles } from "./weight-files.js";
 export { writeModel } from "./write.js";
 export { type WrittenBeside, writeBeside } from "./write-beside.js";

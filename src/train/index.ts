@@ -1,4 +1,5 @@
-/** tenon/train: optimisers with their flat memory and learning-rate schedules; loads no native code. */
+/** tenon/train: gradients as ONNX graphs, optimisers with their flat memory, learning-rate schedules. */
+export { type GradientOptions, gradients } from "./gradients/gradients.js";
 export {
   FlatMemory,
   type FlatOptions,
