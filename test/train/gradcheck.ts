@@ -22,7 +22,7 @@ export async function evaluate(engine: Engine, model: OnnxModel, inputs: Values)
 export const listOf = (value: Tensor): number[] => Array.from(value.data as ArrayLike<number>, Number);
 
 /** Standard normal numbers. */
-export function normals(count: number, random: () => number): number[] {
+function normals(count: number, random: () => number): number[] {
   return Array.from(
     { length: count },
     () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),
@@ -45,7 +45,7 @@ function drawn(draw: Draw, count: number, random: () => number): number[] {
   return Array.from({ length: count }, () => low + (high - low) * random());
 }
 
-export function make(values: readonly number[], shape: readonly number[], dtype: DType): Tensor {
+function make(values: readonly number[], shape: readonly number[], dtype: DType): Tensor {
   const items = values.map((value) =>
     dtype === "int64" ? BigInt(value) : dtype === "bool" ? value !== 0 : value,
   );
