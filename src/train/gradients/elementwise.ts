@@ -148,7 +148,7 @@ const castBack: Rule = (s) => {
   return [from === s.dtype(s.y) ? s.g : s.cast(s.g, from)];
 };
 
-export const identity: Rule = (s) => [s.g];
+const identity: Rule = (s) => [s.g];
 
 /** Of steps: zero everywhere, but the output does depend on the input. */
 const steps: Rule = () => [ZERO];

@@ -35,7 +35,7 @@ export interface GradientOptions {
 }
 
 /** Nodes of this name prefix end a branch: nothing behind them gets a gradient. */
-export const STOP_GRADIENT = "tenon/stop_gradient";
+const STOP_GRADIENT = "tenon/stop_gradient";
 
 const LEAST_OPSET = 20;
 const MOST_ROUNDS = 8;
