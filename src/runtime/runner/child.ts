@@ -1,6 +1,6 @@
 /** Entry of a model process: loads models and runs them for its parent, from memory that both see. */
 import { closeSync, readFileSync } from "node:fs";
-import { Socket } from "node:net";
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
 import { TenonError, toTenonError } from "../../base/index.js";
 import { ArenaWatch } from "../arena-watch.js";
 import { BufferPool } from "../buffers.js";
@@ -13,6 +13,7 @@ import { lowerPoolPriority } from "../pool-priority.js";
 import type { ModelSource } from "../prepare.js";
 import type { RunLane, Session } from "../session.js";
 import { ChildCall } from "./child-run.js";
+import { Doorbell } from "./doorbell.js";
 import { errorToJson } from "./error-wire.js";
 import { ALONE, decodeJson, encodeFrame, encodeJson, FRAME, type Frame, FrameReader } from "./frames.js";
 import { libc } from "./libc.js";
@@ -48,7 +49,23 @@ interface Served {
 
 const models = new Map<number, Served>();
 const running = new Map<number, RunLane>();
-const socket = new Socket({ fd: DOORBELL_FD, readable: true, writable: true });
+/** Chunks are read into this one buffer; the reader of frames copies what it keeps. */
+const READ_BYTES = 64 << 10;
+let take: (chunk: Uint8Array) => void = () => undefined;
+const options: SocketConstructorOpts & { readonly onread: OnReadOpts } = {
+  fd: DOORBELL_FD,
+  readable: true,
+  writable: true,
+  onread: {
+    buffer: new Uint8Array(READ_BYTES),
+    callback: (bytes, buffer) => {
+      take(buffer.subarray(0, bytes));
+      return true;
+    },
+  },
+};
+const socket = new Socket(options);
+const doorbell = new Doorbell(socket);
 
 /** Without a parent nothing is left to do; an exit would wait for runs that may never end. */
 function die(): void {
@@ -64,7 +81,8 @@ async function main(): Promise<void> {
   const memory = c.map(MEMORY_FD, memoryBytes).buffer;
   closeSync(MEMORY_FD);
   const reader = new FrameReader(MESSAGE_LIMIT, (frame, payload) => handle(memory, frame, payload));
-  socket.on("data", (chunk: Uint8Array) => reader.push(chunk));
+  take = (chunk) => reader.push(chunk);
+  socket.resume();
   if (process.platform !== "linux") reportMemory();
   try {
     const library = await ortLibrary();
@@ -202,7 +220,7 @@ function run(served: Served, call: ChildCall, alone: boolean): void {
       return;
     }
     for (const buffer of outputs.buffers) served.pool.give(buffer);
-    socket.write(encodeFrame(FRAME.done, 0, call.sequence));
+    doorbell.ring(encodeFrame(FRAME.done, 0, call.sequence));
   };
   const bound = alone ? INLINE_ALONE_MS : INLINE_MS;
   if (lane.runSync === undefined || (served.leastMs.get(size) ?? bound) >= bound || shrink) {

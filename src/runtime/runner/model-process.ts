@@ -9,6 +9,7 @@ import type { Finding } from "../../onnx/index.js";
 import type { BatchOutputs } from "../lane.js";
 import type { Signature } from "../signature.js";
 import { LyingProcess, type RemoteCall } from "./call.js";
+import { Doorbell } from "./doorbell.js";
 import { errorFromJson } from "./error-wire.js";
 import { findingsFromJson } from "./finding-wire.js";
 import { ALONE, decodeJson, encodeFrame, encodeJson, FRAME, type Frame, FrameReader } from "./frames.js";
@@ -80,6 +81,7 @@ export class ModelProcess {
   readonly mapping: Mapping;
   readonly #child: ChildProcess;
   readonly #socket: Socket;
+  readonly #doorbell: Doorbell;
   readonly #regions: RegionPool;
   readonly #lanes: number;
   readonly #inFlight = new Map<number, InFlight>();
@@ -109,6 +111,7 @@ export class ModelProcess {
     this.#lanes = options.lanes;
     this.#regions = new RegionPool(mapping, options.memoryBytes);
     this.#socket = child.stdio[3] as Socket;
+    this.#doorbell = new Doorbell(this.#socket);
     const reader = new FrameReader(PAYLOAD_LIMIT, (frame, payload) => this.#handle(frame, payload));
     this.#socket.on("data", (chunk: Uint8Array) => {
       try {
@@ -282,13 +285,13 @@ export class ModelProcess {
     });
     if (this.#inFlight.size === 1) this.#hold();
     const flags = this.#inFlight.size === 1 ? ALONE : 0;
-    this.#socket.write(encodeFrame(FRAME.submit, region.offset / REGION_UNIT, sequence, flags));
+    this.#doorbell.ring(encodeFrame(FRAME.submit, region.offset / REGION_UNIT, sequence, flags));
     return sequence;
   }
 
   /** Asks a run to stop; it does so between two nodes. */
   cancel(sequence: number): void {
-    if (this.#inFlight.has(sequence)) this.#socket.write(encodeFrame(FRAME.cancel, 0, sequence));
+    if (this.#inFlight.has(sequence)) this.#doorbell.ring(encodeFrame(FRAME.cancel, 0, sequence));
   }
 
   /** Stops runs that are over their time, and kills the process when one does not stop. `limitOf` gives milliseconds. */
