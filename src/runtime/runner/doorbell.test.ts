@@ -1,3 +1,4 @@
+/** Doorbell against real sockets: frames stay whole and in order. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
