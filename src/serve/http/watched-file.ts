@@ -1,14 +1,27 @@
 /** Files that are read again when they change, without a restart: keys and certificates. */
-import { unwatchFile, watchFile } from "node:fs";
+import { statSync } from "node:fs";
 
 /** Mounted secrets change by links, which file system events do not tell; looking every so often does. */
 const LOOK_EVERY_MS = 500;
 
-/** Calls `changed` after one of the files changed; ends with the returned function. Does not keep the process alive. */
+/**
+ * Calls `changed` after one of the files changed since this call, however soon after it; ends with the returned function.
+ * Does not keep the process alive.
+ */
 export function watchFiles(paths: readonly string[], changed: () => void): () => void {
-  // `watchFile` tells a difference in any time or size, of what links lead to as well.
-  for (const path of paths) watchFile(path, { interval: LOOK_EVERY_MS, persistent: false }, changed);
-  return () => {
-    for (const path of paths) unwatchFile(path, changed);
-  };
+  let seen = paths.map(stampOf);
+  const timer = setInterval(() => {
+    const now = paths.map(stampOf);
+    if (now.every((stamp, i) => stamp === seen[i])) return;
+    seen = now;
+    changed();
+  }, LOOK_EVERY_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+/** What differs when a file does, of what links lead to as well. */
+function stampOf(path: string): string {
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat === undefined ? "absent" : `${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`;
 }
