@@ -20,8 +20,12 @@ export function watchFiles(paths: readonly string[], changed: () => void): () =>
   return () => clearInterval(timer);
 }
 
-/** What differs when a file does, of what links lead to as well. */
+/** What differs when a file does, of what links lead to as well; a file that cannot be looked at has its reason. */
 function stampOf(path: string): string {
-  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return stat === undefined ? "absent" : `${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`;
+  try {
+    const { ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    return `${ino} ${size} ${mtimeNs} ${ctimeNs}`;
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code); // of the file system
+  }
 }
