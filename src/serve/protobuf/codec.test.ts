@@ -151,8 +151,15 @@ describe("the codec", () => {
     ["another wire type", [0x12, 1, 1], /Outer\.small has wire type 2/],
     ["no UTF-8", [0x62, 1, 0xff], /not UTF-8/],
     [
-      "too many values",
+      "too many values of a field",
       [0x4a, 0x85, 0x80, 4, 0x12, 0x81, 0x80, 4, ...Array<number>(65_537).fill(1)],
+      /more than 65536 values/,
+    ],
+    [
+      "too many values of all fields together",
+      Array<number[]>(400)
+        .fill([0x4a, 0xca, 0x01, 0x12, 0xc7, 0x01, ...Array<number>(199).fill(1)])
+        .flat(),
       /more than 65536 values/,
     ],
   ];

@@ -3,7 +3,7 @@ import { TenonError } from "../../base/index.js";
 import type { Decoded, Fields, Int, MessageType, NamedField, ScalarKind } from "./table.js";
 import { isEnum, isMessage } from "./table.js";
 
-/** Most values of one repeated field: two bytes on the wire must not become an object each without end. */
+/** Most values of all repeated fields and maps of a message: two bytes on the wire must not become an object each without end. */
 const MOST_VALUES = 65_536;
 
 const VARINT = 0;
@@ -31,6 +31,7 @@ export class WireReader {
   readonly #what: string;
   at: number;
   end: number;
+  #values = 0;
   /** Low and high half of the varint that was read last. */
   #low = 0;
   #high = 0;
@@ -48,6 +49,11 @@ export class WireReader {
     throw new TenonError("REQUEST_INVALID", {
       problem: `malformed ${this.#what}: ${problem} at byte ${this.at}`,
     });
+  }
+
+  /** Counts one value of a repeated field or map. */
+  count(): void {
+    if (++this.#values > MOST_VALUES) this.fail(`more than ${MOST_VALUES} values in repeated fields`);
   }
 
   #varint(): void {
@@ -225,7 +231,7 @@ function readField(
   if (field.key !== undefined) {
     if (wireType !== DELIMITED) reader.fail(`field ${type.name}.${name} has wire type ${wireType}`);
     const map = into[name] as Map<unknown, unknown>; // made by blank
-    if (map.size >= MOST_VALUES) reader.fail(`field ${name} has more than ${MOST_VALUES} values`);
+    reader.count();
     readEntry(reader, field, map);
     return;
   }
@@ -233,12 +239,16 @@ function readField(
     const list = into[name] as unknown[]; // made by blank
     if (wireType === DELIMITED && expected !== DELIMITED) {
       within(reader, () => {
-        while (reader.at < reader.end) push(reader, list, field, readValue(reader, field));
+        while (reader.at < reader.end) {
+          reader.count();
+          list.push(readValue(reader, field));
+        }
       });
       return;
     }
     if (wireType !== expected) reader.fail(`field ${type.name}.${name} has wire type ${wireType}`);
-    push(reader, list, field, readValue(reader, field));
+    reader.count();
+    list.push(readValue(reader, field));
     return;
   }
   if (wireType !== expected) reader.fail(`field ${type.name}.${name} has wire type ${wireType}`);
@@ -248,11 +258,6 @@ function readField(
   }
   // A message field that comes twice is merged, as the format has it.
   into[name] = readValue(reader, field, into[name]);
-}
-
-function push(reader: WireReader, list: unknown[], { name }: NamedField, value: unknown): void {
-  if (list.length >= MOST_VALUES) reader.fail(`field ${name} has more than ${MOST_VALUES} values`);
-  list.push(value);
 }
 
 function within(reader: WireReader, read: () => void): void {
