@@ -61,6 +61,8 @@ export function tensorFromContents(
       problem: `${dtypeInfo(dtype).oip ?? dtype} has no typed contents; send input '${input}' in raw_input_contents`,
     });
   }
+  // Each value takes a byte at least, so memory is bounded by what came.
+  if (size > bytes.length) throw wrongCount(input, size, "fewer");
   const storage = allocateStorage(dtype, size);
   let filled = 0;
   const take = (): void => {

@@ -3,7 +3,14 @@ import { TenonError } from "../../base/index.js";
 import type { Model } from "../../runtime/index.js";
 import { byteLengthOf, type DType, dtypeFromOip, dtypeInfo, type Tensor } from "../../tensor/index.js";
 import { BinarySection, encodeTensor } from "../oip/binary.js";
-import { classificationOf, type InferOutput, type Parameters, type ParameterValue } from "../oip/request.js";
+import {
+  classificationOf,
+  duplicateInput,
+  type InferOutput,
+  noSharedMemory,
+  type Parameters,
+  type ParameterValue,
+} from "../oip/request.js";
 import { type Ran, runRequest } from "../oip/run.js";
 import { decode, WireReader } from "../protobuf/decode.js";
 import { encodeInto, WireWriter } from "../protobuf/encode.js";
@@ -112,17 +119,13 @@ function parametersOf(map: ParameterMap): Parameters {
 }
 
 function outputsOf({ outputs }: InferMessage): readonly InferOutput[] {
-  const wanted: InferOutput[] = [];
+  const wanted = new Map<string, InferOutput>();
   for (const { name, parameters } of outputs) {
     if (parameters.has("shared_memory_region")) throw noSharedMemory();
     const classification = classificationOf(parametersOf(parameters));
-    if (!wanted.some((other) => other.name === name)) wanted.push({ name, binary: true, classification });
+    if (!wanted.has(name)) wanted.set(name, { name, binary: true, classification });
   }
-  return wanted;
-}
-
-function noSharedMemory(): TenonError {
-  return new TenonError("REQUEST_UNSUPPORTED", { problem: "the shared memory extension is not enabled" });
+  return [...wanted.values()];
 }
 
 function tensorsOf(call: Call, message: InferMessage, model: Model): Record<string, Tensor> {
@@ -136,21 +139,16 @@ function tensorsOf(call: Call, message: InferMessage, model: Model): Record<stri
     });
   }
   inputs.forEach((input, i) => {
-    const { name, contents } = input;
-    if (Object.hasOwn(tensors, name)) {
-      throw new TenonError("INPUT_DUPLICATE", {
-        problem: `input '${name}' already exists in request`,
-        details: { input: name },
-      });
-    }
+    const { name, contents: parts } = input;
+    if (Object.hasOwn(tensors, name)) throw duplicateInput(name);
     if (input.parameters.has("shared_memory_region")) throw noSharedMemory();
     const dtype = dtypeFromOip(input.datatype);
     if (dtype === undefined) {
       throw new TenonError("REQUEST_INVALID", { problem: `invalid datatype for input ${name}` });
     }
     const { shape, size } = shapeOf(call, name, input.shape);
-    if (raw.length > 0 || contents === undefined) {
-      if (raw.length > 0 && contents !== undefined && contents.length > 0) {
+    if (raw.length > 0 || parts.length === 0) {
+      if (parts.some(({ length }) => length > 0)) {
         throw new TenonError("REQUEST_INVALID", {
           problem: `contents field must not be specified when using raw_input_contents for '${name}' for model '${model.name}'`,
         });
@@ -163,7 +161,10 @@ function tensorsOf(call: Call, message: InferMessage, model: Model): Record<stri
       }
       const section = new BinarySection(bytes, model.name, stringBytes);
       tensors[name] = section.take(name, dtype, shape, size, checkedLength(bytes, name, model, dtype, size));
-    } else tensors[name] = tensorFromContents(contents, name, dtype, shape, size, stringBytes);
+    } else {
+      const contents = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+      tensors[name] = tensorFromContents(contents, name, dtype, shape, size, stringBytes);
+    }
   });
   return tensors;
 }
@@ -204,17 +205,14 @@ export function runInfer(call: Call, asked: Asked): Promise<Ran> {
 
 /** The answer as a ModelInferResponse, whose raw contents are the outputs' own memory. */
 export function answerInfer(
-  ran: Ran,
-  find: () => Model,
+  { model, wanted, outputs }: Ran,
   id: string,
   parameters: Answer["parameters"],
 ): Answered {
-  const { wanted, outputs } = ran;
-  const { name, version } = find();
   const writer = new WireWriter();
   encodeInto(writer, ModelInferResponse, {
-    model_name: name,
-    model_version: version,
+    model_name: model.name,
+    model_version: model.version,
     id,
     parameters,
     outputs: wanted.map(({ wire }) => {

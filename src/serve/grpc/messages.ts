@@ -85,7 +85,8 @@ export const ModelInferRequestView = message("ModelInferRequest", {
     5,
     message("ModelInferRequest.InferInputTensor", {
       ...inputTensor,
-      contents: oneOf(5, "bytes", "contents"),
+      // A message that comes in several parts is the parts one after another.
+      contents: many(5, "bytes"),
     }),
   ),
   outputs: many(6, InferRequestedOutputTensor),

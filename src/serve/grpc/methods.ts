@@ -5,6 +5,7 @@ import { ModelConfigRequest, ModelConfigResponse } from "../config/messages.js";
 import { configMessage, configOf } from "../config/model-config.js";
 import { statisticsOf } from "../metrics/statistics.js";
 import { modelMetadataOf } from "../oip/model-wire.js";
+import { noSharedMemory } from "../oip/request.js";
 import { failedLoadText, type OipServer, serverMetadataOf } from "../oip/server.js";
 import { decode } from "../protobuf/decode.js";
 import { encode } from "../protobuf/encode.js";
@@ -69,7 +70,7 @@ export function grpcMethods(server: OipServer): readonly Method[] {
       const asked = readInfer(call, call, bytes, find);
       const ran = await runInfer(call, asked);
       bodyDone();
-      const { parts, held } = answerInfer(ran, asked.find, asked.message.id, new Map());
+      const { parts, held } = answerInfer(ran, asked.message.id, new Map());
       await call.send(parts, held);
       call.finish();
     },
@@ -129,9 +130,7 @@ export function grpcMethods(server: OipServer): readonly Method[] {
         () => ({}),
       ),
       unary(`${SERVICE}/${kind}SharedMemoryRegister`, m.SharedMemoryRequest, m.SharedMemoryResponse, () => {
-        throw new TenonError("REQUEST_UNSUPPORTED", {
-          problem: "the shared memory extension is not enabled",
-        });
+        throw noSharedMemory();
       }),
     ]),
     unary(

@@ -1,5 +1,5 @@
 /** ModelStreamInfer: requests of one stream run side by side; each answer carries its request's id. */
-import { type TenonError, toTenonError } from "../../base/index.js";
+import { TenonError, toTenonError } from "../../base/index.js";
 import type { OipServer } from "../oip/server.js";
 import { encode, WireWriter } from "../protobuf/encode.js";
 import type { Call, Subject } from "./call.js";
@@ -40,7 +40,7 @@ export function inferStream(server: OipServer): StreamMethod {
       bodies.give(frame.bytes);
       const final = asked.parameters.get(EMPTY_FINAL) === true;
       const parameters = new Map(final ? [["triton_final_response", { bool_param: true }]] : []);
-      const { parts, held } = answerInfer(ran, asked.find, asked.message.id, parameters);
+      const { parts, held } = answerInfer(ran, asked.message.id, parameters);
       let length = 0;
       for (const part of parts) length += part.length;
       const head = new WireWriter();
@@ -109,6 +109,9 @@ export function inferStream(server: OipServer): StreamMethod {
     stream.on("end", () => {
       ended = true;
       call.received = true;
+      if (!over && reader.inside) {
+        end(new TenonError("REQUEST_INVALID", { problem: "the call ended before its message was complete" }));
+      }
       if (!over && underWay === 0) call.finish();
     });
   };

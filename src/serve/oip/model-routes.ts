@@ -1,11 +1,11 @@
 /** The routes that tell of models: configuration and statistics; metrics; and shared memory, which is off. */
-import { TenonError } from "../../base/index.js";
 import type { Model } from "../../runtime/index.js";
 import { configOf } from "../config/model-config.js";
 import type { HeaderList } from "../http/exchange.js";
 import type { Route } from "../http/router.js";
 import { METRICS_TYPE, metricsPage } from "../metrics/prometheus.js";
 import { statisticsOf } from "../metrics/statistics.js";
+import { noSharedMemory } from "./request.js";
 import type { OipServer } from "./server.js";
 
 const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
@@ -29,7 +29,7 @@ export function modelRoutes({ engine, repository }: OipServer): readonly Route[]
   // Clients unregister everything when they start.
   const nothing: Route["run"] = (exchange) => exchange.answer(200, [], []);
   const noMemory: Route["run"] = () => {
-    throw new TenonError("REQUEST_UNSUPPORTED", { problem: "the shared memory extension is not enabled" });
+    throw noSharedMemory();
   };
 
   // biome-ignore format: a table is read by columns

@@ -96,6 +96,17 @@ describe("parseInferRequest", () => {
     assert.throws(() => parse(nested(500_000)), /exceeds maximum allowed limit \(64\)/);
   });
 
+  it("reads as many names as a body holds", { timeout: 60_000 }, () => {
+    const names = Array.from({ length: 150_000 }, (_, i) => ({ name: `o${i}` }));
+    const outputs = parse(JSON.stringify({ inputs: [], outputs: [...names, ...names] })).outputs;
+    assert.equal(outputs.length, names.length);
+    const inputs = names
+      .slice(0, 60_000)
+      .map((input) => ({ ...input, datatype: "BOOL", shape: [0], data: [] }));
+    assert.equal(parse(JSON.stringify({ inputs })).inputs.length, inputs.length);
+    assert.throws(() => parse(JSON.stringify({ inputs: [...inputs, inputs[7]] })), /'o7' already exists/);
+  });
+
   it("only ever throws errors of ours, whatever the bytes", () => {
     const good = Buffer.from(
       JSON.stringify({

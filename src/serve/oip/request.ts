@@ -109,18 +109,20 @@ export function parseInferRequest(
 
 function readInputs(scanner: JsonScanner, limits: RequestLimits): InferInput[] {
   needArray(scanner, "inputs");
-  const inputs: InferInput[] = [];
+  const inputs = new Map<string, InferInput>();
   for (let more = scanner.firstItem(); more; more = scanner.nextItem()) {
     const input = readInput(scanner, limits);
-    if (inputs.some(({ name }) => name === input.name)) {
-      throw new TenonError("INPUT_DUPLICATE", {
-        problem: `input '${input.name}' already exists in request`,
-        details: { input: input.name },
-      });
-    }
-    inputs.push(input);
+    if (inputs.has(input.name)) throw duplicateInput(input.name);
+    inputs.set(input.name, input);
   }
-  return inputs;
+  return [...inputs.values()];
+}
+
+export function duplicateInput(name: string): TenonError {
+  return new TenonError("INPUT_DUPLICATE", {
+    problem: `input '${name}' already exists in request`,
+    details: { input: name },
+  });
 }
 
 function readInput(scanner: JsonScanner, limits: RequestLimits): InferInput {
@@ -203,18 +205,18 @@ function sourceOf(parameters: Parameters, hasData: boolean): number | undefined 
   return binarySize;
 }
 
-function noSharedMemory(): TenonError {
+export function noSharedMemory(): TenonError {
   return new TenonError("REQUEST_UNSUPPORTED", { problem: "the shared memory extension is not enabled" });
 }
 
 function readOutputs(scanner: JsonScanner): InferOutput[] {
   needArray(scanner, "outputs");
-  const outputs: InferOutput[] = [];
+  const outputs = new Map<string, InferOutput>();
   for (let more = scanner.firstItem(); more; more = scanner.nextItem()) {
     const output = readOutput(scanner);
-    if (!outputs.some(({ name }) => name === output.name)) outputs.push(output);
+    if (!outputs.has(output.name)) outputs.set(output.name, output);
   }
-  return outputs;
+  return [...outputs.values()];
 }
 
 function readOutput(scanner: JsonScanner): InferOutput {

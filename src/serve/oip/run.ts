@@ -24,6 +24,8 @@ export interface Asking {
 export type RunRequest = Pick<InferRequest, "parameters" | "outputs">;
 
 export interface Ran {
+  /** The model that ran. */
+  readonly model: Model;
   readonly wire: ModelWire;
   readonly wanted: readonly WantedOutput[];
   readonly outputs: Outputs;
@@ -59,12 +61,18 @@ export async function runRequest(
       model = successor;
       continue;
     }
-    return answered(model, request, { wire, wanted, outputs });
+    try {
+      return answered(request, { model, wire, wanted, outputs });
+    } catch (error) {
+      outputs[Symbol.dispose]();
+      throw error;
+    }
   }
 }
 
 /** What was asked for of the outputs: the tensors, or their best values. */
-function answered(model: Model, request: RunRequest, ran: Ran): Ran {
+function answered(request: RunRequest, ran: Ran): Ran {
+  const { model } = ran;
   if (!request.outputs.some(({ classification }) => classification !== undefined)) return ran;
   const replaced = new Map<string, Tensor>();
   const wanted = ran.wanted.map((output, i): WantedOutput => {
