@@ -127,6 +127,17 @@ describe("gRPC", () => {
     });
   }
 
+  it("takes typed contents that come in several parts", async () => {
+    const parts = [contents(6, (w) => w.float(1)), contents(6, (w) => w.float(-2))];
+    const message = new BinaryWriter().tag(1, WireType.LengthDelimited).string("identity_FP32");
+    message.tag(5, WireType.LengthDelimited).fork().tag(1, WireType.LengthDelimited).string("x");
+    message.tag(2, WireType.LengthDelimited).string("FP32");
+    message.tag(3, WireType.LengthDelimited).fork().int64(1).int64(2).join();
+    for (const part of parts) message.tag(5, WireType.LengthDelimited).bytes(part);
+    const answer = await client.call("ModelInfer", message.join().finish());
+    assert.ok(Buffer.from(answer).includes(Buffer.from(Float32Array.of(1, -2).buffer)));
+  });
+
   it("takes strings in either form", async () => {
     const writer = new BinaryWriter();
     for (const text of ["", "ü"]) writer.tag(8, WireType.LengthDelimited).string(text);
@@ -239,6 +250,27 @@ describe("gRPC", () => {
     assert.match((await failure(send(4, 1))).details, /values in int_contents only/);
   });
 
+  it("refuses typed values that are too few for their shape", async () => {
+    for (const shape of [
+      [1, 2],
+      [8192, 8192],
+    ]) {
+      const error = await failure(
+        client.infer({
+          model: "identity_INT8",
+          inputs: [{ name: "x", datatype: "INT8", shape, contents: contents(2, (w) => w.int32(1)) }],
+        }),
+      );
+      assert.match(error.details, /unexpected number of values for input 'x'/);
+    }
+  });
+
+  it("reads as many names as a message holds", { timeout: 60_000 }, async () => {
+    const outputs = Array.from({ length: 60_000 }, (_, i) => ({ name: `output ${i}` }));
+    const error = await failure(client.infer(simpleGrpc(0, { outputs })));
+    assert.match(error.details, /unexpected inference output 'output 0'/);
+  });
+
   it("refuses malformed messages with their place, and goes on", async () => {
     const bytes = inferRequest(simpleGrpc());
     for (let length = 1; length < bytes.length; length += 7) {
@@ -308,6 +340,31 @@ describe("gRPC", () => {
     assert.equal(error.code, status.NOT_FOUND);
   });
 
+  it("sends the status at once, whatever of the stream is still under way", async () => {
+    for (let round = 0; round < 20; round++) {
+      const stream = client.stream({ triton_grpc_error: "true" });
+      stream.on("data", () => undefined);
+      for (let i = 0; i < 30; i++) {
+        stream.write(inferRequest(simpleGrpc(i, i === round ? { model: "nope" } : {})));
+      }
+      const [error] = (await once(stream, "error")) as [ServiceError];
+      assert.equal(error.code, status.NOT_FOUND, error.message);
+    }
+  });
+
+  it("refuses a stream that ends within a message", async () => {
+    const session = connectHttp2(`http://127.0.0.1:${served.server.grpcPort}`);
+    const request = session.request({
+      ":method": "POST",
+      ":path": "/inference.GRPCInferenceService/ModelStreamInfer",
+      "content-type": "application/grpc",
+    });
+    request.end(Buffer.from([0, 0, 0, 0, 9, 1, 2]));
+    const [answer] = (await once(request, "response")) as [Record<string, unknown>];
+    assert.equal(answer["grpc-status"], String(status.INVALID_ARGUMENT));
+    session.close();
+  });
+
   it("answers health checks, of services that it knows", async () => {
     const check = (name: string): Promise<Uint8Array> =>
       client.call(
@@ -322,9 +379,13 @@ describe("gRPC", () => {
   it("refuses what is not gRPC with a plain HTTP status", async () => {
     const session = connectHttp2(`http://127.0.0.1:${served.server.grpcPort}`);
     const statusOf = async (headers: Record<string, string>): Promise<unknown> => {
-      const request = session.request({ ":path": "/inference.GRPCInferenceService/ModelInfer", ...headers });
-      request.end();
+      const path = "/inference.GRPCInferenceService/ModelInfer";
+      const request = session.request({ ":path": path, ...headers }, { endStream: false });
+      const closed = once(request, "close");
       const [answer] = (await once(request, "response")) as [Record<string, unknown>];
+      request.resume();
+      // The server waits for no end of the request.
+      await closed;
       return answer[":status"];
     };
     assert.equal(await statusOf({ ":method": "POST", "content-type": "application/json" }), 415);

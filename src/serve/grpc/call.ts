@@ -167,7 +167,7 @@ export class Call implements Asking, Subject {
   }
 
   #write(parts: readonly Uint8Array[], compressed: boolean, held?: Disposable): void {
-    if (this.#closed || this.stream.destroyed) {
+    if (this.#closed || this.stream.destroyed || this.#trailers !== undefined) {
       held?.[Symbol.dispose]();
       return;
     }
@@ -201,8 +201,8 @@ export class Call implements Asking, Subject {
     stream.respond(headers, { waitForTrailers: true });
     stream.once("wantTrailers", () => {
       stream.sendTrailers(this.#trailers ?? { "grpc-status": String(GRPC.unknown) });
-      // The rest of a request that nobody reads any more must not hold the stream.
-      if (!this.received) stream.close(NGHTTP2_NO_ERROR);
+      // The rest of a request that nobody reads any more must not hold the stream. Closed at once, the trailers are lost.
+      if (!this.received) setImmediate(() => stream.close(NGHTTP2_NO_ERROR));
     });
   }
 

@@ -1,5 +1,6 @@
 /** A gRPC server on node:http2: sessions and streams within their limits, keys, deadlines and an orderly end. */
 import {
+  constants,
   createSecureServer,
   createServer,
   type Http2Server,
@@ -114,6 +115,8 @@ export async function serveGrpc(options: GrpcOptions): Promise<GrpcServer> {
     ) {
       http2Stream.on("error", () => undefined);
       http2Stream.respond({ ":status": headers[":method"] === "POST" ? 415 : 405 }, { endStream: true });
+      // Nobody reads what else it sends.
+      http2Stream.close(constants.NGHTTP2_NO_ERROR);
       return;
     }
     const call = new Call(http2Stream, headers, calls, (late) => {
@@ -136,12 +139,6 @@ export async function serveGrpc(options: GrpcOptions): Promise<GrpcServer> {
     }
   };
 
-  const sweeper = setInterval(() => {
-    const now = performance.now();
-    for (const call of calls.open) sweepCall(call, now, options);
-    for (const connection of connections.values()) sweepConnection(connection, now, options);
-  }, SWEEP_INTERVAL).unref();
-
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host: options.host, port: options.port, backlog: 1024 }, () => {
@@ -150,6 +147,11 @@ export async function serveGrpc(options: GrpcOptions): Promise<GrpcServer> {
     });
   });
 
+  const sweeper = setInterval(() => {
+    const now = performance.now();
+    for (const call of calls.open) sweepCall(call, now, options);
+    for (const connection of connections.values()) sweepConnection(connection, now, options);
+  }, SWEEP_INTERVAL).unref();
   const close = async (): Promise<void> => {
     clearInterval(sweeper);
     const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
