@@ -7,8 +7,8 @@ import {
   numberToBfloat16,
   numberToFloat16,
 } from "../tensor/index.js";
-import { type Column, decodeText, type FixedColumn } from "./column.js";
-import { numberReader } from "./number.js";
+import type { Column, FixedColumn } from "./column.js";
+import { numberReader, textNumberReader } from "./number.js";
 
 /** What becomes of a null: an error that names column and row, NaN, or a number. */
 export type Nulls = "error" | "nan" | number;
@@ -88,7 +88,7 @@ function checked(
   target: Target,
   nulls: Nulls,
 ): void {
-  const read = column.kind === "fixed" ? numberReader(column) : textReader(name, column);
+  const read = column.kind === "fixed" ? numberReader(column) : textNumberReader(name, column);
   const write = writer(target.dtype, target.values);
   const { valid } = column;
   for (let i = rows.from, o = target.at; i < rows.to; i++, o += target.stride) {
@@ -117,43 +117,6 @@ function refuse(name: string, row: number, value: string, dtype: DType): never {
     expected: `a ${dtype}`,
     details: { column: name, row },
   });
-}
-
-function textReader(
-  name: string,
-  column: Extract<Column, { kind: "utf8" }>,
-): (row: number) => number | bigint {
-  return (row) => {
-    const text = decodeText(column.bytes.subarray(column.offsets[row]!, column.offsets[row + 1]!)).trim();
-    const value = parseNumber(text);
-    if (value !== undefined) return value;
-    throw new TenonError("TENSOR_VALUE", {
-      problem: `a text of column "${name}" is no number`,
-      given: `"${text.slice(0, 80)}" in row ${row}`,
-      details: { column: name, row },
-    });
-  };
-}
-
-const WORDS: Readonly<Record<string, number>> = {
-  nan: Number.NaN,
-  inf: Number.POSITIVE_INFINITY,
-  "+inf": Number.POSITIVE_INFINITY,
-  "-inf": Number.NEGATIVE_INFINITY,
-  infinity: Number.POSITIVE_INFINITY,
-  "-infinity": Number.NEGATIVE_INFINITY,
-  true: 1,
-  false: 0,
-};
-
-/** Decimal numbers, NaN and infinities, true and false; whole numbers beyond 2^53 stay exact. */
-function parseNumber(text: string): number | bigint | undefined {
-  if (/^[+-]?[0-9]+$/.test(text)) {
-    const value = Number(text);
-    return Number.isSafeInteger(value) ? value : BigInt(text);
-  }
-  if (/^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/.test(text)) return Number(text);
-  return WORDS[text.toLowerCase()];
 }
 
 /** Stores a number at an entry; false when the dtype cannot hold it. */

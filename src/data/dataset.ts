@@ -6,7 +6,7 @@ import { checkPlan, openPlan } from "./open.js";
 import { type LastBatch, type Plan, type SplitRange, wholeNumber } from "./plan.js";
 import type { SourceFile } from "./scan.js";
 import type { TensorSpecs, TensorsOf } from "./tensors.js";
-import type { Where } from "./where.js";
+import { checkConditions, type Where } from "./where.js";
 import { windowsOf } from "./window.js";
 
 /** What a source tells of itself. */
@@ -45,15 +45,16 @@ export class Dataset<T = Columns> implements AsyncIterable<Batch<T>> {
 
   /** Keeps the rows that fulfil every condition; calls add up. Row groups are left out where their statistics allow. */
   where(conditions: Where): Dataset<T> {
-    const where: Record<string, Where[string]> = { ...this.#plan.where };
+    checkConditions(conditions);
+    const where = new Map(Object.entries(this.#plan.where));
     for (const [name, condition] of Object.entries(conditions)) {
-      const before = where[name] ?? {};
+      const before = where.get(name) ?? {};
       const twice = Object.keys(condition).find((key) => key in before);
       if (twice !== undefined)
         throw new TenonError("USAGE", { problem: `column "${name}" has two conditions "${twice}"` });
-      where[name] = { ...before, ...condition };
+      where.set(name, { ...before, ...condition });
     }
-    return this.#with({ where });
+    return this.#with({ where: Object.fromEntries(where) });
   }
 
   /** The columns that batches hold where no `tensors` follow. */
@@ -114,11 +115,11 @@ export class Dataset<T = Columns> implements AsyncIterable<Batch<T>> {
   split<N extends string>(parts: Readonly<Record<N, number>>, by: string): Record<N, Dataset<T>> {
     const names = Object.keys(parts) as N[];
     const total = names.reduce((sum, name) => sum + parts[name], 0);
-    if (!(total > 0) || names.some((name) => !(parts[name] >= 0)))
+    if (!(total > 0) || names.some((name) => !(parts[name] >= 0)) || total === Number.POSITIVE_INFINITY)
       throw new TenonError("USAGE", {
         problem: "the parts of a split",
         given: JSON.stringify(parts),
-        expected: "weights of 0 and more, one above 0",
+        expected: "finite weights of 0 and more, one above 0",
       });
     const result = {} as Record<N, Dataset<T>>;
     let sum = 0;

@@ -1,7 +1,7 @@
-/** Stored values as numbers: half floats widened, decimals scaled; and times as text. */
+/** Stored values as numbers: half floats widened, decimals scaled, texts parsed; and texts of times as stored values. */
 import { TenonError } from "../base/index.js";
 import { bfloat16ToNumber, float16ToNumber } from "../tensor/index.js";
-import type { FixedColumn, Logical } from "./column.js";
+import { decodeText, type FixedColumn, type Logical, type TextColumn } from "./column.js";
 
 /** Reads row i as the number that it means; int64 and uint64 stay bigint unless they are decimals. */
 export function numberReader(column: FixedColumn): (row: number) => number | bigint {
@@ -15,29 +15,62 @@ export function numberReader(column: FixedColumn): (row: number) => number | big
   return (row) => values[row]!;
 }
 
-const PER_SECOND = { ms: 1000n, us: 1_000_000n, ns: 1_000_000_000n } as const;
-
-/** ISO 8601 text of a date or timestamp, to the column's own precision; times since midnight as HH:MM:SS. */
-export function timestampText(value: number | bigint, logical: Logical): string {
-  if (logical.kind === "date") return new Date(Number(value) * 86_400_000).toISOString().slice(0, 10);
-  if (logical.kind === "decimal") throw new TenonError("INTERNAL", { problem: "a decimal is no time" });
-  const per = PER_SECOND[logical.unit];
-  const total = BigInt(value);
-  let seconds = total / per;
-  let rest = total % per;
-  if (rest < 0n) {
-    rest += per;
-    seconds -= 1n;
-  }
-  const date = new Date(Number(seconds) * 1000);
-  if (Number.isNaN(date.getTime()))
+/** Reads row i of a text column as a number; the reader throws TENSOR_VALUE, naming column and row. */
+export function textNumberReader(name: string, column: TextColumn): (row: number) => number | bigint {
+  return (row) => {
+    const text = decodeText(column.bytes.subarray(column.offsets[row]!, column.offsets[row + 1]!)).trim();
+    const value = parseNumber(text);
+    if (value !== undefined) return value;
     throw new TenonError("TENSOR_VALUE", {
-      problem: "a time lies outside the calendar",
-      given: String(value),
+      problem: `a text of column "${name}" is no number`,
+      given: `"${text.slice(0, 80)}" in row ${row}`,
+      details: { column: name, row },
     });
-  const iso = date.toISOString();
-  const digits = String(per).length - 1;
-  const text = `${iso.slice(0, iso.indexOf("."))}.${String(rest).padStart(digits, "0")}`;
-  if (logical.kind === "time") return text.slice(text.indexOf("T") + 1);
-  return logical.utc ? `${text}Z` : text;
+  };
+}
+
+const WORDS: ReadonlyMap<string, number> = new Map([
+  ["nan", Number.NaN],
+  ["inf", Number.POSITIVE_INFINITY],
+  ["+inf", Number.POSITIVE_INFINITY],
+  ["-inf", Number.NEGATIVE_INFINITY],
+  ["infinity", Number.POSITIVE_INFINITY],
+  ["-infinity", Number.NEGATIVE_INFINITY],
+  ["true", 1],
+  ["false", 0],
+]);
+
+/** Decimal numbers, NaN and infinities, true and false; whole numbers beyond 2^53 stay exact. */
+function parseNumber(text: string): number | bigint | undefined {
+  if (/^[+-]?[0-9]+$/.test(text)) {
+    const value = Number(text);
+    return Number.isSafeInteger(value) ? value : BigInt(text.replace("+", ""));
+  }
+  if (/^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/.test(text)) return Number(text);
+  return WORDS.get(text.toLowerCase());
+}
+
+const FRACTION_DIGITS = { ms: 3, us: 6, ns: 9 } as const;
+const ISO = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?)?$/;
+
+/**
+ * The stored value of an ISO 8601 text: days of a date, units of a timestamp. A timestamp of a point in time takes a text
+ * without zone as UTC; one of a local time, and a date, take none. undefined: the column cannot hold such a text.
+ */
+export function timeOf(text: string, logical: Logical): bigint | undefined {
+  const match = ISO.exec(text);
+  if (match === null) return undefined;
+  const [, day, hour, minute, second = "00", fraction = "", zone] = match;
+  const midnight = Date.parse(`${day}T00:00:00Z`);
+  // Date.parse takes the 30th of February for a day in March.
+  if (Number.isNaN(midnight) || new Date(midnight).toISOString().slice(0, 10) !== day) return undefined;
+  if (logical.kind === "date") return hour === undefined ? BigInt(midnight / 86_400_000) : undefined;
+  if (logical.kind !== "timestamp" || (zone !== undefined && !logical.utc)) return undefined;
+  const digits = FRACTION_DIGITS[logical.unit];
+  if (Number(hour ?? 0) > 23 || Number(minute ?? 0) > 59 || Number(second) > 59) return undefined;
+  if (/[1-9]/.test(fraction.slice(digits))) return undefined;
+  let seconds = midnight / 1000 + 3600 * Number(hour ?? 0) + 60 * Number(minute ?? 0) + Number(second);
+  if (zone !== undefined && zone !== "Z")
+    seconds -= (zone[0] === "-" ? -60 : 60) * (60 * Number(zone.slice(1, 3)) + Number(zone.slice(4)));
+  return BigInt(seconds) * 10n ** BigInt(digits) + BigInt(fraction.slice(0, digits).padEnd(digits, "0"));
 }

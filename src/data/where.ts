@@ -1,9 +1,10 @@
 /** Conditions on rows: a small table of comparisons, joined by AND, that every engine evaluates alike. */
 import { suggest, TenonError } from "../base/index.js";
-import { type Column, columnValue, type Schema } from "./column.js";
-import { numberReader, timestampText } from "./number.js";
+import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from "../tensor/index.js";
+import { type Column, type ColumnType, decodeText, type Logical, type Schema, typeOf } from "./column.js";
+import { numberReader, textNumberReader, timeOf } from "./number.js";
 
-/** A value to compare with: a number, an int64 as bigint, a text or a boolean. */
+/** A value to compare with: a number, an int64 as bigint, a text or a boolean; dates and timestamps as ISO 8601 texts. */
 export type Literal = number | bigint | string | boolean;
 
 /** Comparisons of one column; a null never fulfils any but `isNull: true`. */
@@ -38,18 +39,51 @@ const COMPARE: Readonly<Record<Comparison, (a: Comparable, b: Comparable) => boo
 
 const NAMES = [...Object.keys(COMPARE), "in", "isNull"];
 
-/** Throws USAGE for unknown columns and comparisons. */
-export function checkWhere(where: Where, schema: Schema): void {
+const LITERALS: ReadonlySet<string> = new Set(["number", "bigint", "string", "boolean"]);
+
+/** Throws USAGE for what is no condition: conditions may come from JSON. */
+export function checkConditions(where: Where): void {
   for (const [name, condition] of Object.entries(where)) {
-    if (!schema.has(name)) throw unknownColumn(name, schema);
-    for (const key of Object.keys(condition)) {
+    if (typeof condition !== "object" || condition === null || Array.isArray(condition))
+      throw wrong(name, "has no condition", condition, 'an object such as { "gt": 0.5 }');
+    for (const [key, value] of Object.entries(condition) as [string, unknown][]) {
       if (!NAMES.includes(key))
         throw new TenonError("USAGE", {
           problem: `unknown comparison of column "${name}"`,
           given: `"${key}"`,
           expected: suggest(key, NAMES, 12),
         });
+      if (key === "isNull") {
+        if (typeof value !== "boolean") throw wrong(name, "has no condition isNull", value, "true or false");
+      } else if (key === "in") {
+        const kinds = new Set(Array.isArray(value) ? value.map(kindOf) : ["no list"]);
+        if (kinds.size > 1 || [...kinds].some((kind) => !LITERALS.has(kind)))
+          throw wrong(name, "has no condition in", value, "a list of numbers, of texts or of booleans");
+      } else if (!LITERALS.has(kindOf(value)))
+        throw wrong(name, `has no condition ${key}`, value, "a number, a text or a boolean");
     }
+  }
+}
+
+function kindOf(value: unknown): string {
+  return typeof value === "bigint" ? "number" : typeof value;
+}
+
+function wrong(name: string, problem: string, given: unknown, expected: string): TenonError {
+  const text = typeof given === "object" ? JSON.stringify(given) : String(given);
+  return new TenonError("USAGE", {
+    problem: `column "${name}" ${problem}`,
+    given: text.slice(0, 80),
+    expected,
+  });
+}
+
+/** Throws USAGE for columns that are not there, and for literals that cannot be compared with theirs. */
+export function checkWhere(where: Where, schema: Schema): void {
+  for (const [name, { isNull: _, in: among = [], ...comparisons }] of Object.entries(where)) {
+    const field = schema.get(name);
+    if (field === undefined) throw unknownColumn(name, schema);
+    for (const literal of [...among, ...Object.values(comparisons)]) literalFor(name, literal, field);
   }
 }
 
@@ -76,17 +110,21 @@ function apply(name: string, condition: Condition, column: Column, keep: Uint8Ar
       if (isNull !== condition.isNull) keep[i] = 0;
     }
   }
+  const field: Typed = {
+    dtype: typeOf(column),
+    logical: column.kind === "list" ? undefined : column.logical,
+  };
   for (const key of Object.keys(COMPARE) as Comparison[]) {
     const literal = condition[key];
     if (literal === undefined) continue;
-    const wanted = literalFor(name, literal, column);
+    const wanted = literalFor(name, literal, field);
     if (column.kind === "fixed" && typeof wanted === "number" && column.values instanceof Float32Array) {
       compareNumbers(key, column.values, wanted, keep);
       if (valid !== null) for (let i = 0; i < keep.length; i++) if (valid[i] === 0) keep[i] = 0;
       continue;
     }
     const compare = COMPARE[key];
-    const read = reader(name, column, typeof wanted);
+    const read = reader(name, column, wanted);
     for (let i = 0; i < keep.length; i++) {
       if (keep[i] === 0) continue;
       if (valid !== null && valid[i] === 0) keep[i] = 0;
@@ -94,9 +132,9 @@ function apply(name: string, condition: Condition, column: Column, keep: Uint8Ar
     }
   }
   if (condition.in !== undefined) {
-    const wanted = condition.in.map((literal) => literalFor(name, literal, column));
-    const kind = wanted.length === 0 ? "number" : typeof wanted[0];
-    const read = reader(name, column, kind);
+    const wanted = condition.in.map((literal) => literalFor(name, literal, field));
+    if (wanted.length === 0) return void keep.fill(0);
+    const read = reader(name, column, wanted[0]!);
     const set = new Set(wanted.map(String));
     for (let i = 0; i < keep.length; i++) {
       if (keep[i] === 0) continue;
@@ -105,23 +143,40 @@ function apply(name: string, condition: Condition, column: Column, keep: Uint8Ar
   }
 }
 
+interface Typed {
+  readonly dtype: ColumnType;
+  readonly logical?: Logical | undefined;
+}
+
+/** How numbers of a dtype are rounded. */
+const ROUND: Readonly<Record<string, (value: number) => number>> = {
+  float32: Math.fround,
+  float16: (value) => float16ToNumber(numberToFloat16(value)),
+  bfloat16: (value) => bfloat16ToNumber(numberToBfloat16(value)),
+};
+
 /** The literal is compared as the column's own type: 0.1 against float32 means the float32 nearest to 0.1. */
-function literalFor(name: string, literal: Literal, column: Column): Comparable {
-  if (typeof literal === "boolean") return literal ? 1 : 0;
-  if (column.kind === "list")
+function literalFor(name: string, literal: Literal, { dtype, logical }: Typed): Comparable {
+  if (typeof dtype !== "string")
     throw new TenonError("USAGE", { problem: `column "${name}" holds lists, which are not compared` });
-  if (typeof literal === "string") {
-    if (column.kind === "fixed" && column.logical?.kind !== "timestamp" && column.logical?.kind !== "date")
-      throw new TenonError("USAGE", {
-        problem: `column "${name}" holds numbers`,
-        given: `the text "${literal}"`,
-        expected: "a number",
-      });
-    return literal;
-  }
-  if (column.kind === "fixed" && column.dtype === "float32" && typeof literal === "number")
-    return Math.fround(literal);
-  return literal;
+  if (typeof literal === "boolean") return literal ? 1 : 0;
+  if (dtype === "utf8" || dtype === "binary") return literal;
+  if (typeof literal === "number") return (ROUND[dtype] ?? Number)(literal);
+  if (typeof literal === "bigint") return literal;
+  const time = logical === undefined ? undefined : timeOf(literal, logical);
+  if (time !== undefined) return time;
+  throw new TenonError("USAGE", {
+    problem: `column "${name}" does not compare with this text`,
+    given: `"${literal.slice(0, 80)}"`,
+    expected: expectedLiteral(logical),
+  });
+}
+
+function expectedLiteral(logical: Logical | undefined): string {
+  if (logical?.kind === "date") return "a number of days, or a date such as 2024-12-31";
+  if (logical?.kind !== "timestamp") return "a number";
+  const example = `2024-12-31T23:59:59${logical.utc ? "Z" : ""}`;
+  return `a number of ${logical.unit}, or a time such as ${example}, no finer than ${logical.unit}`;
 }
 
 function compareNumbers(key: Comparison, values: Float32Array, wanted: number, keep: Uint8Array): void {
@@ -147,34 +202,24 @@ function compareNumbers(key: Comparison, values: Float32Array, wanted: number, k
   }
 }
 
-function reader(name: string, column: Column, kind: string): (row: number) => Comparable {
-  if (column.kind === "fixed") {
-    if (kind === "string" && column.logical !== undefined) {
-      const { logical, values } = column;
-      return (row) => timestampText(values[row]!, logical);
-    }
-    return numberReader(column);
-  }
-  if (column.kind === "list")
-    throw new TenonError("USAGE", { problem: `column "${name}" holds lists, which are not compared` });
-  if (kind === "string")
-    return (row) => columnValue({ ...column, dtype: "utf8", valid: null }, row) as string;
-  // Text against a number: the text must be one.
-  return (row) => {
-    const text = columnValue({ ...column, dtype: "utf8", valid: null }, row) as string;
-    const value = Number(text);
-    if (text.trim() === "" || Number.isNaN(value))
-      throw new TenonError("TENSOR_VALUE", {
-        problem: `a text of column "${name}" is no number`,
-        given: `"${text.slice(0, 80)}"`,
-      });
-    return value;
-  };
+function reader(name: string, column: Column, literal: Comparable): (row: number) => Comparable {
+  if (column.kind === "fixed") return numberReader(column);
+  if (column.kind === "list") throw new TenonError("INTERNAL", { problem: "lists are not compared" });
+  if (typeof literal !== "string") return textNumberReader(name, column);
+  const { bytes, offsets } = column;
+  return (row) => decodeText(bytes.subarray(offsets[row]!, offsets[row + 1]!));
 }
 
 /** Bounds that a condition sets, for statistics: `[low, high]`, null where it is open. */
-export function boundsOf(condition: Condition): readonly [low: Literal | null, high: Literal | null] {
-  const low = condition.eq ?? condition.gt ?? condition.ge ?? null;
-  const high = condition.eq ?? condition.lt ?? condition.le ?? null;
-  return [low, high];
+export function boundsOf(
+  name: string,
+  condition: Condition,
+  field: Typed,
+): readonly [low: Comparable | null, high: Comparable | null] {
+  const bound = (literal: Literal | undefined): Comparable | null =>
+    literal === undefined ? null : literalFor(name, literal, field);
+  return [
+    bound(condition.eq ?? condition.gt ?? condition.ge),
+    bound(condition.eq ?? condition.lt ?? condition.le),
+  ];
 }

@@ -99,13 +99,9 @@ export async function loadWindow(
 function excluded(scan: Scan, split: Split, plan: Plan): boolean {
   if (scan.excludes === undefined) return false;
   return Object.entries(plan.where).some(([name, condition]) => {
-    const [low, high] = boundsOf(condition);
-    return (low !== null || high !== null) && scan.excludes!(split, name, bound(low), bound(high));
+    const [low, high] = boundsOf(name, condition, scan.schema.get(name)!);
+    return (low !== null || high !== null) && scan.excludes!(split, name, low, high);
   });
-}
-
-function bound(literal: number | bigint | string | boolean | null): number | bigint | string | null {
-  return typeof literal === "boolean" ? Number(literal) : literal;
 }
 
 function joinChunks(chunks: readonly Chunk[], names: readonly string[]): Chunk {

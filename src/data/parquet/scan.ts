@@ -100,9 +100,9 @@ class ParquetScan implements Scan {
     low: number | bigint | string | null,
     high: number | bigint | string | null,
   ): boolean {
-    const { file } = this.#opened[split.source]!;
+    const { file, partitions } = this.#opened[split.source]!;
     const found = file.leaves.get(column);
-    if (found === undefined) return false;
+    if (found === undefined || partitions.has(column)) return false;
     const meta = file.footer.groups[this.#groups.get(split)!]!.chunks[found.index];
     return meta?.statistics !== undefined && !mayHold(found.leaf, meta.statistics, low, high);
   }
