@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { TenonError } from "../../base/index.js";
-import { type Column, type FieldType, printType, type Schema } from "../column.js";
+import { type Column, type FieldType, printType, type Schema, sameLogical } from "../column.js";
 import { expandGlobs } from "../glob.js";
 import type { Chunk, Scan, Source, SourceFile, Split } from "../scan.js";
 import { ParquetFile } from "./file.js";
@@ -137,7 +137,7 @@ function commonSchema(opened: readonly OpenFile[]): Schema {
       if (
         other !== undefined &&
         printType(other.dtype) === printType(field.dtype) &&
-        sameLogical(other, field)
+        sameLogical(other.logical, field.logical)
       ) {
         if (other.nullable && !field.nullable) schema.set(name, { ...field, nullable: true });
         continue;
@@ -150,8 +150,4 @@ function commonSchema(opened: readonly OpenFile[]): Schema {
     }
   }
   return schema;
-}
-
-function sameLogical(a: FieldType, b: FieldType): boolean {
-  return JSON.stringify(a.logical) === JSON.stringify(b.logical);
 }
