@@ -3,12 +3,7 @@ import { TenonError } from "../base/index.js";
 import type { DType, NumericArray } from "../tensor/index.js";
 
 /** Element type of a column: a dtype of tensors, text, bytes, or lists of one of them. */
-export type ColumnType = DType | "utf8" | "binary" | { readonly list: ColumnType } | FixedListType;
-
-export interface FixedListType {
-  readonly fixed: ColumnType;
-  readonly size: number;
-}
+export type ColumnType = DType | "utf8" | "binary" | { readonly list: ColumnType };
 
 /** What the stored numbers mean, where it is more than a number. */
 export type Logical =
@@ -67,9 +62,16 @@ export function typeOf(column: Column): ColumnType {
 
 /** `list<float32>`: a type as messages print it. */
 export function printType(type: ColumnType): string {
-  if (typeof type === "string") return type;
-  if ("list" in type) return `list<${printType(type.list)}>`;
-  return `list<${printType(type.fixed)}>[${type.size}]`;
+  return typeof type === "string" ? type : `list<${printType(type.list)}>`;
+}
+
+/** What a column's numbers mean; of lists, what their elements do. */
+export function logicalOf(column: Column): Logical | undefined {
+  return column.kind === "list" ? logicalOf(column.child) : column.logical;
+}
+
+export function sameLogical(a: Logical | undefined, b: Logical | undefined): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

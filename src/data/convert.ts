@@ -3,9 +3,10 @@ import { TenonError } from "../base/index.js";
 import {
   type DType,
   dtypeInfo,
+  type Element,
+  elementPhrase,
   type NumericArray,
-  numberToBfloat16,
-  numberToFloat16,
+  tryWriteElement,
 } from "../tensor/index.js";
 import type { Column, FixedColumn } from "./column.js";
 import { numberReader, textNumberReader } from "./number.js";
@@ -76,9 +77,13 @@ function copied({ values, dtype }: FixedColumn, rows: Rows, target: Target): boo
     return true;
   }
   if (dtypeInfo(dtype).bits < 32 && dtypeInfo(dtype).kind === "float") return false;
-  for (let i = 0, o = at; i < count; i++, o += stride)
-    out[o] = values[order === null ? from + i : order[from + i]!] as number;
-  return true;
+  let overflows = false;
+  for (let i = 0, o = at; i < count; i++, o += stride) {
+    const value = values[order === null ? from + i : order[from + i]!] as number;
+    out[o] = value;
+    overflows ||= Math.abs(out[o]!) === Number.POSITIVE_INFINITY && Number.isFinite(value);
+  }
+  return !overflows; // the checked way finds the row
 }
 
 function checked(
@@ -89,7 +94,9 @@ function checked(
   nulls: Nulls,
 ): void {
   const read = column.kind === "fixed" ? numberReader(column) : textNumberReader(name, column);
-  const write = writer(target.dtype, target.values);
+  const element = elementOf(target.dtype);
+  const write = (at: number, value: number | bigint): boolean =>
+    tryWriteElement(target.dtype, target.values, at, element(value));
   const { valid } = column;
   for (let i = rows.from, o = target.at; i < rows.to; i++, o += target.stride) {
     const row = rows.order === null ? i : rows.order[i]!;
@@ -114,46 +121,17 @@ function refuse(name: string, row: number, value: string, dtype: DType): never {
   throw new TenonError("TENSOR_VALUE", {
     problem: `a value of column "${name}" does not fit ${dtype}`,
     given: `${value.slice(0, 80)} in row ${row}`,
-    expected: `a ${dtype}`,
+    expected: elementPhrase(dtype),
     details: { column: name, row },
   });
 }
 
-/** Stores a number at an entry; false when the dtype cannot hold it. */
-type Write = (at: number, value: number | bigint) => boolean;
-
-function writer(dtype: DType, values: NumericArray): Write {
-  const { kind, bits } = dtypeInfo(dtype);
-  if (values instanceof BigInt64Array || values instanceof BigUint64Array) {
-    const [low, high] = kind === "int" ? [-(2n ** 63n), 2n ** 63n - 1n] : [0n, 2n ** 64n - 1n];
-    return (at, value) => {
-      if (typeof value === "number" && !Number.isInteger(value)) return false;
-      const whole = BigInt(value);
-      if (whole < low || whole > high) return false;
-      values[at] = whole;
-      return true;
-    };
-  }
-  if (kind === "float" && bits >= 32) return (at, value) => store(values, at, Number(value));
-  if (dtype === "float16") return (at, value) => store(values, at, numberToFloat16(Number(value)));
-  if (dtype === "bfloat16") return (at, value) => store(values, at, numberToBfloat16(Number(value)));
-  if (bits >= 8 && (kind === "int" || kind === "uint" || kind === "bool")) {
-    const [low, high] =
-      kind === "bool"
-        ? [0, 1]
-        : kind === "int"
-          ? [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1]
-          : [0, 2 ** bits - 1];
-    return (at, value) => {
-      const number = Number(value);
-      if (!Number.isInteger(number) || number < low || number > high) return false;
-      return store(values, at, number);
-    };
-  }
+/** What a number is as an element of `dtype`: the dtype's own check decides on the rest. Throws TENSOR_DTYPE. */
+function elementOf(dtype: DType): (value: number | bigint) => Element {
+  const { kind } = dtypeInfo(dtype);
+  if (kind === "float") return Number;
+  if (kind === "bool") return (value) => (Number(value) === 0 ? false : Number(value) === 1 ? true : value);
+  // A whole number beyond 2^53 is taken for what it is.
+  if (kind === "int" || kind === "uint") return (value) => (Number.isInteger(value) ? BigInt(value) : value);
   throw new TenonError("TENSOR_DTYPE", { problem: `columns do not become tensors of dtype ${dtype}` });
-}
-
-function store(values: NumericArray, at: number, value: number): true {
-  (values as Float64Array)[at] = value;
-  return true;
 }

@@ -72,7 +72,7 @@ function tile(
 }
 
 /** Windows as whole rows: the rows of a shuffle are then taken from one place each, not from one in every column. */
-const wholeRows = new WeakMap<Uint32Array, { readonly key: string; readonly rows: Float32Array }>();
+const wholeRows = new WeakMap<Uint32Array, Map<string, Float32Array>>();
 
 /** Rows of `order`, by way of the interleaved window; the batches of a window share that. */
 function gather(
@@ -83,16 +83,16 @@ function gather(
   at: number,
 ): void {
   const width = sources.length;
-  let known = wholeRows.get(order);
-  if (known?.key !== key) {
+  const known = wholeRows.get(order) ?? new Map<string, Float32Array>();
+  wholeRows.set(order, known);
+  let rows = known.get(key);
+  if (rows === undefined) {
     const total = sources[0]!.length;
-    const rows = new Float32Array(total * width);
+    rows = new Float32Array(total * width);
     for (let start = 0; start < total; start += TILE)
       tile(sources, start, Math.min(total, start + TILE), rows, start * width);
-    known = { key, rows };
-    wholeRows.set(order, known);
+    known.set(key, rows);
   }
-  const { rows } = known;
   for (let i = from, o = at; i < to; i++) {
     const start = order[i]! * width;
     for (let j = 0; j < width; j++) out[o++] = rows[start + j]!;

@@ -1,6 +1,6 @@
 /** Stored values as numbers: half floats widened, decimals scaled, texts parsed; and texts of times as stored values. */
 import { TenonError } from "../base/index.js";
-import { bfloat16ToNumber, float16ToNumber } from "../tensor/index.js";
+import { dtypeInfo, readElement } from "../tensor/index.js";
 import { decodeText, type FixedColumn, type Logical, type TextColumn } from "./column.js";
 
 /** Reads row i as the number that it means; int64 and uint64 stay bigint unless they are decimals. */
@@ -10,8 +10,8 @@ export function numberReader(column: FixedColumn): (row: number) => number | big
     const scale = 10 ** logical.scale;
     return (row) => Number(values[row]!) / scale;
   }
-  if (dtype === "float16") return (row) => float16ToNumber(values[row] as number);
-  if (dtype === "bfloat16") return (row) => bfloat16ToNumber(values[row] as number);
+  const { kind, bits } = dtypeInfo(dtype);
+  if (kind === "float" && bits < 32) return (row) => readElement(dtype, values, row) as number;
   return (row) => values[row]!;
 }
 

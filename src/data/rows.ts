@@ -12,6 +12,18 @@ export function sliceColumn(column: Column, from: number, to: number): Column {
   return { ...column, offsets: column.offsets.subarray(from, to + 1), valid };
 }
 
+/** Rows `[from, to)`, copied: they stay when the memory of `column` changes. */
+export function copyRows(column: Column, from: number, to: number): Column {
+  const valid = column.valid === null ? null : column.valid.slice(from, to);
+  if (column.kind === "fixed")
+    return { ...column, values: column.values.slice(from, to) as NumericArray, valid };
+  const [start, end] = [column.offsets[from]!, column.offsets[to]!];
+  const offsets = column.offsets.slice(from, to + 1).map((offset) => offset - start);
+  return column.kind === "list"
+    ? { ...column, offsets, child: copyRows(column.child, start, end), valid }
+    : { ...column, offsets, bytes: new Uint8Array(column.bytes.subarray(start, end)), valid }; // a Buffer's slice is a view
+}
+
 /** The rows of `order`, copied. */
 export function takeRows(column: Column, order: Uint32Array): Column {
   const rows = order.length;
@@ -55,7 +67,10 @@ function takeValues(from: NumericArray, order: Uint32Array, to: NumericArray): v
   for (let i = 0; i < order.length; i++) target[i] = source[order[i]!]!;
 }
 
-/** One column of all rows, in order. Throws FILE_INVALID when the types differ. */
+/** Offsets are 32-bit integers. */
+const MAX_OFFSET = 2 ** 31 - 1;
+
+/** One column of all rows, in order. Throws FILE_INVALID when the types differ, or the sizes add up to 2 GiB. */
 export function joinColumns(
   name: string,
   parts: readonly { readonly column: Column; readonly rows: number }[],
@@ -97,6 +112,14 @@ export function joinColumns(
   let length = 0;
   for (const { column, rows } of parts) {
     if (column.kind === "fixed") continue;
+    const size = length + column.offsets[rows]! - column.offsets[0]!;
+    if (size > MAX_OFFSET)
+      throw new TenonError("FILE_INVALID", {
+        problem: `column "${name}" is too large to be kept as one`,
+        given: `${size} bytes or elements`,
+        expected: `at most ${MAX_OFFSET}`,
+        do: "use a smaller shuffle window, or smaller row groups",
+      });
     const start = column.offsets[0]!;
     for (let i = 0; i < rows; i++) offsets[at + i + 1] = length + column.offsets[i + 1]! - start;
     at += rows;

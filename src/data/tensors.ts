@@ -11,6 +11,7 @@ import {
 import { type Column, type Columns, columnStrings, printType, type Schema, typeOf } from "./column.js";
 import { type Nulls, type Rows, writeRows } from "./convert.js";
 import { interleave } from "./interleave.js";
+import { wholeNumber } from "./plan.js";
 import { takeRows } from "./rows.js";
 import { unknownColumn } from "./where.js";
 
@@ -79,6 +80,7 @@ export function matrix<D extends Exclude<DType, "string"> = "float32">(
   dtype?: D,
   options: SpecOptions = {},
 ): TensorSpec<D> {
+  wholeNumber("the length of a matrix", size, 0);
   return {
     kind: "matrix",
     columns: [name],
@@ -88,7 +90,7 @@ export function matrix<D extends Exclude<DType, "string"> = "float32">(
   };
 }
 
-/** A text column as strings `[rows]`; a null throws TENSOR_VALUE unless `nulls` gives a text for it. */
+/** A text column as strings `[rows]`; a null throws TENSOR_VALUE. */
 export function strings(name: string): TensorSpec<"string"> {
   return { kind: "strings", columns: [name], dtype: "string", nulls: "error", size: 1 };
 }
@@ -179,7 +181,7 @@ function ownDType(name: string, schema: Schema): DType {
 }
 
 function textFiller(name: string, rows: number): Filler {
-  const texts = new Array<string>(rows);
+  const texts = new Array<string>(rows).fill("");
   return {
     fill({ columns, order }, from, to, row) {
       const column = columns.get(name)!;

@@ -1,7 +1,15 @@
 /** Conditions on rows: a small table of comparisons, joined by AND, that every engine evaluates alike. */
 import { suggest, TenonError } from "../base/index.js";
 import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from "../tensor/index.js";
-import { type Column, type ColumnType, decodeText, type Logical, type Schema, typeOf } from "./column.js";
+import {
+  type Column,
+  type ColumnType,
+  decodeText,
+  type Logical,
+  logicalOf,
+  type Schema,
+  typeOf,
+} from "./column.js";
 import { numberReader, textNumberReader, timeOf } from "./number.js";
 
 /** A value to compare with: a number, an int64 as bigint, a text or a boolean; dates and timestamps as ISO 8601 texts. */
@@ -110,10 +118,7 @@ function apply(name: string, condition: Condition, column: Column, keep: Uint8Ar
       if (isNull !== condition.isNull) keep[i] = 0;
     }
   }
-  const field: Typed = {
-    dtype: typeOf(column),
-    logical: column.kind === "list" ? undefined : column.logical,
-  };
+  const field: Typed = { dtype: typeOf(column), logical: logicalOf(column) };
   for (const key of Object.keys(COMPARE) as Comparison[]) {
     const literal = condition[key];
     if (literal === undefined) continue;

@@ -20,7 +20,7 @@ export {
   storageLengthOf,
   viewStorage,
 } from "./dtype.js";
-export { type Element, readElement, writeElement } from "./element.js";
+export { type Element, elementPhrase, readElement, tryWriteElement, writeElement } from "./element.js";
 export {
   bfloat16ToNumber,
   type Float16Numbers,

@@ -1,6 +1,6 @@
 /** Conditions on rows: what each comparison keeps, with and without statistics, and what is no condition. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -55,6 +55,22 @@ describe("where", () => {
     assert.deepEqual(await kept({ f: { le: 0.1 } }), [0, 1]);
     assert.deepEqual(await kept({ f: { in: [0.7, 5] } }), [2, 3]);
     assert.deepEqual(await kept({ f: { gt: 0.7 } }), []);
+  });
+
+  it("leaves row groups unread where their statistics allow", async () => {
+    const broken = join(folder, "broken.parquet");
+    const bytes = readFileSync(path);
+    bytes.fill(255, 4, 40); // pages of the first row group
+    writeFileSync(broken, bytes);
+    const ids = async (where: Where): Promise<unknown> => {
+      for await (const { data } of parquet(broken).where(where)) return columnValue(data.id!, 0);
+    };
+    assert.equal(await ids({ f: { gt: 0.5 } }), 2);
+    assert.equal(await ids({ id: { ge: 2n } }), 2);
+    await assert.rejects(
+      () => ids({ f: { ge: 0.1 } }),
+      (error) => isTenonError(error, "FILE_INVALID"),
+    );
   });
 
   it("compares dates and times as points in time, not as texts", async () => {

@@ -85,9 +85,13 @@ describe("parquet and pyarrow", {
     await out.commit();
     const read = python("read", path) as {
       types: Record<string, string>;
+      bounds: Record<string, unknown[]>;
       columns: Record<string, unknown[]>;
     };
     for (const name of names) assert.deepEqual(read.columns[name], written.columns[name], name);
+    assert.deepEqual(read.bounds.i16, ["-300", "-171"]);
+    assert.deepEqual(read.bounds.u64, [String(2n ** 64n - 130n), String(2n ** 64n - 1n)]);
+    assert.deepEqual(parsed(read.bounds.f32), [0, Math.fround(129 / 3)]);
     assert.equal(read.types.u8, "uint8");
     assert.equal(read.types.f16, "halffloat");
     assert.equal(read.types.stamp, "timestamp[us, tz=UTC]");

@@ -97,4 +97,7 @@ if sys.argv[1] == "write":
     print(json.dumps({"kinds": list(kinds), "columns": columns(t)}))
 else:
     t = pq.read_table(sys.argv[2])
-    print(json.dumps({"types": {n: str(t.schema.field(n).type) for n in t.column_names}, "columns": columns(t)}))
+    group = pq.read_metadata(sys.argv[2]).row_group(0)
+    chunks = [group.column(i) for i in range(group.num_columns)]
+    bounds = {c.path_in_schema: [plain(c.statistics.min), plain(c.statistics.max)] for c in chunks if c.path_in_schema in ("i16", "u64", "f32")}
+    print(json.dumps({"bounds": bounds, "types": {n: str(t.schema.field(n).type) for n in t.column_names}, "columns": columns(t)}))

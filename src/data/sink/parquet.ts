@@ -1,9 +1,10 @@
 /** The Parquet sink: rows collected into row groups, each encoded and written when it is full. */
 import { TenonError } from "../../base/index.js";
-import type { Column, FieldType } from "../column.js";
-import { MAGIC, ParquetWriter, type WriterOptions } from "../parquet/write.js";
+import { type Column, type FieldType, logicalOf, printType, sameLogical, typeOf } from "../column.js";
+import { ParquetWriter, type WriterOptions } from "../parquet/write.js";
+import { wholeNumber } from "../plan.js";
 import type { Position } from "../position.js";
-import { joinColumns, sliceColumn } from "../rows.js";
+import { copyRows, joinColumns } from "../rows.js";
 import type { Format } from "./sink.js";
 import { columnsOf, fieldsOf, type Rows, type Table } from "./table.js";
 
@@ -22,48 +23,41 @@ export class ParquetFormat implements Format {
   readonly #options: ParquetSinkOptions;
   readonly #most: number;
   #writer: ParquetWriter | undefined;
-  #fields: ReadonlyMap<string, FieldType> | undefined;
   #waiting: Rows[] = [];
   #waitingRows = 0;
   #position: Position | undefined;
-  #started = false;
   rows = 0;
 
   constructor(options: ParquetSinkOptions) {
     this.#options = options;
-    this.#most = options.rowGroup ?? DEFAULT_ROW_GROUP;
-    this.#fields = options.schema;
+    this.#most = wholeNumber("rows per row group", options.rowGroup ?? DEFAULT_ROW_GROUP, 1);
+    if (options.schema !== undefined) this.#writer = new ParquetWriter(options.schema, options);
   }
 
   write(table: Table, at: Position | undefined): Uint8Array[] {
     const given = columnsOf(table);
-    this.#fields ??= fieldsOf(given.columns);
-    for (const name of this.#fields.keys())
-      if (!given.columns.has(name))
-        throw new TenonError("USAGE", { problem: `the rows lack column "${name}"` });
-    for (const name of given.columns.keys())
-      if (!this.#fields.has(name))
-        throw new TenonError("USAGE", {
-          problem: `the rows have a column "${name}" that the file does not have`,
-        });
+    this.#writer ??= new ParquetWriter(fieldsOf(given.columns), this.#options);
+    checkColumns(given.columns, this.#writer.fields);
     this.#position = at;
     this.rows += given.rows;
     const parts: Uint8Array[] = [];
     let done = 0;
     while (done < given.rows) {
       const count = Math.min(given.rows - done, this.#most - this.#waitingRows);
-      this.#waiting.push(copied(given, done, done + count));
+      const columns = new Map<string, Column>();
+      for (const [name, column] of given.columns) columns.set(name, copyRows(column, done, done + count));
+      this.#waiting.push({ rows: count, columns });
       this.#waitingRows += count;
       done += count;
-      if (this.#waitingRows === this.#most) parts.push(...this.#flush());
+      if (this.#waitingRows === this.#most) parts.push(...this.#flush(this.#writer));
     }
     return parts;
   }
 
-  #flush(): Uint8Array[] {
+  #flush(writer: ParquetWriter): Uint8Array[] {
     const rows = this.#waitingRows;
     const columns = new Map<string, Column>();
-    for (const name of this.#fields!.keys())
+    for (const name of writer.fields.keys())
       columns.set(
         name,
         joinColumns(
@@ -73,46 +67,36 @@ export class ParquetFormat implements Format {
       );
     this.#waiting = [];
     this.#waitingRows = 0;
-    return [...this.#start(), ...this.#writer!.rowGroup(columns, rows)];
-  }
-
-  #start(): Uint8Array[] {
-    this.#writer ??= new ParquetWriter(this.#fields ?? new Map(), this.#options);
-    if (this.#started) return [];
-    this.#started = true;
-    return [MAGIC];
+    return writer.rowGroup(columns, rows);
   }
 
   finish(): Uint8Array[] {
-    const parts = this.#waitingRows > 0 ? this.#flush() : this.#start();
+    const writer = (this.#writer ??= new ParquetWriter(new Map(), this.#options));
+    const parts = this.#waitingRows > 0 ? this.#flush(writer) : [];
     const position = this.#position === undefined ? {} : { "tenon.position": JSON.stringify(this.#position) };
-    return [...parts, this.#writer!.finish({ ...this.#options.metadata, ...position })];
+    return [...parts, ...writer.finish({ ...this.#options.metadata, ...position })];
   }
 }
 
-/** Rows that stay when the caller's memory changes. */
-function copied({ columns }: Rows, from: number, to: number): Rows {
-  const kept = new Map<string, Column>();
-  for (const [name, column] of columns) {
-    const part = sliceColumn(column, from, to);
-    kept.set(
-      name,
-      part.kind === "fixed"
-        ? { ...part, values: part.values.slice() }
-        : part.kind === "list"
-          ? copiedList(part)
-          : part,
-    );
+/** Throws USAGE or TENSOR_DTYPE unless the columns are those of the file. */
+function checkColumns(columns: ReadonlyMap<string, Column>, fields: ReadonlyMap<string, FieldType>): void {
+  for (const name of columns.keys())
+    if (!fields.has(name))
+      throw new TenonError("USAGE", {
+        problem: `the rows have a column "${name}" that the file does not have`,
+      });
+  for (const [name, field] of fields) {
+    const column = columns.get(name);
+    if (column === undefined) throw new TenonError("USAGE", { problem: `the rows lack column "${name}"` });
+    const logical = logicalOf(column);
+    // Numbers without a meaning take that of the file.
+    const differ = logical !== undefined && !sameLogical(logical, field.logical);
+    if (printType(typeOf(column)) === printType(field.dtype) && !differ) continue;
+    const shown = (meaning: unknown): string => (differ ? ` ${JSON.stringify(meaning ?? "a number")}` : "");
+    throw new TenonError("TENSOR_DTYPE", {
+      problem: `the rows have another type of column "${name}" than the file`,
+      given: printType(typeOf(column)) + shown(logical),
+      expected: printType(field.dtype) + shown(field.logical),
+    });
   }
-  return { rows: to - from, columns: kept };
-}
-
-function copiedList(column: Extract<Column, { kind: "list" }>): Column {
-  const { child, offsets } = column;
-  if (child.kind !== "fixed") return column;
-  const start = offsets[0] ?? 0;
-  const end = offsets[offsets.length - 1] ?? 0;
-  const values = child.values.slice(start, end);
-  const valid = child.valid === null ? null : child.valid.slice(start, end);
-  return { ...column, offsets: offsets.map((offset) => offset - start), child: { ...child, values, valid } };
 }

@@ -12,7 +12,10 @@ export interface Manifest {
 }
 
 export interface Sink<R = Table> extends AsyncDisposable {
-  /** Appends rows. `at` is the position after them, kept in the file where its format has a place for it. */
+  /**
+   * Appends rows. `at` is the position after them, kept in the file where its format has a place for it. After a write that
+   * failed the sink can only be aborted.
+   */
   write(rows: R, at?: Position): Promise<void>;
   /** Makes the file whole, synced to disk, and gives it its name. */
   commit(): Promise<Manifest>;
@@ -33,17 +36,25 @@ export interface Format {
 export function fileSink(begin: () => Promise<AtomicFile>, format: Format): Sink {
   let opened: Promise<AtomicFile> | undefined;
   const file = (): Promise<AtomicFile> => (opened ??= begin());
-  const append = async (parts: readonly Uint8Array[]): Promise<void> => {
-    const target = await file();
-    for (const part of parts) await target.write(part);
+  // Writes go one after the other even where nobody waits for them; after one that failed all do, and nothing is committed.
+  let last: Promise<unknown> = Promise.resolve();
+  const append = (make: () => Uint8Array[]): Promise<void> => {
+    const parts = new Promise<Uint8Array[]>((resolve) => resolve(make()));
+    const done = Promise.all([parts, last]).then(async ([made]) => {
+      const target = await file();
+      for (const part of made) await target.write(part);
+    });
+    last = done;
+    done.catch(() => undefined);
+    return done;
   };
   const abort = async (): Promise<void> => {
     await (await opened?.catch(() => undefined))?.abort();
   };
   return {
-    write: async (table, at) => append(format.write(table, at)),
+    write: (table, at) => append(() => format.write(table, at)),
     async commit() {
-      await append(format.finish());
+      await append(() => format.finish());
       const target = await file();
       return { path: target.path, rows: format.rows, ...(await target.commit()) };
     },

@@ -1,7 +1,14 @@
 /** What a sink takes: columns, tensors, typed arrays and texts, made into columns of one schema. */
 import { TenonError } from "../../base/index.js";
-import { type DType, isDType, type NumericArray, StringStorage, Tensor } from "../../tensor/index.js";
-import { type Column, type FieldType, typeOf } from "../column.js";
+import {
+  type DType,
+  dtypeInfo,
+  isDType,
+  type NumericArray,
+  StringStorage,
+  Tensor,
+} from "../../tensor/index.js";
+import { type Column, type FieldType, logicalOf, typeOf } from "../column.js";
 
 /** One column of a record of rows. */
 export type Cells = Column | Tensor | NumericArray | readonly (string | null)[];
@@ -37,18 +44,35 @@ function columnOf(name: string, cells: Cells): { column: Column; count: number }
   if (cells instanceof Tensor) return tensorColumn(name, cells);
   if (ArrayBuffer.isView(cells))
     return {
-      column: { kind: "fixed", dtype: dtypeOf(cells), values: cells, valid: null },
+      column: { kind: "fixed", dtype: dtypeOf(name, cells), values: cells, valid: null },
       count: cells.length,
     };
-  if (Array.isArray(cells))
-    return { column: textColumn(cells as readonly (string | null)[]), count: cells.length };
+  if (Array.isArray(cells)) {
+    const texts = cells as readonly (string | null)[];
+    const other = texts.find((text) => text !== null && typeof text !== "string");
+    if (other !== undefined || texts.includes(undefined as never))
+      throw unfit(name, `an array with ${typeof other}`);
+    return { column: textColumn(texts), count: texts.length };
+  }
   const column = cells as Column; // the other members of Cells are gone
   return { column, count: column.kind === "fixed" ? column.values.length : column.offsets.length - 1 };
 }
 
-function dtypeOf(values: NumericArray): DType {
-  const name = values[Symbol.toStringTag].replace("Array", "").replace("Big", "").toLowerCase();
-  return isDType(name) ? name : "uint8";
+function unfit(name: string, given: string): TenonError {
+  return new TenonError("TENSOR_DTYPE", {
+    problem: `column "${name}" cannot be made of this`,
+    given,
+    expected:
+      "a typed array of numbers, a tensor of them or of texts, a column, or an array of texts and nulls",
+  });
+}
+
+function dtypeOf(name: string, values: NumericArray): DType {
+  const array = values[Symbol.toStringTag];
+  const dtype = array.replace("Array", "").replace("Big", "").replace("Clamped", "").toLowerCase();
+  // Columns hold half floats as bit patterns, which a Float16Array gives as numbers.
+  if (isDType(dtype) && dtype !== "float16") return dtype;
+  throw unfit(name, array);
 }
 
 /** `[rows]` and `[rows, 1]` become a column of numbers, `[rows, …]` one of lists. The values are a view. */
@@ -72,7 +96,9 @@ export function tensorColumn(name: string, given: Tensor): { column: Column; cou
       offsets: new Int32Array(offsets.buffer, offsets.byteOffset, offsets.length),
       valid: null,
     };
-  } else
+  } else if (dtypeInfo(tensor.dtype).kind === "complex" || dtypeInfo(tensor.dtype).bits < 8)
+    throw unfit(name, `a tensor of ${tensor.dtype}`);
+  else
     column = {
       kind: "fixed",
       dtype: tensor.dtype,
@@ -98,14 +124,7 @@ export function textColumn(texts: readonly (string | null)[]): Column {
 /** The schema of columns, where none was given: every column may hold nulls. */
 export function fieldsOf(columns: ReadonlyMap<string, Column>): Map<string, FieldType> {
   const fields = new Map<string, FieldType>();
-  for (const [name, column] of columns) {
-    const logical =
-      column.kind === "list"
-        ? column.child.kind === "list"
-          ? undefined
-          : column.child.logical
-        : column.logical;
-    fields.set(name, { dtype: typeOf(column), nullable: true, logical });
-  }
+  for (const [name, column] of columns)
+    fields.set(name, { dtype: typeOf(column), nullable: true, logical: logicalOf(column) });
   return fields;
 }

@@ -13,7 +13,7 @@ export class TextFormat implements Format {
     if (column?.kind !== "utf8")
       throw new TenonError("USAGE", { problem: 'a text sink takes texts in column "text"' });
     this.rows += rows;
-    return [column.bytes.slice(column.offsets[0]!, column.offsets[rows]!)];
+    return [new Uint8Array(column.bytes.subarray(column.offsets[0]!, column.offsets[rows]!))];
   }
 
   finish(): Uint8Array[] {
