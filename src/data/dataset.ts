@@ -3,10 +3,11 @@ import { TenonError } from "../base/index.js";
 import type { Columns, Schema } from "./column.js";
 import { type Batch, type IterateOptions, PipelineIterator } from "./iterator.js";
 import { checkPlan, openPlan } from "./open.js";
-import { type LastBatch, type Plan, type SplitRange, wholeNumber } from "./plan.js";
+import type { LastBatch, Plan, SplitRange } from "./plan.js";
 import type { SourceFile } from "./scan.js";
 import type { TensorSpecs, TensorsOf } from "./tensors.js";
 import { checkConditions, type Where } from "./where.js";
+import { wholeNumber } from "./whole-number.js";
 import { windowsOf } from "./window.js";
 
 /** What a source tells of itself. */

@@ -1,6 +1,5 @@
 /** What a dataset is to give, before anything is opened: the record that each method of Dataset copies and changes. */
 import { createHash } from "node:crypto";
-import { TenonError } from "../base/index.js";
 import type { Source } from "./scan.js";
 import type { TensorSpecs } from "./tensors.js";
 import type { Where } from "./where.js";
@@ -107,14 +106,4 @@ export function canonicalJson(value: unknown): string {
     return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${canonicalJson(field)}`).join(",")}}`;
   }
   return JSON.stringify(value) ?? "null";
-}
-
-/** Throws USAGE unless `value` is a whole number from `min` on. */
-export function wholeNumber(what: string, value: number, min: number): number {
-  if (Number.isSafeInteger(value) && value >= min) return value;
-  throw new TenonError("USAGE", {
-    problem: what,
-    given: String(value),
-    expected: `a whole number from ${min} on`,
-  });
 }

@@ -11,9 +11,9 @@ import {
 import { type Column, type Columns, columnStrings, printType, type Schema, typeOf } from "./column.js";
 import { type Nulls, type Rows, writeRows } from "./convert.js";
 import { interleave } from "./interleave.js";
-import { wholeNumber } from "./plan.js";
 import { takeRows } from "./rows.js";
 import { unknownColumn } from "./where.js";
+import { wholeNumber } from "./whole-number.js";
 
 /** A tensor of a batch, told by the columns that it is made of. Made by `pack`, `col`, `matrix` and `strings`. */
 export interface TensorSpec<D extends DType = DType> {

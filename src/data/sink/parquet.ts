@@ -2,9 +2,9 @@
 import { TenonError } from "../../base/index.js";
 import { type Column, type FieldType, logicalOf, printType, sameLogical, typeOf } from "../column.js";
 import { ParquetWriter, type WriterOptions } from "../parquet/write.js";
-import { wholeNumber } from "../plan.js";
 import type { Position } from "../position.js";
 import { copyRows, joinColumns } from "../rows.js";
+import { wholeNumber } from "../whole-number.js";
 import type { Format } from "./sink.js";
 import { columnsOf, fieldsOf, type Rows, type Table } from "./table.js";
 
