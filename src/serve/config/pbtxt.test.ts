@@ -53,6 +53,16 @@ describe("config.pbtxt", () => {
     assert.equal(config.sequence_batching, undefined);
   });
 
+  it("has letters in every way of writing them", () => {
+    const ways = [
+      "é🙂",
+      "\\303\\251\\360\\237\\231\\202",
+      "\\xc3\\xA9\\u" + "d83d\\u" + "de42",
+      "\\u00e9\\U0001f642",
+    ];
+    for (const way of ways) assert.equal(read(`name: "${way}"`).name, "é🙂", way);
+  });
+
   const wrong: readonly (readonly [string, string, RegExp])[] = [
     [
       "an unknown field",
@@ -70,6 +80,8 @@ describe("config.pbtxt", () => {
     ["a sign that means nothing", "name: 'a' @", /cannot read "@"/],
     ["a list without commas", "input { dims: [1 2] }", /in the list "dims"/],
     ["an unknown escape", "name: 'a\\q'", /unknown escape/],
+    ["a letter beyond Unicode", "name: '\\U00110000'", /unknown escape/],
+    ["bytes that are no text", "name: '\\377'", /"name" is not UTF-8/],
   ];
   for (const [what, text, message] of wrong) {
     it(`is refused with the place of ${what}`, () => {

@@ -1,4 +1,5 @@
 /** Reads protobuf text format (`config.pbtxt`) by a message's table; errors name line, column and field. */
+import { isUtf8 } from "node:buffer";
 import { suggest, TenonError } from "../../base/index.js";
 import type { Decoded, Fields, MessageType, NamedField } from "../protobuf/table.js";
 import { isEnum, isMessage } from "../protobuf/table.js";
@@ -171,9 +172,11 @@ class Parser {
     }
     if (kind === "string" || kind === "bytes") {
       if (token.kind !== "string") wrong("a text in quotes");
-      let text = this.#unescaped(token);
-      while (this.#next.kind === "string") text += this.#unescaped(this.#take());
-      return kind === "string" ? text : Buffer.from(text, "latin1");
+      let binary = this.#unescaped(token);
+      while (this.#next.kind === "string") binary += this.#unescaped(this.#take());
+      const bytes = Buffer.from(binary, "latin1");
+      if (kind === "string" && !isUtf8(bytes)) this.fail(`"${name}" is not UTF-8`, token.at);
+      return kind === "string" ? bytes.toString() : bytes;
     }
     if (kind === "float" || kind === "double") {
       const word = token.text.toLowerCase();
@@ -197,16 +200,30 @@ class Parser {
     return Number.isSafeInteger(number) ? number : value;
   }
 
+  /** The bytes of a literal, a character each: escapes name bytes, several of which may make one letter. */
   #unescaped({ text, at }: Token): string {
-    return text
-      .slice(1, -1)
-      .replace(/\\([0-7]{1,3}|[xX][0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4}|[\s\S])/g, (whole, code: string) => {
-        if (/^[0-7]/.test(code)) return String.fromCharCode(Number.parseInt(code, 8) & 255);
-        if (/^[xXu]./.test(code)) return String.fromCharCode(Number.parseInt(code.slice(1), 16));
-        return ESCAPES[code] ?? this.fail(`unknown escape ${whole}`, at);
-      });
+    return utf8(text.slice(1, -1)).replace(ESCAPE, (whole, code: string) => {
+      if (/^[0-7]/.test(code)) return String.fromCharCode(Number.parseInt(code, 8) & 255);
+      if (/^[xX]./.test(code)) return String.fromCharCode(Number.parseInt(code.slice(1), 16));
+      if (!/^[uU]./.test(code)) return ESCAPES[code] ?? this.fail(`unknown escape ${whole}`, at);
+      const units = code
+        .split(/\\?[uU]/)
+        .slice(1)
+        .map((hex) => Number.parseInt(hex, 16));
+      if (units.some((unit) => unit > 0x10ffff)) this.fail(`unknown escape ${whole}`, at);
+      return utf8(units.length === 1 ? String.fromCodePoint(units[0]!) : String.fromCharCode(...units));
+    });
   }
 }
+
+/** A text's UTF-8 as one character a byte. */
+function utf8(text: string): string {
+  return Buffer.from(text).toString("latin1");
+}
+
+/** A letter beyond 16 bits may be two `\\u`. */
+const ESCAPE =
+  /\\([0-7]{1,3}|[xX][0-9a-fA-F]{1,2}|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[\s\S])/g;
 
 const ESCAPES: Readonly<Record<string, string>> = {
   n: "\n",
