@@ -38,6 +38,11 @@ describe("datatypes of the client", () => {
     assert.throws(() => encodeElements("FP32", new Float64Array(1)), /FP32 is carried by Float32Array/);
     assert.throws(() => encodeElements("INT64", [1]), /bigint, and element 0 is of type number/);
     assert.throws(() => encodeElements("FP16", [1]), /bit patterns/);
+    assert.throws(() => encodeElements("UINT8", [0, 256]), /UINT8 cannot hold 256, which is element 1/);
+    assert.throws(() => encodeElements("INT32", [1.5]), /cannot hold 1.5/);
+    assert.throws(() => encodeElements("INT32", [Number.NaN]), /cannot hold NaN/);
+    assert.throws(() => encodeElements("INT64", [2n ** 63n]), /cannot hold 9223372036854775808/);
+    assert.throws(() => encodeElements("UINT64", [-1n]), /cannot hold -1/);
     assert.throws(() => encodeElements("BYTES", ["a", 1] as never), /element 1 is of type number/);
     assert.throws(() => decodeElements("BYTES", Uint8Array.of(9, 0, 0, 0, 65), 1), RangeError);
     assert.throws(() => decodeElements("BYTES", Uint8Array.of(1, 0, 0, 0, 65, 66), 1), RangeError);
@@ -81,6 +86,28 @@ describe("answers", () => {
     assert.equal(modelName, "m");
     assert.deepEqual(outputs.get("y")?.data, Float32Array.of(1, 2));
     assert.deepEqual(outputs.get("label"), { datatype: "BYTES", shape: [2, 1], data: ["a", "b"] });
+  });
+
+  test("JSON values are taken as they are, or refused", () => {
+    const read = (datatype: string, data: readonly unknown[]): unknown =>
+      decodeAnswer(...answer({ outputs: [{ name: "y", datatype, shape: [data.length], data }] })).outputs.get(
+        "y",
+      )?.data;
+    assert.deepEqual(read("INT64", [1, -2]), BigInt64Array.of(1n, -2n));
+    assert.deepEqual(read("BOOL", [true, false, 1, 0]), Uint8Array.of(1, 0, 1, 0));
+    assert.deepEqual(read("FP32", [0.5, 3]), Float32Array.of(0.5, 3));
+    const refused: [string, unknown][] = [
+      ["INT64", 2 ** 53],
+      ["INT64", 0.5],
+      ["UINT8", 256],
+      ["FP32", null],
+      ["FP16", 1.5],
+      ["BOOL", 2],
+      ["BYTES", 7],
+    ];
+    for (const [datatype, value] of refused) {
+      assert.throws(() => read(datatype, [value]), InferenceError, `${datatype} ${value}`);
+    }
   });
 
   test("damaged ones are errors of one kind", () => {

@@ -124,7 +124,7 @@ export class Client<M extends { readonly [K in keyof M]: ModelTypes } = Record<s
       signal: options.signal,
     });
     const length = answer.headers.get(HEADER_LENGTH);
-    return decodeAnswer(new Uint8Array(await answer.arrayBuffer()), length === null ? null : Number(length));
+    return decodeAnswer(answer.body, length === null ? null : Number(length));
   }
 
   /** What a model takes and gives; kept after the first time. Throws InferenceError. */
@@ -132,7 +132,7 @@ export class Client<M extends { readonly [K in keyof M]: ModelTypes } = Record<s
     const path = pathOf(model, version);
     let known = this.#metadata.get(path);
     if (known === undefined) {
-      known = this.#send("GET", path).then((answer) => answer.json() as Promise<ModelMetadata>);
+      known = this.#send("GET", path).then(({ body }) => readMetadata(body));
       this.#metadata.set(path, known);
       known.catch(() => this.#metadata.delete(path));
     }
@@ -141,8 +141,8 @@ export class Client<M extends { readonly [K in keyof M]: ModelTypes } = Record<s
 
   /** The server's models. Throws InferenceError, also where the server keeps its index to itself. */
   async models(): Promise<readonly IndexEntry[]> {
-    const answer = await this.#send("POST", "/v2/repository/index", { body: "{}" });
-    return (await answer.json()) as readonly IndexEntry[];
+    const { body } = await this.#send("POST", "/v2/repository/index", { body: "{}" });
+    return readIndex(body);
   }
 
   /** True when the server, or one model of it, answers that it is ready; false when it does not answer. */
@@ -166,30 +166,32 @@ export class Client<M extends { readonly [K in keyof M]: ModelTypes } = Record<s
       readonly signal?: AbortSignal | undefined;
     } = {},
     retries = this.#options.retries ?? 2,
-  ): Promise<Response> {
+  ): Promise<{ readonly headers: Headers; readonly body: Uint8Array }> {
     const { apiKey, headers, timeout = 60_000, fetch = globalThis.fetch } = this.#options;
     const authorization = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
     const signals = [parts.signal, timeout > 0 ? AbortSignal.timeout(timeout) : undefined].filter(
       (signal) => signal !== undefined,
     );
-    for (let attempt = 0; ; attempt++) {
-      let answer: Response;
-      try {
-        answer = await fetch(this.url + path, {
+    const signal = AbortSignal.any(signals);
+    try {
+      for (let attempt = 0; ; attempt++) {
+        const answer = await fetch(this.url + path, {
           method,
           headers: { ...authorization, ...headers, ...parts.headers },
           ...(parts.body === undefined ? {} : { body: parts.body }),
-          signal: AbortSignal.any(signals),
+          signal,
         });
-      } catch (cause) {
-        // The caller's own end of a request is no failure of the server.
-        parts.signal?.throwIfAborted();
-        throw new InferenceError(`no answer from ${this.url}: ${reasonOf(cause)}`, { status: 0, cause });
+        const body = new Uint8Array(await answer.arrayBuffer());
+        if (answer.status === 200) return { headers: answer.headers, body };
+        const error = failureOf(answer, body);
+        if (attempt >= retries || error.retryAfter === undefined) throw error;
+        await sleep(Math.min(error.retryAfter, LONGEST_WAIT) * 1000, signal);
       }
-      if (answer.status === 200) return answer;
-      const error = await failureOf(answer);
-      if (attempt >= retries || error.retryAfter === undefined) throw error;
-      await sleep(Math.min(error.retryAfter, LONGEST_WAIT) * 1000, parts.signal);
+    } catch (cause) {
+      if (cause instanceof InferenceError) throw cause;
+      // The caller's own end of a request is no failure of the server.
+      parts.signal?.throwIfAborted();
+      throw new InferenceError(`no answer from ${this.url}: ${reasonOf(cause)}`, { status: 0, cause });
     }
   }
 }
@@ -224,8 +226,44 @@ function isElements(input: Input): input is GivenElements<Datatype> {
   return ArrayBuffer.isView(input) || Array.isArray(input);
 }
 
-async function failureOf(answer: Response): Promise<InferenceError> {
-  const text = await answer.text();
+/** Reads JSON that `isIt` knows. Throws InferenceError. */
+function readJson<T>(body: Uint8Array, what: string, isIt: (value: unknown) => value is T): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(body));
+  } catch (cause) {
+    throw new InferenceError(`the server's answer is no ${what}`, { status: 200, cause });
+  }
+  if (isIt(value)) return value;
+  throw new InferenceError(`the server's answer is no ${what}`, { status: 200 });
+}
+
+function readMetadata(body: Uint8Array): ModelMetadata {
+  const isTensor = (value: unknown): value is TensorMetadata => {
+    const { name, datatype, shape } = (value ?? {}) as Partial<TensorMetadata>; // each is looked at
+    return typeof name === "string" && typeof datatype === "string" && Array.isArray(shape);
+  };
+  return readJson(body, "metadata of a model", (value): value is ModelMetadata => {
+    const { name, inputs, outputs } = (value ?? {}) as Partial<ModelMetadata>; // each is looked at
+    return (
+      typeof name === "string" &&
+      [inputs, outputs].every((list) => Array.isArray(list) && list.every(isTensor))
+    );
+  });
+}
+
+function readIndex(body: Uint8Array): readonly IndexEntry[] {
+  return readJson(
+    body,
+    "index of models",
+    (value): value is readonly IndexEntry[] =>
+      Array.isArray(value) &&
+      value.every((row) => typeof (row as Partial<IndexEntry> | null)?.name === "string"),
+  );
+}
+
+function failureOf(answer: Response, body: Uint8Array): InferenceError {
+  const text = new TextDecoder().decode(body);
   let message = text.slice(0, 1000);
   try {
     const { error } = JSON.parse(text) as { readonly error?: unknown };
@@ -247,16 +285,17 @@ function reasonOf(error: unknown): string {
   return error.cause instanceof Error ? error.cause.message || error.message : error.message;
 }
 
-function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
     const stop = (): void => {
       clearTimeout(timer);
-      reject(signal!.reason);
+      reject(signal.reason);
     };
     const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
+      signal.removeEventListener("abort", stop);
       resolve();
     }, ms);
-    signal?.addEventListener("abort", stop, { once: true });
+    signal.addEventListener("abort", stop, { once: true });
   });
 }

@@ -82,7 +82,7 @@ const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /** Elements as the protocol's bytes: little-endian, texts each after its length in four bytes. Throws TypeError. */
 export function encodeElements(datatype: Datatype, elements: GivenElements<Datatype>): Uint8Array {
-  const { array, plain } = datatypeRow(datatype);
+  const { array } = datatypeRow(datatype);
   if (array === null) return encodeTexts(elements);
   const Elements = globalThis[array];
   if (ArrayBuffer.isView(elements)) {
@@ -94,21 +94,41 @@ export function encodeElements(datatype: Datatype, elements: GivenElements<Datat
     const bytes = new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
     return LITTLE_ENDIAN ? bytes : swapped(bytes, elements.BYTES_PER_ELEMENT);
   }
+  const made = fromPlain(datatype, elements);
+  const bytes = new Uint8Array(made.buffer);
+  return LITTLE_ENDIAN ? bytes : swapped(bytes, made.BYTES_PER_ELEMENT);
+}
+
+/** Plain values in the typed array of a datatype that is none of texts. Throws TypeError for one that it cannot hold. */
+function fromPlain(datatype: Datatype, values: readonly unknown[]): ArrayTypes[ArrayName] {
+  const { array, plain } = datatypeRow(datatype);
   if (plain === null) {
     throw new TypeError(`${datatype} takes its bit patterns in ${array}, not a plain array`);
   }
-  const wrong = elements.findIndex((value) => typeof value !== plain);
+  const wrong = values.findIndex((value) => typeof value !== plain);
   if (wrong >= 0) {
     throw new TypeError(
-      `${datatype} takes values of type ${plain}, and element ${wrong} is of type ${typeof elements[wrong]}`,
+      `${datatype} takes values of type ${plain}, and element ${wrong} is of type ${typeof values[wrong]}`,
     );
   }
-  const made =
-    plain === "bigint"
-      ? globalThis[array as "BigInt64Array"].from(elements as readonly bigint[])
-      : globalThis[array as "Float64Array"].from(elements as readonly number[], Number);
-  const bytes = new Uint8Array(made.buffer);
-  return LITTLE_ENDIAN ? bytes : swapped(bytes, made.BYTES_PER_ELEMENT);
+  if (plain === "bigint") {
+    const given = values as readonly bigint[]; // looked at above, as below
+    return kept(datatype, globalThis[array as "BigInt64Array"].from(given), given);
+  }
+  const given = values as readonly number[];
+  const made = globalThis[array as "Float64Array"].from(given, Number);
+  return plain === "boolean" || datatype.startsWith("FP") ? made : kept(datatype, made, given);
+}
+
+/** `made` if it holds the integers that were given. */
+function kept<T extends bigint | number, A extends { readonly [i: number]: T }>(
+  datatype: Datatype,
+  made: A,
+  given: readonly T[],
+): A {
+  const lost = given.findIndex((value, i) => made[i] !== value);
+  if (lost < 0) return made;
+  throw new TypeError(`${datatype} cannot hold ${given[lost]}, which is element ${lost}`);
 }
 
 /** Elements of an answer from their bytes; a view on them where the alignment allows it. Throws RangeError. */
@@ -123,7 +143,7 @@ export function decodeElements(datatype: Datatype, bytes: Uint8Array, count: num
   return new globalThis[array](aligned.buffer as ArrayBuffer, aligned.byteOffset, count);
 }
 
-/** Elements of an answer from a JSON array. Throws RangeError. */
+/** Elements of an answer from a JSON array. Throws RangeError for their number, TypeError for a value that does not fit. */
 export function elementsFromJson(
   datatype: Datatype,
   values: readonly unknown[],
@@ -131,11 +151,24 @@ export function elementsFromJson(
 ): ElementsOf<Datatype> {
   const { array, plain } = datatypeRow(datatype);
   if (values.length !== count) throw new RangeError(`${count} elements expected, ${values.length} came`);
-  if (array === null) return values.map(String);
-  if (plain === "bigint") {
-    return globalThis[array as "BigInt64Array"].from(values as readonly number[], BigInt);
+  if (array === null) {
+    return values.map((value, i) => {
+      if (typeof value !== "string") throw new TypeError(`element ${i} of BYTES is of type ${typeof value}`);
+      return value;
+    });
   }
-  return globalThis[array as "Float64Array"].from(values as readonly number[], Number);
+  // Some servers write 1 for true. Of integers beyond 2^53, JSON has lost what they were.
+  if (plain === "boolean")
+    return fromPlain(
+      datatype,
+      values.map((value) => (value === 0 || value === 1 ? value === 1 : value)),
+    );
+  if (plain === "bigint")
+    return fromPlain(
+      datatype,
+      values.map((value) => (Number.isSafeInteger(value) ? BigInt(value as number) : value)),
+    );
+  return fromPlain(datatype, values);
 }
 
 function encodeTexts(texts: GivenElements<Datatype>): Uint8Array {

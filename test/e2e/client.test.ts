@@ -124,6 +124,34 @@ describe("tenon/client", () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
+  test("a wait that another try would need ends with the request's time", { timeout: 20_000 }, async () => {
+    const server = createServer((_, answer) => {
+      answer.writeHead(503, { "retry-after": "30" }).end('{"error":"full"}');
+    }).listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const isOurs = (error: unknown): boolean => error instanceof InferenceError && error.status === 0;
+    await assert.rejects(connect(url, { timeout: 200 }).models(), isOurs);
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  test("answers that break off, or are something else, are the server's failures", async () => {
+    const server = createServer((asked, answer) => {
+      if (asked.url === "/v2/models/cut") {
+        answer.writeHead(200, { "content-length": "100" }).write("{");
+        setTimeout(() => answer.destroy(), 50);
+      } else answer.end(asked.url === "/v2/models/none" ? "<html>" : "{}");
+    }).listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    for (const model of ["cut", "none", "other"])
+      await assert.rejects(client.metadata(model), InferenceError);
+    await assert.rejects(client.models(), InferenceError);
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+
   test("tenon types of a server and of a file", async () => {
     const { code, stdout, stderr } = await runCli(["types", served.url]);
     assert.equal(code, 0, stderr);
