@@ -101,6 +101,6 @@ async function declaration(
         expected: "tensors of a dtype that the Open Inference Protocol names",
       });
     }
-    return { name, datatype, shape: (dims ?? []).map((dim) => (typeof dim === "number" ? dim : -1)) };
+    return { name, datatype, shape: (dims ?? [-1]).map((dim) => (typeof dim === "number" ? dim : -1)) };
   };
 }
