@@ -18,7 +18,8 @@ import {
   type Value,
 } from "../../onnx/index.js";
 import { DTYPES, tensor } from "../../tensor/index.js";
-import { type Around, Emitter, Refusal, Site, ZERO } from "./site.js";
+import { Emitter } from "./emitter.js";
+import { type Around, Refusal, Site, ZERO } from "./site.js";
 import { type Row, rowOf } from "./table.js";
 
 export interface GradientOptions {
