@@ -57,6 +57,13 @@ const ALIGN = 16;
 /** The memory of one WebAssembly instance. */
 const MOST_BYTES = 2 ** 32 - 65536;
 
+const RATE = "a finite number, 0 or more";
+const isRate = (value: number): boolean => Number.isFinite(value) && value >= 0;
+
+function refuse(what: string, given: number | string, expected: string): never {
+  throw new TenonError("USAGE", { problem: `${what} is ${given}`, expected });
+}
+
 interface Place {
   readonly at: number;
   readonly size: number;
@@ -72,13 +79,19 @@ export class FlatMemory {
   readonly #places = new Map<string, Place>();
   readonly #ranges: { readonly at: number; readonly size: number; readonly group: Group }[] = [];
   readonly #sections = new Map<string, number>();
+  readonly #lanes: number;
   readonly #length: number;
   readonly #buffer: ArrayBuffer;
   readonly #kernels: Readonly<Record<string, Kernel>> | undefined;
 
-  /** Throws USAGE for names used twice and unknown groups, and beyond 4 GiB. */
+  /** Throws USAGE for names used twice, unknown groups, wrong numbers, and beyond 4 GiB. */
   constructor(parameters: readonly Parameter[], optimizer: Optimizer, options: FlatOptions = {}) {
     const { groups = [{}], lanes = 1, accumulate = false, average = false } = options;
+    if (!(Number.isInteger(lanes) && lanes >= 1)) refuse("lanes", lanes, "a whole number, 1 or more");
+    for (const { lrScale = 1, weightDecay = 0 } of groups) {
+      if (!isRate(lrScale)) refuse("lrScale", lrScale, RATE);
+      if (!isRate(weightDecay)) refuse("weightDecay", weightDecay, RATE);
+    }
     this.optimizer = optimizer;
     let at = 0;
     groups.forEach((group, index) => {
@@ -93,12 +106,16 @@ export class FlatMemory {
         if (this.#places.has(name)) {
           throw new TenonError("USAGE", { problem: `two parameters are named ${name}` });
         }
+        if (!shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
+          refuse(`the shape of ${name}`, `[${shape.join(", ")}]`, "whole numbers, 0 or more");
+        }
         const size = shape.reduce((product, dim) => product * dim, 1);
         this.#places.set(name, { at, size });
         at += Math.ceil(size / ALIGN) * ALIGN;
       }
       if (at > start) this.#ranges.push({ at: start, size: at - start, group });
     });
+    this.#lanes = lanes;
     this.#length = at;
     const sections = [
       "p",
@@ -150,6 +167,9 @@ export class FlatMemory {
 
   /** Sums the lanes' gradients into lane 0, in their order, each times its weight (its share of the batch). Does nothing for one lane. */
   sumLanes(weights: readonly number[]): void {
+    if (weights.length !== this.#lanes) {
+      refuse("weights", `${weights.length} numbers`, `${this.#lanes}, one for each lane`);
+    }
     weights.forEach((weight, lane) => {
       if (lane === 1) this.#blend("g0", "g1", weights[0]!, weight);
       else if (lane > 1) this.#blend("g0", `g${lane}`, 1, weight);
@@ -167,9 +187,15 @@ export class FlatMemory {
     this.#blend("average", "p", decay, 1 - decay);
   }
 
-  /** One step of the optimiser over all parameters; nothing changes when a gradient is not finite. */
+  /**
+   * One step of the optimiser over all parameters; nothing changes when a gradient is not finite. Throws USAGE for a
+   * step below 1, a rate below 0 and a norm that is not above 0.
+   */
   update(options: UpdateOptions): UpdateResult {
     const { step, lr = this.optimizer.lr, clipNorm, accumulated = false } = options;
+    if (!(Number.isInteger(step) && step >= 1)) refuse("step", step, "a whole number, 1 or more");
+    if (!isRate(lr)) refuse("lr", lr, RATE);
+    if (clipNorm !== undefined && !(clipNorm > 0)) refuse("clipNorm", clipNorm, "a number above 0");
     const gradients = accumulated ? "sum" : "g0";
     const gradNorm = Math.sqrt(this.#squares(gradients));
     if (!Number.isFinite(gradNorm)) return { gradNorm, applied: false };
@@ -182,9 +208,9 @@ export class FlatMemory {
     return { gradNorm, applied: true };
   }
 
-  /** Names of the parameters whose gradient holds a NaN or an infinity. */
-  notFinite(): string[] {
-    return this.names.filter((name) => !Number.isFinite(plainSquares(this.gradient(name))));
+  /** Names of the parameters whose gradient in lane 0, or in `sum`, holds a NaN or an infinity. */
+  notFinite(section: "g0" | "sum" = "g0"): string[] {
+    return this.names.filter((name) => !Number.isFinite(plainSquares(this.#view(section, name))));
   }
 
   #updateRange(range: Place, gradients: string, scalars: Readonly<Record<string, number>>): void {

@@ -83,11 +83,15 @@ export function oneCycle({
   readonly divide?: number;
   readonly finalDivide?: number;
 } = {}): Schedule {
+  if (!(rise >= 0 && rise <= 1)) {
+    throw new TenonError("USAGE", { problem: `oneCycle does not take rise ${rise}`, expected: "0 to 1" });
+  }
   const between = (from: number, to: number, share: number): number =>
     to + ((from - to) / 2) * (1 + Math.cos(Math.PI * share));
   return (at, total) => {
     const top = rise * total - 1;
-    if (at <= top) return between(1 / divide, 1, at / top);
+    if (at < top) return between(1 / divide, 1, at / top);
+    if (at === top) return 1;
     return between(1, 1 / (divide * finalDivide), Math.min((at - top) / (total - 1 - top), 1));
   };
 }

@@ -26,7 +26,7 @@ export const sub: (a: Expression, b: Expression) => Expression = binary("sub");
 export const mul: (a: Expression, b: Expression) => Expression = binary("mul");
 export const div: (a: Expression, b: Expression) => Expression = binary("div");
 export const sqrt: (a: Expression) => Expression = unary("sqrt");
-/** −1, 0 or 1; 0 of NaN. */
+/** −1, 0 or 1; NaN of NaN. */
 export const sign: (a: Expression) => Expression = unary("sign");
 
 /** Every expression below the roots once, operands before their users. */

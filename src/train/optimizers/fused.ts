@@ -1,6 +1,7 @@
 /** An optimiser's update as one WebAssembly function: loads, the formulas, stores, four elements a turn. */
 import {
   type Code,
+  f32x4,
   i32,
   type KernelFunction,
   kernel,
@@ -60,7 +61,6 @@ export function updateKernel(optimizer: Optimizer): KernelFunction {
       splats.set(name, known);
       return known;
     };
-    const one = keep(setUp, op("f32x4.splat", { type: "f32", bytes: [0x43, 0, 0, 0x80, 0x3f] }));
     for (const e of ordered(Object.values(optimizer.update))) values.set(e, codeOf(e));
     for (const [name, e] of Object.entries(optimizer.update))
       body.push(store(pointer(`at:${name}`).get, values.get(e)!));
@@ -75,10 +75,10 @@ export function updateKernel(optimizer: Optimizer): KernelFunction {
       if (e.kind === "binary") return keep(body, op(BINARY[e.op], values.get(e.a)!, values.get(e.b)!));
       const a = values.get(e.a)!;
       if (e.op === "sqrt") return keep(body, op("f32x4.sqrt", a));
-      const zero = op("f32x4.sub", one, one);
-      const positive = op("f32x4.and", one, op("f32x4.gt", a, zero));
-      const negative = op("f32x4.and", one, op("f32x4.lt", a, zero));
-      return keep(body, op("f32x4.sub", positive, negative));
+      const positive = op("f32x4.and", f32x4(1), op("f32x4.gt", a, f32x4(0)));
+      const negative = op("f32x4.and", f32x4(1), op("f32x4.lt", a, f32x4(0)));
+      const sign = op("f32x4.sub", positive, negative);
+      return keep(body, op("f32x4.bitselect", sign, a, op("f32x4.eq", a, a)));
     }
   });
 }

@@ -107,12 +107,47 @@ describe("optimisers", () => {
     });
   }
 
+  test("the sign of NaN is NaN in all three forms", async () => {
+    const values = [Number.NaN, -2, 3, 0];
+    const g = graph();
+    const names = Object.fromEntries(["p", "g", "m"].map((name) => [name, g.input(name, "float32", [4])]));
+    const optimizer = lion({ lr: 0.5 });
+    for (const name of scalarNames(optimizer)) names[name] = g.input(name, "float32", []);
+    g.output(updateNodes(g, optimizer, names).p!, "next");
+    await using engine = await Engine.open();
+    const model = await engine.load(writeModel(g.model()));
+    const scalars = { ...optimizer.scalars({ step: 1, lr: 0.5, weightDecay: 0 }), scale: 1 };
+    const vector = (array: Float32Array<ArrayBuffer>) => tensorFromStorage("float32", [4], array);
+    const results = await model.run({
+      p: vector(new Float32Array(4)),
+      g: vector(new Float32Array(4)),
+      m: vector(Float32Array.from(values)),
+      ...Object.fromEntries(
+        Object.entries(scalars)
+          .filter(([name]) => name in names)
+          .map(([name, value]) => [name, tensorFromStorage("float32", [], Float32Array.of(value))]),
+      ),
+    });
+    const expected = [Number.NaN, 0.5, -0.5, 0];
+    assert.deepEqual([...(results.next!.storage as Float32Array)].slice(0, 4), expected);
+    for (const simd of [true, false]) {
+      const memory = new FlatMemory([{ name: "x", shape: [4] }], optimizer, { simd });
+      memory.state("x", "m").set(values);
+      memory.update({ step: 1 });
+      assert.deepEqual([...memory.parameter("x")], expected);
+    }
+  });
+
   test("a gradient that is not finite changes nothing and is named", () => {
     const memory = new FlatMemory(PARAMETERS, adamw(), { groups: GROUPS });
     memory.gradient("c")[5] = Number.POSITIVE_INFINITY;
     assert.equal(memory.update({ step: 1 }).applied, false);
     assert.deepEqual(memory.notFinite(), ["c"]);
     assert.ok(memory.section("m").every((x) => x === 0));
+    const summed = new FlatMemory(PARAMETERS, adamw(), { groups: GROUPS, accumulate: true });
+    summed.state("b", "sum")[0] = Number.NaN;
+    assert.equal(summed.update({ step: 1, accumulated: true }).applied, false);
+    assert.deepEqual([summed.notFinite(), summed.notFinite("sum")], [[], ["b"]]);
   });
 
   test("lanes are summed in order, batches accumulated, parameters averaged; the same bits without SIMD", () => {
@@ -152,6 +187,15 @@ describe("optimisers", () => {
     assert.throws(() => adamw({ beta1: 1 }), /beta1 1/);
     assert.throws(() => sgd({ nesterov: true }), /momentum/);
     assert.throws(() => new FlatMemory([{ name: "a", shape: [1], group: 2 }], sgd()), /group 2/);
-    assert.throws(() => new FlatMemory([{ name: "a", shape: [1] }], sgd()).state("a", "m"), /section m/);
+    const memory = new FlatMemory([{ name: "a", shape: [1] }], adamw(), { lanes: 2 });
+    assert.throws(() => memory.state("a", "momentum"), /section momentum/);
+    assert.throws(() => new FlatMemory([{ name: "a", shape: [2, -1] }], sgd()), /shape of a is \[2, -1\]/);
+    assert.throws(() => new FlatMemory([], sgd(), { lanes: 0 }), /lanes is 0/);
+    assert.throws(() => new FlatMemory([], sgd(), { groups: [{ lrScale: -1 }] }), /lrScale is -1/);
+    assert.throws(() => memory.sumLanes([1]), /weights is 1 numbers; expected: 2/);
+    memory.gradient("a").fill(1);
+    for (const wrong of [{ step: 0 }, { step: 1, lr: Number.NaN }, { step: 1, clipNorm: -1 }])
+      assert.throws(() => memory.update(wrong), { code: "USAGE" });
+    assert.equal(memory.parameter("a")[0], 0);
   });
 });

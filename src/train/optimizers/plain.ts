@@ -26,7 +26,11 @@ const BINARY: { readonly [O in BinaryOp]: Loop } = {
 
 function applied(e: Expression & { kind: "unary" }, a: Float32Array, o: Float32Array, n: number): void {
   if (e.op === "sqrt") for (let i = 0; i < n; i++) o[i] = Math.sqrt(a[i]!);
-  else for (let i = 0; i < n; i++) o[i] = Number(a[i]! > 0) - Number(a[i]! < 0);
+  else
+    for (let i = 0; i < n; i++) {
+      const x = a[i]!;
+      o[i] = Number.isNaN(x) ? x : Number(x > 0) - Number(x < 0);
+    }
 }
 
 /** One step in place; every operation is rounded to float32 (a double result rounded once more is the same float32). */

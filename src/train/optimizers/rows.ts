@@ -32,7 +32,7 @@ const p = read("p");
 const g = mul(read("g"), scalar("scale"));
 
 export interface CommonOptions {
-  /** Learning rate, more than 0. */
+  /** Learning rate, 0 or more. */
   readonly lr?: number;
   /** 0 or more. */
   readonly weightDecay?: number;
@@ -99,8 +99,11 @@ function moments(gradient: Expression): Moments {
   return { m, v, direction: div(m, add(div(sqrt(v), scalar("root")), scalar("epsilon"))) };
 }
 
-function adamScalars(options: AdamOptions): (rates: StepRates) => Record<string, number> {
-  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = options;
+function adamScalars(
+  beta1: number,
+  beta2: number,
+  epsilon: number,
+): (rates: StepRates) => Record<string, number> {
   return ({ step, lr, weightDecay }) => ({
     beta1,
     rest1: 1 - beta1,
@@ -125,7 +128,7 @@ export function adam(options: AdamOptions = {}): Optimizer {
     lr,
     weightDecay,
     state: ["m", "v"],
-    scalars: adamScalars(options),
+    scalars: adamScalars(beta1, beta2, epsilon),
     update: { m, v, p: next },
   };
 }
@@ -141,7 +144,7 @@ export function adamw(options: AdamOptions = {}): Optimizer {
     lr,
     weightDecay,
     state: ["m", "v"],
-    scalars: adamScalars(options),
+    scalars: adamScalars(beta1, beta2, epsilon),
     update: { m, v, p: next },
   };
 }
