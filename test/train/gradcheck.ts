@@ -5,7 +5,7 @@ import type { Engine } from "tenon/runtime";
 import { type DType, sizeOf, type Tensor, tensor } from "tenon/tensor";
 import { gradients } from "tenon/train";
 import { seededRandom } from "../support/random.js";
-import type { Case, CaseInput, Draw } from "./gradient-cases.js";
+import type { Case, Draw } from "./gradient-cases.js";
 
 export type Values = Record<string, Tensor>;
 
@@ -52,10 +52,19 @@ function make(values: readonly number[], shape: readonly number[], dtype: DType)
   return tensor(items as number[], { dtype }).reshape([...shape]);
 }
 
-interface Built {
+/** What an output has been multiplied by before all were summed. */
+export interface Part {
+  readonly output: number;
+  readonly values: readonly number[];
+}
+
+export interface Built {
   readonly model: OnnxModel;
+  /** The node's inputs in their order, constants among them; undefined where one is left out. */
+  readonly given: readonly (Tensor | undefined)[];
   readonly inputs: Values;
   readonly wrt: string[];
+  readonly parts: readonly Part[];
 }
 
 /** Σ weight · value, as a scalar named `name`, with the weights as constants. */
@@ -64,13 +73,15 @@ function contracted(
   values: readonly { name: string; dtype: DType; shape: readonly number[] }[],
   name: string,
   random: () => number,
-): void {
-  const parts = values.map(({ name: value, dtype, shape }, i) => {
-    const weights = g.initializer(`${name}_weight${i}`, make(normals(sizeOf(shape), random), shape, dtype));
-    return g.add("ReduceSum", [g.add("Mul", [value, weights])], { keepdims: 0 });
+): Tensor[] {
+  const weights = values.map(({ dtype, shape }) => make(normals(sizeOf(shape), random), shape, dtype));
+  const parts = values.map(({ name: value }, i) => {
+    const weight = g.initializer(`${name}_weight${i}`, weights[i]!);
+    return g.add("ReduceSum", [g.add("Mul", [value, weight])], { keepdims: 0 });
   });
   const sum = parts.length === 1 ? parts[0]! : g.add("Sum", parts);
   g.output(sum, name);
+  return weights;
 }
 
 /** A model of one node whose outputs are contracted to a loss. */
@@ -80,12 +91,18 @@ export function buildCase(each: Case, seed: number): Built {
   const g = graph({ opset: each.opset ?? 20 });
   const inputs: Values = {};
   const wrt: string[] = [];
+  const given: (Tensor | undefined)[] = [];
   const names = each.inputs.map((input, i) => {
     if (input === null) return "";
-    const given: CaseInput = "shape" in input ? input : { shape: input };
-    const { shape, draw = "any", dtype = float } = given;
+    const {
+      shape,
+      draw = "any",
+      dtype = float,
+      constant = false,
+    } = "shape" in input ? input : { shape: input };
     const values = make(drawn(draw, sizeOf(shape), random), shape, dtype);
-    if (given.constant) return g.initializer(`c${i}`, values);
+    given[i] = values;
+    if (constant) return g.initializer(`c${i}`, values);
     inputs[`x${i}`] = values;
     wrt.push(`x${i}`);
     return g.input(`x${i}`, dtype, shape);
@@ -96,13 +113,14 @@ export function buildCase(each: Case, seed: number): Built {
   });
   const outputs = Array.isArray(made) ? made : [made as string];
   const { types } = inferTypes({ ...g.model(), graph: g.graph() });
-  const floats = outputs.slice(0, each.used).flatMap((name) => {
+  const floats = outputs.slice(0, each.used).flatMap((name, output) => {
     const type = types.get(name);
     if (type?.kind !== "tensor" || type.dtype !== float) return [];
-    return [{ name, dtype: float, shape: each.shape ?? (type.shape as number[]) }];
+    return [{ name, output, dtype: float, shape: each.shape ?? (type.shape as number[]) }];
   });
-  contracted(g, floats, "loss", random);
-  return { model: g.model(), inputs, wrt };
+  const weights = contracted(g, floats, "loss", random);
+  const parts = floats.map(({ output }, i) => ({ output, values: listOf(weights[i]!) }));
+  return { model: g.model(), given, inputs, wrt, parts };
 }
 
 /** A model of the gradients, contracted to one number: its gradients are second derivatives. */
@@ -156,6 +174,12 @@ export async function differences(
   const random = seededRandom(seed);
   let worst = 0;
   try {
+    const own = listOf((await loaded.run(inputs, { outputs: [loss] }))[loss]!)[0]!;
+    const written = listOf(found[loss]!)[0]!;
+    assert.ok(
+      Math.abs(own - written) < 1e-5 * Math.max(1, Math.abs(own)),
+      `the loss becomes ${written}, was ${own}`,
+    );
     for (const [i, name] of wrt.entries()) {
       const point = inputs[name]!;
       const grad = listOf(found[outputs[i]!]!);

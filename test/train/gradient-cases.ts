@@ -251,6 +251,13 @@ const LAYOUT: Case[] = [
   { op: "Clip", inputs: [x([3, 4], "apart"), null, x([], [0.35])] },
   { op: "Mod", inputs: [x([3, 2], "apart"), x([2], "positive")], attrs: { fmod: 1 } },
   { op: "Dropout", inputs: [x([2, 3])] },
+  { op: "Cast", inputs: [x([2, 3])], attrs: { to: 11 } },
+  { op: "CastLike", inputs: [x([2, 3]), fixed([1], "float64")] },
+  { op: "Compress", inputs: [x([3, 2]), bools([1, 0, 1, 0, 1], [5])], shape: [3] },
+  { op: "TopK", inputs: [x([4, 2], "apart"), ints([2])], attrs: { axis: 0, largest: 0 }, outputs: 2 },
+  { op: "DepthToSpace", inputs: [x([1, 8, 1, 2])], attrs: { blocksize: 2 } },
+  { op: "Swish", inputs: [x([2, 3])], attrs: { alpha: 1.3 }, opset: 24, rough: true },
+  { op: "Swish", inputs: [x([2, 3])], opset: 24, rough: true },
 ];
 
 /** Ops without float64 kernels, linear in each of their inputs. */
@@ -304,6 +311,33 @@ const LINEAR: Case[] = [
     attrs: { kernel_shape: [3, 2], strides: [2, 2], ceil_mode: 1 },
   },
   { op: "AveragePool", inputs: [x([2, 2, 8])], attrs: { kernel_shape: [2], strides: [3] } },
+  {
+    op: "AveragePool",
+    inputs: [x([1, 2, 7, 6])],
+    attrs: { kernel_shape: [3, 2], strides: [2, 2], auto_pad: "SAME_UPPER" },
+  },
+  {
+    op: "AveragePool",
+    inputs: [x([1, 1, 7, 8])],
+    attrs: { kernel_shape: [2, 3], auto_pad: "SAME_LOWER", count_include_pad: 1 },
+  },
+  { op: "AveragePool", inputs: [x([1, 2, 8, 7])], attrs: { kernel_shape: [2, 3], dilations: [3, 2] } },
+  {
+    op: "AveragePool",
+    inputs: [x([1, 1, 6, 7])],
+    attrs: { kernel_shape: [3, 3], strides: [2, 3], pads: [1, 1, 1, 1], ceil_mode: 1, count_include_pad: 1 },
+  },
+  { op: "AveragePool", inputs: [x([1, 2, 4, 5, 3])], attrs: { kernel_shape: [2, 3, 1], strides: [2, 1, 1] } },
+  {
+    op: "ConvTranspose",
+    inputs: [x([1, 2, 4, 3]), x([2, 2, 3, 4])],
+    attrs: { strides: [2, 3], auto_pad: "SAME_UPPER" },
+  },
+  {
+    op: "ConvTranspose",
+    inputs: [x([1, 2, 4, 3]), x([2, 2, 3, 4])],
+    attrs: { strides: [2, 1], auto_pad: "SAME_LOWER" },
+  },
   { op: "GlobalAveragePool", inputs: [x([2, 3, 4, 5])] },
   {
     op: "Resize",
@@ -362,6 +396,16 @@ const NORMALISED: Case[] = [
   },
 ];
 
+const POOLS: Case[] = (
+  [
+    [[2, 2, 9], { kernel_shape: [3], strides: [2], dilations: [2] }],
+    [[1, 2, 7, 6], { kernel_shape: [3, 2], strides: [2, 2], auto_pad: "SAME_UPPER" }],
+    [[1, 2, 7, 6], { kernel_shape: [2, 4], strides: [2, 3], auto_pad: "SAME_LOWER" }],
+    [[1, 1, 6, 7], { kernel_shape: [3, 2], strides: [2, 2], ceil_mode: 1 }],
+    [[1, 2, 4, 5, 3], { kernel_shape: [2, 3, 2], strides: [2, 1, 1] }],
+  ] as [number[], NonNullable<Case["attrs"]>][]
+).map(([shape, attrs]) => ({ op: "MaxPool", inputs: [x(shape, "apart")], attrs }));
+
 /** Layers that are written out step by step, and losses. */
 const LOWERED: Case[] = [
   { op: "InstanceNormalization", inputs: [x([2, 3, 4]), x([3]), x([3])] },
@@ -381,7 +425,68 @@ const LOWERED: Case[] = [
     attrs: { reduction: "none" },
   },
   { op: "NegativeLogLikelihoodLoss", inputs: [x([3, 4]), ints([0, 3, 1]), fixed([1, 2, 0.5, 3])] },
+  {
+    op: "NegativeLogLikelihoodLoss",
+    inputs: [x([2, 3, 2]), ints([0, 2, 1, 1], [2, 2])],
+    attrs: { reduction: "sum" },
+  },
+  { op: "SimplifiedLayerNormalization", inputs: [x([2, 3]), x([3])], attrs: { axis: -1 } },
+  { op: "GlobalMaxPool", inputs: [x([2, 2, 2, 3], "apart")] },
+  { op: "RotaryEmbedding", inputs: [x([2, 3, 2, 4]), x([2, 2, 2]), x([2, 2, 2])], opset: 23 },
+  {
+    op: "RotaryEmbedding",
+    inputs: [x([2, 3, 12]), x([5, 2]), x([5, 2]), ints([0, 1, 4, 3, 2, 2], [2, 3])],
+    attrs: { num_heads: 2, rotary_embedding_dim: 4, interleaved: 1 },
+    opset: 23,
+  },
+  {
+    op: "RotaryEmbedding",
+    inputs: [x([1, 3, 8]), x([1, 3, 2]), x([1, 3, 2])],
+    attrs: { num_heads: 2 },
+    opset: 23,
+  },
+  { op: "Gelu", domain: "com.microsoft", inputs: [x([2, 3])] },
+  { op: "QuickGelu", domain: "com.microsoft", inputs: [x([2, 3])], attrs: { alpha: 1.5 } },
+  { op: "BiasGelu", domain: "com.microsoft", inputs: [x([2, 3]), x([3])] },
+  { op: "FastGelu", domain: "com.microsoft", inputs: [x([2, 3]), x([3])] },
+  { op: "FastGelu", domain: "com.microsoft", inputs: [x([2, 3])] },
+  {
+    op: "SkipLayerNormalization",
+    domain: "com.microsoft",
+    inputs: [x([2, 3, 4]), x([2, 3, 4]), x([4]), x([4]), x([4])],
+    attrs: { epsilon: 1e-5 },
+  },
+  {
+    op: "FusedMatMul",
+    domain: "com.microsoft",
+    inputs: [x([2, 3, 4]), x([2, 5, 4])],
+    attrs: { transB: 1, alpha: 0.5 },
+  },
+  { op: "FusedMatMul", domain: "com.microsoft", inputs: [x([3, 2]), x([2, 3, 4])], attrs: { transA: 1 } },
   { op: "Attention", inputs: [x([1, 2, 3, 4]), x([1, 2, 5, 4]), x([1, 2, 5, 3])], opset: 23 },
+  {
+    op: "Attention",
+    inputs: [x([1, 2, 3, 4]), x([1, 2, 5, 4]), x([1, 2, 5, 3]), x([3, 5])],
+    attrs: { scale: 0.7, softcap: 1.5 },
+    opset: 23,
+  },
+  {
+    op: "Attention",
+    inputs: [x([2, 2, 2, 4]), x([2, 2, 3, 4]), x([2, 2, 3, 4]), bools([1, 0, 1, 1, 1, 0], [2, 3])],
+    opset: 23,
+  },
+  // The first query sees no key.
+  {
+    op: "Attention",
+    inputs: [x([1, 1, 2, 4]), x([1, 1, 3, 4]), x([1, 1, 3, 4]), bools([0, 0, 0, 1, 1, 0], [2, 3])],
+    opset: 23,
+  },
+  {
+    op: "Attention",
+    inputs: [x([1, 1, 2, 4]), x([1, 1, 4, 4]), x([1, 1, 4, 4])],
+    attrs: { is_causal: 1 },
+    opset: 23,
+  },
   {
     op: "Attention",
     inputs: [x([2, 3, 8]), x([2, 3, 4]), x([2, 3, 4])],
@@ -408,6 +513,41 @@ const LOWERED: Case[] = [
     attrs: { hidden_size: 4, direction: "bidirectional" },
     outputs: 3,
   },
+  {
+    op: "LSTM",
+    inputs: [
+      x([3, 2, 3]),
+      x([1, 16, 3]),
+      x([1, 16, 4]),
+      x([1, 32]),
+      { ...ints([2, 3]), dtype: "int32" as const },
+      x([1, 2, 4]),
+      x([1, 2, 4]),
+      x([1, 12]),
+    ],
+    attrs: { hidden_size: 4, direction: "reverse" },
+    outputs: 3,
+  },
+  // The first row has no steps.
+  {
+    op: "GRU",
+    inputs: [
+      x([2, 2, 3]),
+      x([1, 12, 3]),
+      x([1, 12, 4]),
+      x([1, 24]),
+      { ...ints([0, 2]), dtype: "int32" as const },
+      x([1, 2, 4]),
+    ],
+    attrs: { hidden_size: 4 },
+    outputs: 2,
+  },
+  {
+    op: "RNN",
+    inputs: [x([3, 2, 3]), x([2, 4, 3]), x([2, 4, 4])],
+    attrs: { hidden_size: 4, direction: "bidirectional", activations: ["Sigmoid", "Softsign"] },
+    outputs: 2,
+  },
   ...[0, 1].map(
     (linear): Case => ({
       op: "GRU",
@@ -433,5 +573,6 @@ export const CASES: readonly Case[] = [
   ...LAYOUT,
   ...LINEAR,
   ...NORMALISED,
+  ...POOLS,
   ...LOWERED,
 ];

@@ -1,6 +1,6 @@
 /** Gradients of elementwise ops. Kinks and ties follow PyTorch. */
 import { DTYPES } from "../../tensor/index.js";
-import { Refusal, type Rule, type Site, ZERO } from "./site.js";
+import { NONE, Refusal, type Rule, type Site, ZERO } from "./site.js";
 
 /** A rule of one input from its factor: dy/dx. */
 function factor(of: (s: Site, x: string, y: () => string) => string): Rule {
@@ -54,9 +54,9 @@ function pow(s: Site): (string | undefined)[] {
     return s.unbroadcast(s.where(zero, s.k(0), s.mul(s.g, slope)), s.y, a);
   };
   const exponent = (): string => {
-    const positive = greater(s, a, s.k(0));
-    const log = s.op("Log", [s.where(positive, a, s.k(1))]);
-    const grad = s.where(positive, s.mul(s.mul(s.g, s.y), log), s.k(0));
+    // Of a negative base the logarithm is NaN, and so is the gradient; 0 to a power of 0 or more stays 0 or 1.
+    const flat = s.op("And", [s.op("Equal", [a, s.k(0)]), s.op("GreaterOrEqual", [cast(b), s.k(0)])]);
+    const grad = s.where(flat, s.k(0), s.mul(s.mul(s.g, s.y), s.op("Log", [a])));
     const back = s.unbroadcast(grad, s.y, b);
     return s.dtype(b) === dtype ? back : s.cast(back, s.dtype(b));
   };
@@ -142,10 +142,10 @@ const prelu: Rule = (s) => {
   ];
 };
 
-const castBack: Rule = (s) => {
+const castBack = (s: Site): string => {
   const from = s.dtype(s.x(0));
   if (DTYPES[from].bits < 16) throw new Refusal(`${from} holds no gradient`);
-  return [from === s.dtype(s.y) ? s.g : s.cast(s.g, from)];
+  return from === s.dtype(s.y) ? s.g : s.cast(s.g, from);
 };
 
 const identity: Rule = (s) => [s.g];
@@ -205,8 +205,8 @@ export const ELEMENTWISE = {
   Clip: clip,
   Neg: unary((s, g) => s.neg(g)),
   Identity: identity,
-  Cast: castBack,
-  CastLike: (s) => [castBack(s)[0], undefined],
+  Cast: (s) => [castBack(s)],
+  CastLike: (s) => [castBack(s), NONE],
   Dropout: dropout,
   Sqrt: unary((s, g) => s.div(s.scale(g, 0.5), s.y)),
   Exp: factor((_s, _x, y) => y()),

@@ -19,7 +19,7 @@ import {
 } from "../../onnx/index.js";
 import { DTYPES, tensor } from "../../tensor/index.js";
 import { Emitter } from "./emitter.js";
-import { type Around, Refusal, Site, ZERO } from "./site.js";
+import { type Around, NONE, Refusal, Site, ZERO } from "./site.js";
 import { type Row, rowOf } from "./table.js";
 
 export interface GradientOptions {
@@ -35,9 +35,6 @@ export interface GradientOptions {
   readonly unused?: "error" | "zero";
 }
 
-/** Nodes of this name prefix end a branch: nothing behind them gets a gradient. */
-const STOP_GRADIENT = "tenon/stop_gradient";
-
 const LEAST_OPSET = 20;
 const MOST_ROUNDS = 8;
 
@@ -48,8 +45,8 @@ const MOST_ROUNDS = 8;
  *
  * Synchronous and pure; loads no runtime. Opsets below 20 are upgraded, local functions written out. Nodes that are
  * in inference mode (Dropout, BatchNormalization) stay so. Kinks and ties follow PyTorch: Relu and Abs give 0 at 0,
- * Clip passes the gradient at its bounds, Max and ReduceMax share it evenly among equals, MaxPool and TopK give all of
- * it to the element they chose; steps (Sign, Floor, Round) give 0.
+ * Max and ReduceMax share the gradient evenly among equals, MaxPool and TopK give all of it to the element they chose;
+ * steps (Sign, Floor, Round) give 0. Clip passes the gradient at its bounds.
  *
  * Throws USAGE for values that do not exist, are not float, or (`unused: "error"`) on which the loss does not depend,
  * and MODEL_UNSUPPORTED for nodes that have no rule; every finding is in the message and in `details.findings`.
@@ -86,6 +83,10 @@ class Findings {
   /** Of the model. */
   model(finding: string): void {
     this.#unsupported.push(finding);
+  }
+
+  get anyOfModel(): boolean {
+    return this.#unsupported.length > 0;
   }
 
   throwIfAny(): void {
@@ -153,7 +154,7 @@ function rowFor(node: Node): Row {
 function pathOf(graph: Graph, types: Inferred["types"], { loss, wrt }: GradientOptions): Path {
   const needed = new Set(wrt);
   for (const node of graph.nodes) {
-    if (rowFor(node).kind === "ends" || node.name.startsWith(STOP_GRADIENT)) continue;
+    if (rowFor(node).kind === "ends") continue;
     if (![...usesOf(node)].some((name) => needed.has(name))) continue;
     for (const name of node.outputs) {
       const type = types.get(name);
@@ -166,7 +167,7 @@ function pathOf(graph: Graph, types: Inferred["types"], { loss, wrt }: GradientO
   for (const node of [...graph.nodes].reverse()) {
     if (!node.outputs.some((name) => name !== "" && live.has(name) && needed.has(name))) continue;
     if (![...usesOf(node)].some((name) => needed.has(name))) continue;
-    if (rowFor(node).kind === "ends" || node.name.startsWith(STOP_GRADIENT)) continue;
+    if (rowFor(node).kind === "ends") continue;
     nodes.add(node);
     for (const name of usesOf(node)) if (needed.has(name)) live.add(name);
   }
@@ -274,7 +275,8 @@ class Backward {
     const gradients = wrt.map((name) => this.#finished(name));
     if (this.#options.unused !== "zero") {
       gradients.forEach((grad, i) => {
-        if (grad === undefined && !this.#jumps.has(wrt[i]!))
+        // Behind a refused node nothing more is known.
+        if (grad === undefined && !this.#jumps.has(wrt[i]!) && !this.#findings.anyOfModel)
           this.#findings.call(`the loss does not depend on "${wrt[i]}"`);
       });
     }
@@ -318,7 +320,7 @@ class Backward {
       const grads = rule(new Site(around, node, gs, needs));
       node.inputs.forEach((name, i) => {
         const grad = grads[i];
-        if (!needs[i]) return;
+        if (!needs[i] || grad === NONE) return;
         if (grad === ZERO) this.#jumps.add(name);
         else if (grad === undefined) throw new Refusal(`its input ${i} has no rule`);
         else this.#parts.set(name, [...(this.#parts.get(name) ?? []), grad]);

@@ -100,6 +100,7 @@ const padded: Rule = (s) => {
  */
 const gathered: Rule = (s) => {
   const [x, indices] = [s.x(0), s.x(1)];
+  if (s.isFixed(x) && s.dims(x).includes(0)) return [s.zerosLike(x), undefined];
   const axis = s.axis("axis", 0, x);
   const rank = s.rank(x);
   const width = s.rank(indices);

@@ -8,14 +8,6 @@ function swapped(s: Site, name: string, rank: number): string {
   return s.transpose(name, [...perm.slice(0, -2), rank - 1, rank - 2]);
 }
 
-const broadcastBatch = (a: readonly Dim[], b: readonly Dim[]): Dim[] => {
-  const rank = Math.max(a.length, b.length);
-  return Array.from({ length: rank }, (_, i) => {
-    const [left, right] = [a[i - rank + a.length] ?? 1, b[i - rank + b.length] ?? 1];
-    return left === 1 ? right : left;
-  });
-};
-
 const matmul: Rule = (s) => {
   const [a, b] = [s.x(0), s.x(1)];
   const [ra, rb] = [s.rank(a), s.rank(b)];
@@ -29,7 +21,7 @@ const matmul: Rule = (s) => {
   if (ra === 1) g = s.unsqueeze(g, [rb === 1 ? 0 : rg - 2]);
   const sa = ra === 1 ? [1, ...s.shape(a)] : s.shape(a);
   const sb = rb === 1 ? [...s.shape(b), 1] : s.shape(b);
-  const batch = broadcastBatch(sa.slice(0, -2), sb.slice(0, -2));
+  const batch = s.shape(s.y).slice(0, rg - 2);
   const grads: (string | undefined)[] = [undefined, undefined];
   if (s.needs(0)) {
     const da = s.op("MatMul", [g, swapped(s, bm, sb.length)]);
@@ -81,8 +73,8 @@ const fused: Rule = (s) => {
   const g = s.scale(s.g, s.float("alpha", 1));
   const am = tA ? swapped(s, a, ra) : a;
   const bm = tB ? swapped(s, b, rb) : b;
-  const batch = broadcastBatch(s.shape(a).slice(0, -2), s.shape(b).slice(0, -2));
-  const rank = batch.length + 2;
+  const rank = s.rank(s.y);
+  const batch = s.shape(s.y).slice(0, -2);
   const finish = (grad: string, transposed: boolean, to: string): string =>
     s.unbroadcastFrom(transposed ? swapped(s, grad, rank) : grad, [...batch, ...s.shape(to).slice(-2)], to);
   return [
@@ -130,7 +122,11 @@ const einsum: Rule = (s) => {
     if (new Set(labels).size < labels.length) throw new Refusal("an operand's diagonal has no rule");
     labels.forEach((label, axis) => {
       const dim = s.shape(s.x(i))[axis]!;
-      if (!sizes.has(label) || sizes.get(label) === 1) sizes.set(label, dim);
+      const known = sizes.get(label);
+      if (known === undefined || known === 1) sizes.set(label, dim);
+      // One of two symbols may be 1: which of them is wider is known at the run.
+      else if (typeof known !== "number" && dim !== known && dim !== 1)
+        sizes.set(label, typeof dim === "number" ? dim : null);
     });
   });
   return terms.map((labels, i) => {
@@ -141,7 +137,13 @@ const einsum: Rule = (s) => {
     const equation = `${[output, ...others.map((k) => terms[k]!)].map((term) => term.join("")).join(",")}->${kept.join("")}`;
     let grad = s.op("Einsum", [s.g, ...others.map((k) => s.x(k))], { equation });
     const summed = labels.flatMap((label, axis) => (known.has(label) ? [] : [axis]));
-    if (summed.length > 0) grad = s.expandLike(s.unsqueeze(grad, summed), s.x(i));
+    const own = s.shape(s.x(i));
+    // Labels that the output does not have, and along which no other operand is as long.
+    const isNarrow = (label: string, axis: number): boolean =>
+      own[axis] !== 1 &&
+      !output.includes(label) &&
+      !others.some((k) => own[axis] !== null && s.shape(s.x(k))[terms[k]!.indexOf(label)] === own[axis]);
+    if (labels.some(isNarrow)) grad = s.expandLike(s.unsqueeze(grad, summed), s.x(i));
     const shape = labels.map((label, axis) =>
       known.has(label) ? sizes.get(label)! : s.shape(s.x(i))[axis]!,
     );

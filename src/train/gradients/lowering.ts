@@ -16,6 +16,7 @@ const perChannel = (s: Site, value: string, rank: number): string => s.unsqueeze
 
 const batchNormTraining: Lowering = (s) => {
   const [x, scale, bias, mean, variance] = s.node.inputs as [string, string, string, string, string];
+  s.sameTypes([0, 1, 2]);
   const rank = s.rank(x);
   const others = range(0, rank).filter((axis) => axis !== 1);
   const own = s.mean(x, others);
@@ -41,22 +42,19 @@ const instanceNorm: Lowering = (s) => {
 };
 
 const groupNorm: Lowering = (s) => {
+  if (s.opset < 21) throw new Refusal("its form before opset 21 is deprecated and has no rule");
   const x = s.x(0);
   const rank = s.rank(x);
   const groups = s.int("num_groups", 0);
   const split = s.op("Reshape", [x, s.vector([0, groups, -1])]);
   const normal = standardized(s, split, [2], s.float("epsilon", 1e-5));
-  if (s.opset >= 21) {
-    const back = s.reshapeLike(normal, x);
-    s.as(0, "Add", [s.mul(back, perChannel(s, s.x(1), rank)), perChannel(s, s.x(2), rank)]);
-    return;
-  }
-  // Before opset 21 scale and bias are per group.
-  const scaled = s.add(s.mul(normal, s.unsqueeze(s.x(1), [1])), s.unsqueeze(s.x(2), [1]));
-  s.as(0, "Reshape", [scaled, s.shapeOf(x)]);
+  const back = s.reshapeLike(normal, x);
+  s.as(0, "Add", [s.mul(back, perChannel(s, s.x(1), rank)), perChannel(s, s.x(2), rank)]);
 };
 
 const rmsNorm: Lowering = (s) => {
+  if ((s.node.outputs[1] ?? "") !== "") throw new Refusal("its statistics as an output have no rule");
+  s.sameTypes([0, 1]);
   const x = s.x(0);
   const axes = range(s.axis("axis", -1, x), s.rank(x));
   const square = s.mean(s.square(x), axes);
@@ -89,7 +87,9 @@ function likelihood(s: Site, log: string): void {
   const picked = s.squeeze(s.op("GatherElements", [log, s.unsqueeze(safe, [1])], { axis: 1 }), [1]);
   let weight = weights === "" ? undefined : s.op("Gather", [weights, safe]);
   if (ignored !== undefined) weight = s.where(ignored, s.k(0), weight ?? s.k(1));
-  const loss = weight === undefined ? s.neg(picked) : s.neg(s.mul(picked, weight));
+  // What is left out counts for nothing, even where its logarithm is −∞.
+  const counted = ignored === undefined ? picked : s.where(ignored, s.k(0), picked);
+  const loss = s.neg(weight === undefined ? counted : s.mul(counted, weight));
   const reduction = s.text("reduction", "mean");
   if (reduction === "none") s.as(0, "Identity", [loss]);
   else if (reduction === "sum") s.as(0, "ReduceSum", [loss], { keepdims: 0 });
@@ -162,7 +162,6 @@ const attention: Lowering = (s) => {
   }
   const scale = s.node.attrs.has("scale") ? s.float("scale", 1) : 1 / Math.sqrt(width);
   let scores = s.scale(s.op("MatMul", [q, s.transpose(k, [0, 1, 3, 2])]), scale);
-  const lowest = s.floatType === "float16" ? -65504 : -3.4e38;
   const softcap = s.float("softcap", 0);
   const capped = (a: string): string =>
     softcap > 0 ? s.scale(s.op("Tanh", [s.scale(a, 1 / softcap)]), softcap) : a;
@@ -170,17 +169,25 @@ const attention: Lowering = (s) => {
   if (s.has(3)) {
     const mask = s.x(3);
     if (s.shape(mask).at(-1) !== keys) throw new Refusal("a mask shorter than the keys has no rule");
-    masks.push(s.dtype(mask) === "bool" ? s.where(mask, s.k(0), s.k(lowest)) : mask);
+    masks.push(s.dtype(mask) === "bool" ? s.where(mask, s.k(0), s.k(-Infinity)) : mask);
   }
   if (s.int("is_causal", 0) === 1) {
     const ones = s.op("Expand", [s.k(1), s.vector([queries, keys])]);
     const seen = s.op("Trilu", [ones], { upper: 0 });
-    masks.push(s.where(s.op("Equal", [seen, s.k(1)]), s.k(0), s.k(lowest)));
+    masks.push(s.where(s.op("Equal", [seen, s.k(1)]), s.k(0), s.k(-Infinity)));
   }
-  // Until opset 23 the mask is added before the cap, as its function says.
   scores = capped(scores);
   for (const mask of masks) scores = s.add(scores, mask);
-  const out = s.op("MatMul", [s.op("Softmax", [scores], { axis: -1 }), v]);
+  const softmax = (a: string): string => s.op("Softmax", [a], { axis: -1 });
+  let weights: string;
+  if (!s.has(3)) weights = softmax(scores);
+  else {
+    // A query that sees no key gives 0.
+    const best = s.op("ReduceMax", [scores, s.vector([-1])], { keepdims: 1 });
+    const blind = s.op("Equal", [best, s.k(-Infinity)]);
+    weights = s.where(blind, s.k(0), softmax(s.where(blind, s.k(0), scores)));
+  }
+  const out = s.op("MatMul", [weights, v]);
   if (!flat) s.as(0, "Identity", [out]);
   else {
     const joined = s.transpose(out, [0, 2, 1, 3]);

@@ -29,8 +29,7 @@ const layerNorm: Rule = (s) => {
       parts.push(s.mul(inverse, centred));
     }
     // Of second derivatives: d mean/dx = 1/n, d inverse/dx = −inverse² · normal / n.
-    const count = s.cast(s.op("Div", [s.op("Size", [x]), s.op("Size", [mean])]), s.floatType);
-    const share = (value: string): string => s.expandLike(s.div(value, count), x);
+    const share = (value: string): string => s.expandLike(s.div(value, s.share(x, mean)), x);
     if (gMean !== undefined) parts.push(share(s.cast(gMean, s.floatType)));
     if (gInverse !== undefined) {
       const slope = s.mul(s.cast(gInverse, s.floatType), s.square(inverse));
@@ -46,6 +45,7 @@ const layerNorm: Rule = (s) => {
 /** With running statistics, which are inputs like any other. With those of the batch it is lowered. */
 export const batchNormInference: Rule = (s) => {
   const [x, scale, , mean, variance] = s.node.inputs as [string, string, string, string, string];
+  s.sameTypes([0, 1, 2, 3, 4]);
   const rank = s.rank(x);
   const others = range(0, rank).filter((axis) => axis !== 1);
   const spread = (value: string): string => s.unsqueeze(value, range(1, rank - 1));

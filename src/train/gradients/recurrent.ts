@@ -158,6 +158,11 @@ function unrolled(cellOf: (s: Site) => Cell, stateCount: number, fallback: reado
         { axis: 0 },
       );
       outputs.push(stacked);
+      if (lengths !== "") {
+        // A row of no steps ends with 0, not with its initial state.
+        const some = s.unsqueeze(s.op("Greater", [lengths, s.k(0, s.dtype(lengths))]), [1]);
+        states = states.map((state) => s.where(some, state, s.k(0)));
+      }
       states.forEach((state, k) => void finals[k]!.push(state));
     }
     // [length, directions, batch, hidden], or [batch, length, directions, hidden].

@@ -39,8 +39,7 @@ const mean = reduction(
     const x = s.x(0);
     const count = elements(s, axes);
     if (count !== undefined) return s.expandLike(s.scale(keep(s.g), 1 / count), x);
-    const ratio = s.op("Div", [s.op("Size", [x]), s.op("Size", [s.y])]);
-    return s.expandLike(s.div(keep(s.g), s.cast(ratio, s.floatType)), x);
+    return s.expandLike(s.div(keep(s.g), s.share(x, s.y)), x);
   },
   (s) => s.g,
 );

@@ -104,6 +104,12 @@ export class Site {
     return dtype;
   }
 
+  /** Refuses a node whose inputs at these places have several dtypes. */
+  sameTypes(indices: readonly number[]): void {
+    const dtypes = new Set(indices.map((index) => this.dtype(this.x(index))));
+    if (dtypes.size > 1) throw new Refusal(`inputs of ${[...dtypes].join(" and ")} together have no rule`);
+  }
+
   shape(name: string): readonly Dim[] {
     const shape = this.#type(name)?.shape;
     if (shape === undefined) throw new Refusal(`the rank of "${name}" is not known`);
@@ -255,8 +261,16 @@ export class Site {
     return this.op("Reshape", [a, this.shapeOf(like)], { allowzero });
   }
 
+  /** `a` repeated to the shape of `like`. ONNX Runtime drops an Expand whose shape has a 0 where it folds constants. */
   expandLike(a: string, like: string): string {
-    return this.op("Expand", [a, this.shapeOf(like)]);
+    if (!this.isFixed(like)) return this.add(a, this.zerosLike(like));
+    return this.dims(like).includes(0) ? this.zerosLike(like) : this.op("Expand", [a, this.shapeOf(like)]);
+  }
+
+  /** How many elements of `a` there are to one of `b`; NaN, not an error, where there are none. */
+  share(a: string, b: string): string {
+    const [all, each] = [a, b].map((name) => this.cast(this.op("Size", [name]), "float64"));
+    return this.cast(this.div(all!, each!), this.floatType);
   }
 
   zerosLike(like: string, dtype: DType = this.dtype(like)): string {
@@ -290,7 +304,7 @@ export class Site {
       if (dim === 1 && wide !== 1) {
         axes.push(leading + i);
         inner = true;
-      } else if (dim !== wide && typeof dim !== "number") unknown = true;
+      } else if (typeof dim !== "number" && (dim === null || dim !== wide)) unknown = true;
     });
     if (unknown) return this.#unbroadcastAtRun(g, leading, to);
     if (axes.length === 0) return g;
@@ -314,7 +328,7 @@ export class Site {
   }
 }
 
-/** A rule's answer: for each input its gradient, `"zero"` where it is zero everywhere, undefined where it has none. */
+/** A rule's answer for each input: its gradient, ZERO, NONE, or undefined where there is no rule. */
 export type Gradients = readonly (string | undefined)[];
 
 export type Rule = (site: Site) => Gradients;
@@ -324,3 +338,6 @@ export type Lowering = (site: Site) => void;
 
 /** The answer of a rule for an input on which the output depends only in jumps. */
 export const ZERO = "\0zero";
+
+/** The answer of a rule for an input on which the output does not depend. */
+export const NONE = "\0none";
