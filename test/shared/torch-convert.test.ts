@@ -51,7 +51,7 @@ interface GraphFixture {
 }
 
 /** Largest total of weight values that is filled in by default; TENON_ALL_GRAPHS takes all. */
-const MAX_VALUES = process.env.TENON_ALL_GRAPHS ? Number.POSITIVE_INFINITY : 4e6;
+const MAX_VALUES = process.env.TENON_ALL_GRAPHS ? Number.POSITIVE_INFINITY : 12e6;
 
 function bytesOf(x: Tensor): Uint8Array {
   const { buffer, byteOffset, byteLength } = x.contiguous().data as Uint8Array;

@@ -1,4 +1,5 @@
 /** programToModel: an exported program of PyTorch as an ONNX model on the program's own weights. */
+import { isTenonError, type TenonError } from "../../base/index.js";
 import { check, graph, type OnnxModel } from "../../onnx/index.js";
 import { byteLengthOf, type DType, dtypeInfo } from "../../tensor/index.js";
 import { quoted, unsupported } from "../invalid.js";
@@ -6,6 +7,7 @@ import type { ExportedProgram, TensorMeta } from "../pt2/program.js";
 import { type ReadProgramOptions, readProgram } from "../pt2/read.js";
 import type { TensorRef } from "../tensor-ref.js";
 import { tensorDataOf } from "../weight-data.js";
+import type { Emitter } from "./emitter.js";
 import { dimNames, outputNames } from "./names.js";
 import { Translator, type UnsupportedOp } from "./translator.js";
 
@@ -64,8 +66,12 @@ export function programToModel(program: ExportedProgram, options: ProgramOptions
     spec.kind === "userInput" && spec.arg.kind === "tensor" ? [metaOf(spec.arg.name)] : [],
   );
   const dims = dimNames(users, options.dims ?? {});
-  const used = namesInUse(program);
-  const weights = new Map<string, string>();
+  const inputs = new Set(
+    program.inputs.flatMap((spec) =>
+      spec.kind === "userInput" && spec.arg.kind === "tensor" ? [spec.arg.name] : [],
+    ),
+  );
+  const emitWeight = weightEmitter(translator.c, dtypeOf);
   for (const spec of program.inputs) {
     switch (spec.kind) {
       case "userInput": {
@@ -85,18 +91,9 @@ export function programToModel(program: ExportedProgram, options: ProgramOptions
       case "parameter":
       case "buffer":
       case "tensorConstant": {
-        if (!used.has(spec.name)) break;
         const ref = program.weights.get(spec.target)!;
-        refuseDType(ref.dtype, spec.target);
-        const key = identity(ref);
-        let value = weights.get(key);
-        if (value === undefined) {
-          value = g.weight(spec.target, { ...tensorDataOf(ref), name: spec.target });
-          if (dtypeOf(ref.dtype) !== ref.dtype)
-            value = translator.c.cast(value, ref.dtype, dtypeOf(ref.dtype));
-          weights.set(key, value);
-        }
-        translator.bind(spec.name, value, metaOf(spec.name));
+        const name = inputs.has(spec.target) ? spec.name : spec.target;
+        translator.bind(spec.name, () => emitWeight(name, ref), metaOf(spec.name));
         break;
       }
       case "constantInput":
@@ -106,11 +103,12 @@ export function programToModel(program: ExportedProgram, options: ProgramOptions
     }
   }
   translator.run(program.graph);
-  if (translator.unsupported.size > 0) throw refusal(program, [...translator.unsupported.values()]);
 
   const results = program.outputs.flatMap((spec) =>
     spec.kind === "userOutput" && spec.arg.kind === "tensor" ? [spec.arg.name] : [],
   );
+  const values = results.map((name) => translator.valueOf(name));
+  refuseUnsupported(program, translator);
   const names = outputNames(
     program.modules.find(({ fqn }) => fqn === "")?.signature?.outSpec,
     results.length,
@@ -118,13 +116,29 @@ export function programToModel(program: ExportedProgram, options: ProgramOptions
   results.forEach((name, i) => {
     const meta = metaOf(name);
     const type = { kind: "tensor", dtype: dtypeOf(meta.dtype), shape: meta.sizes.map(dims) } as const;
-    g.output(translator.valueOf(name)!, freeName(program, names[i]!), type);
+    g.output(values[i]!, freeName(program, names[i]!), type);
   });
   const metadata = new Map([["torch", program.torchVersion]]);
+  const dropped = program.outputs.flatMap((spec) => (spec.kind === "bufferMutation" ? [spec.target] : []));
+  if (dropped.length > 0) metadata.set("torch.buffers_not_kept", JSON.stringify(dropped));
   if (program.guards.length > 0) metadata.set("torch.guards", JSON.stringify(program.guards));
-  const model = Object.freeze({ ...g.model(), metadata });
-  check(model);
-  return model;
+  try {
+    const model = Object.freeze({ ...g.model(), metadata });
+    check(model);
+    return model;
+  } catch (error) {
+    // What an op of ONNX does not take, such as integers in a convolution, is told of the program's own op.
+    const node = isTenonError(error, "MODEL_INVALID") ? error.details.node : undefined;
+    const origin = typeof node === "string" ? translator.c.originOf(node) : undefined;
+    if (origin === undefined) throw error;
+    translator.refuse(origin, (error as TenonError).given ?? "its operands");
+    refuseUnsupported(program, translator);
+    throw error;
+  }
+}
+
+function refuseUnsupported(program: ExportedProgram, { unsupported }: Translator): void {
+  if (unsupported.size > 0) throw refusal(program, [...unsupported.values()]);
 }
 
 /** An output that is called as an input gets a name of its own. */
@@ -137,30 +151,25 @@ function freeName(program: ExportedProgram, name: string): string {
   return taken ? `${name}_out` : name;
 }
 
-/** One name for one part of a storage: tied weights are one initializer. */
-const storages = new WeakMap<object, number>();
-let storageCount = 0;
-
-function identity({ storage, offset, shape, strides, dtype }: TensorRef): string {
-  let id = storages.get(storage);
-  if (id === undefined) storages.set(storage, (id = storageCount++));
-  return `${id}:${offset}:${dtype}:${shape}:${strides}`;
-}
-
-function namesInUse(program: ExportedProgram): ReadonlySet<string> {
-  const names = new Set<string>();
-  const note = (value: unknown): void => {
-    if (typeof value === "string") names.add(value);
-    else if (Array.isArray(value)) value.forEach(note);
-    else if (typeof value === "object" && value !== null && !(value instanceof Map)) {
-      const { name, names: list } = value as { name?: unknown; names?: unknown };
-      note(name);
-      note(list);
+/** Emits weights; those that share a part of a storage are one initializer. */
+function weightEmitter(
+  c: Emitter,
+  dtypeOf: (dtype: DType) => DType,
+): (name: string, ref: TensorRef) => string {
+  const ids = new Map<object, number>();
+  const values = new Map<string, string>();
+  return (name, ref) => {
+    const { storage, offset, shape, strides, dtype } = ref;
+    refuseDType(dtype, name);
+    if (!ids.has(storage)) ids.set(storage, ids.size);
+    const key = `${ids.get(storage)}:${offset}:${dtype}:${shape}:${strides}`;
+    let value = values.get(key);
+    if (value === undefined) {
+      value = c.cast(c.g.weight(name, { ...tensorDataOf(ref), name }), dtype, dtypeOf(dtype));
+      values.set(key, value);
     }
+    return value;
   };
-  for (const node of program.graph.nodes) for (const { arg } of node.inputs) note(arg);
-  program.graph.outputs.forEach(note);
-  return names;
 }
 
 function refuseDType(dtype: DType, name: string): void {

@@ -32,6 +32,9 @@ function convolve(
   options: ConvOptions,
 ): string {
   const { x, weight, bias } = inputs;
+  // PyTorch takes up to the dilation as well.
+  if (options.outputPadding?.some((pad, i) => pad >= options.stride[i]!))
+    throw new Unsupported("output_padding not below stride");
   return batched(c, x, weight.rank, (value) =>
     c.add(op, [value, weight.value, bias?.value], {
       kernel_shape: weight.dims.slice(2) as number[],
@@ -185,6 +188,7 @@ const adaptiveAvgPool =
   (spatial: number): OpHandler =>
   (c, args, { dtype }) => {
     const x = args.tensor("self");
+    if (x.dims.includes(0)) throw new Unsupported("pooling of no elements");
     const wanted = args.sizes("output_size").map((size, i) => {
       const axis = x.rank - spatial + i;
       if (typeof size !== "number") throw new Unsupported("a free output_size");

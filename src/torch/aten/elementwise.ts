@@ -236,8 +236,8 @@ const lerp: OpHandler = (c, args, { dtype }) => {
 const prelu: OpHandler = (c, args, { dtype }) => {
   const [x, weight] = [args.tensor("self"), args.tensor("weight")];
   const channels = weight.rank === 0 ? 1 : weight.dims[0]!;
-  const dims =
-    channels === 1 || x.rank < 2 ? [channels] : [channels, ...new Array<number>(x.rank - 2).fill(1)];
+  const after = new Array<number>(Math.max(0, x.rank - 2)).fill(1);
+  const dims = x.rank === 0 ? [] : channels === 1 || x.rank === 1 ? [channels] : [channels, ...after];
   return c.add("PRelu", [c.as(x, dtype), c.reshape(c.as(weight, dtype), dims)]);
 };
 

@@ -4,11 +4,24 @@ import { type DType, dtypeInfo, tensor } from "../../tensor/index.js";
 import type { Scalar, Size, TensorValue } from "./arguments.js";
 import { Unsupported } from "./unsupported.js";
 
+/** A size past every end, as slices to the end are written. */
+export const END = Number.MAX_SAFE_INTEGER * 2048;
+
 const INT64_MAX = 9223372036854775807n;
 const INT64_MIN = -9223372036854775808n;
 
+/** The node of a program that is emitted. */
+export interface Origin {
+  /** `aten.linear.default`. */
+  readonly op: string;
+  readonly module: string;
+}
+
 export class Emitter {
   readonly g: GraphBuilder;
+  /** What the next nodes come from; they are named after it. */
+  origin: Origin = { op: "input", module: "" };
+  readonly #origins = new Map<string, Origin>();
   readonly #constants = new Map<string, string>();
 
   constructor(g: GraphBuilder) {
@@ -21,17 +34,28 @@ export class Emitter {
     inputs: readonly (string | undefined)[],
     attrs: Readonly<Record<string, AttrInput | undefined>> = {},
   ): string {
-    return this.g.add(op, trimmed(inputs), attrs);
+    return this.g.add(op, trimmed(inputs), attrs, { name: this.#nodeName() });
   }
 
-  /** One node with several outputs; `false` is one that is not wanted. */
+  /** Where a node of a name comes from. */
+  originOf(node: string): Origin | undefined {
+    return this.#origins.get(node);
+  }
+
+  #nodeName(): string {
+    const name = `${this.origin.op}#${this.#origins.size}`;
+    this.#origins.set(name, this.origin);
+    return name;
+  }
+
+  /** One node with several outputs; */
   addMany(
     op: string,
     inputs: readonly (string | undefined)[],
     attrs: Readonly<Record<string, AttrInput | undefined>>,
     outputs: number,
   ): string[] {
-    const names = this.g.add(op, trimmed(inputs), attrs, { outputs });
+    const names = this.g.add(op, trimmed(inputs), attrs, { outputs, name: this.#nodeName() });
     return Array.isArray(names) ? names : [names];
   }
 
@@ -46,9 +70,7 @@ export class Emitter {
 
   /** A 1-D int64 constant; numbers at the ends of int64 are cut there. */
   ints(values: readonly number[]): string {
-    return this.#constant(`const:[${values.join(",")}]`, () =>
-      tensor(values.map(toInt64), { dtype: "int64", shape: [values.length] } as never),
-    );
+    return this.#constant(`const:[${values.join(",")}]`, () => tensor(BigInt64Array.from(values, toInt64)));
   }
 
   int(value: number): string {

@@ -1,5 +1,5 @@
 /** Ops that pick elements by index or write at one. */
-import { type DType, dtypeInfo } from "../../tensor/index.js";
+import type { DType } from "../../tensor/index.js";
 import type { TensorValue } from "./arguments.js";
 import { truth } from "./elementwise.js";
 import { allAxes, axisOf, type Emitter } from "./emitter.js";
@@ -23,7 +23,7 @@ const indexSelect: OpHandler = (c, args) => {
 const gather: OpHandler = (c, args) => {
   const [x, index] = [args.tensor("self"), args.tensor("index")];
   args.ignore("sparse_grad");
-  if (x.rank === 0 || index.rank === 0) throw new Unsupported("gather of a scalar");
+  if (x.rank === 0 || index.rank !== x.rank) throw new Unsupported("an index of another rank");
   return c.add("GatherElements", [x.value, asIndex(c, index)], { axis: axisOf(args.number("dim"), x.rank) });
 };
 
@@ -90,6 +90,7 @@ function places(c: Emitter, mask: TensorValue): string {
 
 const maskedSelect: OpHandler = (c, args) => {
   const [x, mask] = [args.tensor("self"), args.tensor("mask")];
+  if (x.rank === 0 && mask.rank === 0) throw new Unsupported("masked_select of a scalar");
   const shape = c.shapeOf(mask);
   const value = c.add("Expand", [x.value, shape]);
   const wide = c.add("Expand", [truth(c, mask), c.add("Shape", [value])]);
@@ -97,7 +98,11 @@ const maskedSelect: OpHandler = (c, args) => {
   return c.add("GatherND", [value, found]);
 };
 
-const nonzero: OpHandler = (c, args) => places(c, args.tensor("self"));
+const nonzero: OpHandler = (c, args) => {
+  const x = args.tensor("self");
+  if (x.rank === 0) throw new Unsupported("nonzero of a scalar");
+  return places(c, x);
+};
 
 const scatter =
   (reduction: "none" | "add"): OpHandler =>
@@ -154,14 +159,12 @@ const oneHot: OpHandler = (c, args) => {
   const x = args.tensor("self");
   const depth = args.number("num_classes", -1);
   if (depth < 0) throw new Unsupported("num_classes is not given");
+  if (x.rank === 0) throw new Unsupported("one_hot of a scalar");
   const values = c.table("const:[0,1]", [0, 1], "int64");
   return c.add("OneHot", [asIndex(c, x), c.ints([depth]), values], { axis: -1 });
 };
 
-const bitsEnough = (dtype: DType): boolean => dtypeInfo(dtype).bits >= 16 || dtype === "bool";
-
-const takeAlong: OpHandler = (c, args, meta) => {
-  if (!bitsEnough(meta.dtype)) throw new Unsupported(`take_along_dim of ${meta.dtype}`);
+const takeAlong: OpHandler = (c, args) => {
   const [x, at] = [args.tensor("self"), args.tensor("indices")];
   const axis = axisOf(args.number("dim"), x.rank);
   const fits = x.dims.every((dim, i) => i === axis || (dim !== null && dim === at.dims[i]));

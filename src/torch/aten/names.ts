@@ -75,10 +75,9 @@ export function dimNames(
   chosen: Readonly<Record<string, string>>,
 ): (size: SymSize) => Dim {
   const names = new Map<string, string>();
-  const firsts = inputs.filter(({ sizes }) => sizes.length > 0).map(({ sizes }) => symbolOf(sizes[0]!));
-  const [batch] = firsts.filter((symbol) => symbol !== undefined);
-  const free = firsts.filter((symbol) => symbol !== undefined);
-  if (batch !== undefined && free.every((symbol) => symbol === batch)) names.set(batch, "batch");
+  const firsts = inputs.flatMap(({ sizes: [first] }) => (first === undefined ? [] : [symbolOf(first)]));
+  const [batch, ...others] = new Set(firsts.filter((symbol) => symbol !== undefined));
+  if (batch !== undefined && others.length === 0) names.set(batch, "batch");
   for (const { sizes, dtype } of inputs) {
     const kind = dtypeInfo(dtype).kind;
     const second = sizes.length === 2 && kind === "int" ? symbolOf(sizes[1]!) : undefined;

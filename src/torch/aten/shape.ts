@@ -1,10 +1,9 @@
 /** Ops that move elements without changing them: views, joins, cuts, padding. */
+import { dtypeInfo } from "../../tensor/index.js";
 import type { Size, TensorValue } from "./arguments.js";
-import { allAxes, axesOf, axisOf, type Emitter } from "./emitter.js";
+import { allAxes, axesOf, axisOf, type Emitter, END } from "./emitter.js";
 import type { OpHandler, OpRows, OutputMeta } from "./handler.js";
 import { Unsupported } from "./unsupported.js";
-
-const END = Number.MAX_SAFE_INTEGER * 2048;
 
 const view: OpHandler = (c, args) => {
   const x = args.tensor("self");
@@ -249,12 +248,14 @@ const pad =
     if (mode === undefined) throw new Unsupported(`mode = ${name}`);
     const pads = args.has("pad") ? args.sizes("pad") : args.sizes("padding");
     if (dtype === "bool") throw new Unsupported("padding of bools");
+    if (mode === "wrap" && x.dims.includes(0)) throw new Unsupported("circular padding of no elements");
     const value = args.scalar("value", 0);
     return padded(c, x, pads, mode, mode === "constant" ? c.scalar(value, dtype) : undefined);
   };
 
 const pixelShuffle: OpHandler = (c, args) => {
   const x = args.tensor("self");
+  if (dtypeInfo(x.dtype).kind !== "float") throw new Unsupported(`values of ${x.dtype}`);
   if (x.rank !== 4) throw new Unsupported(`rank ${x.rank}`);
   return c.add("DepthToSpace", [x.value], { blocksize: args.number("upscale_factor"), mode: "CRD" });
 };
@@ -316,15 +317,16 @@ const meshgrid: OpHandler = (c, args) => {
   const tensors = args.tensors("tensors");
   const indexing = args.text("indexing", "ij");
   if (indexing !== "ij" && indexing !== "xy") throw new Unsupported(`indexing = ${indexing}`);
-  const swapped = indexing === "xy" && tensors.length > 1;
-  const order = swapped ? [tensors[1]!, tensors[0]!, ...tensors.slice(2)] : tensors;
-  const shape = c.shape(order.map((x) => (x.rank === 0 ? 1 : c.dim(x, 0))));
-  const grids = order.map((x, i) => {
-    const dims = order.map((_, j) => (i === j ? -1 : 1));
-    const grid = c.add("Expand", [c.reshape(x.value, dims), shape]);
-    return swapped ? c.transpose(grid, [1, 0, ...allAxes(order.length).slice(2)]) : grid;
+  // With "xy" the first two change places, among the axes as among the grids.
+  const places = allAxes(tensors.length);
+  if (indexing === "xy" && tensors.length > 1) [places[0], places[1]] = [1, 0];
+  const ordered = places.map((i) => tensors[i]!);
+  const shape = c.shape(ordered.map((x) => (x.rank === 0 ? 1 : c.dim(x, 0))));
+  const grids = ordered.map((x, i) => {
+    const dims = ordered.map((_, j) => (i === j ? -1 : 1));
+    return c.add("Expand", [c.reshape(x.value, dims), shape]);
   });
-  return swapped ? [grids[1]!, grids[0]!, ...grids.slice(2)] : grids;
+  return places.map((i) => grids[i]!);
 };
 
 // biome-ignore format: a table is read by columns

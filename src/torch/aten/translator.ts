@@ -10,12 +10,12 @@ import type {
   TensorMeta,
 } from "../pt2/program.js";
 import { Arguments, type Bindings, type Size, type TensorValue } from "./arguments.js";
-import { Emitter } from "./emitter.js";
+import { Emitter, type Origin } from "./emitter.js";
 import type { OpHandler, OutputMeta } from "./handler.js";
 import { isSilent, sizeOf } from "./symbols.js";
 import { handlerOf } from "./table.js";
 import { Unsupported } from "./unsupported.js";
-import { type WriteBack, writeBackOf } from "./views.js";
+import { type Sharing, sharingOf } from "./views.js";
 
 /** One kind of node that has no ONNX form here. */
 export interface UnsupportedOp {
@@ -32,7 +32,7 @@ interface View {
   readonly node: ProgramNode;
   readonly scope: Scope;
   readonly index: number;
-  readonly writeBack: WriteBack;
+  readonly sharing: Sharing;
 }
 
 /** A graph whose names carry a prefix: the program itself, or the body of a higher-order op. */
@@ -48,9 +48,12 @@ export class Translator {
   readonly c: Emitter;
   readonly unsupported = new Map<string, UnsupportedOp>();
   readonly #dtype: (dtype: DType) => DType;
-  readonly #values = new Map<string, string>();
+  /** Weights are emitted when they are first read. */
+  readonly #values = new Map<string, string | (() => string)>();
   readonly #metas = new Map<string, TensorMeta>();
   readonly #sizes = new Map<string, Size>();
+  /** Results that a handler does not give; they matter where something reads them. */
+  readonly #absent = new Map<string, { readonly origin: Origin; readonly index: number }>();
   readonly #views = new Map<string, View>();
   /** Views that have to be taken again from their base. */
   readonly #stale = new Set<string>();
@@ -62,7 +65,7 @@ export class Translator {
   }
 
   /** Gives a name of the program its value. */
-  bind(name: string, value: string, meta: TensorMeta): void {
+  bind(name: string, value: string | (() => string), meta: TensorMeta): void {
     this.#values.set(name, value);
     this.#metas.set(name, meta);
   }
@@ -91,18 +94,20 @@ export class Translator {
   }
 
   #translate(node: ProgramNode, scope: Scope): void {
-    const target = node.target.replace(/^torch\.ops\./, "");
+    const target = targetOf(node);
     if (isSilent(target)) return;
+    this.c.origin = { op: target, module: node.module };
     try {
       if (INLINED.test(target)) this.#inline(node, scope);
       else if (!this.#bindSizes(node, target, scope)) this.#emit(node, target, scope);
     } catch (error) {
       if (!(error instanceof Unsupported)) throw error;
-      if (error.message !== MISSING) this.#refuse(target, error.message, node.module);
+      if (error.message !== MISSING) this.refuse({ op: target, module: node.module }, error.message);
     }
   }
 
-  #refuse(op: string, reason: string, module: string): void {
+  /** Notes a node that has no form here. */
+  refuse({ op, module }: Origin, reason: string): void {
     const key = `${op}\n${reason}`;
     const known = this.unsupported.get(key) ?? { op, reason, count: 0, modules: new Set<string>() };
     known.count++;
@@ -128,8 +133,9 @@ export class Translator {
     const metas = names.map((name) => this.#meta(name, scope));
     const values = this.#call(handler, node, scope, metas);
     names.forEach((name, i) => {
-      if (name === "" || values[i] === undefined) return;
-      this.bind(name, values[i], metas[i]!);
+      if (name === "") return;
+      if (values[i] === undefined) this.#absent.set(name, { origin: this.c.origin, index: i });
+      else this.bind(name, values[i], metas[i]!);
     });
     const first = node.inputs[0]?.arg;
     if (first?.kind !== "tensor") return;
@@ -143,8 +149,9 @@ export class Translator {
     names.forEach((name, index) => {
       const meta = metas[index];
       if (name === "" || baseMeta === undefined || meta === undefined) return;
-      const writeBack = writeBackOf(op, baseMeta, meta);
-      if (writeBack !== undefined) this.#views.set(name, { base, node, scope, index, writeBack });
+      const args = new Arguments(node.inputs, this.#bindings(scope));
+      const sharing = sharingOf(op, args, baseMeta, meta);
+      if (sharing !== undefined) this.#views.set(name, { base, node, scope, index, sharing });
     });
   }
 
@@ -168,13 +175,13 @@ export class Translator {
     const chain = new Set([target, name]);
     this.#values.set(target, value);
     this.#stale.delete(target);
-    this.#views.set(name, { base: target, node, scope, index: 0, writeBack: (_c, _a, _b, v) => v });
+    this.#views.set(name, { base: target, node, scope, index: 0, sharing: WRITTEN });
     let current = target;
     let written = value;
     for (let view = this.#views.get(current); view !== undefined; view = this.#views.get(current)) {
       const base = this.#tensor(view.base);
       const args = new Arguments(view.node.inputs, this.#bindings(view.scope));
-      written = isWritten(view.node) ? written : view.writeBack(this.c, args, base, written, view.index);
+      written = view.sharing.writeBack(this.c, args, base, written, view.index);
       this.#values.set(view.base, written);
       this.#stale.delete(view.base);
       chain.add(view.base);
@@ -191,13 +198,18 @@ export class Translator {
 
   /** Takes a view again, after what it shows was written. */
   #refresh(name: string): void {
-    const { node, base, scope, index } = this.#views.get(name)!;
+    const { node, base, scope, index, sharing } = this.#views.get(name)!;
+    if (sharing.uncertain) {
+      const origin = { op: targetOf(node), module: node.module };
+      this.refuse(origin, "a later write to what it may show or have copied");
+      throw new Unsupported(MISSING);
+    }
     this.#stale.delete(name);
-    if (isWritten(node)) {
+    if (sharing === WRITTEN) {
       this.#values.set(name, this.#tensor(base).value);
       return;
     }
-    const target = node.target.replace(/^torch\.ops\./, "");
+    const target = targetOf(node);
     const names = namesOf(node.outputs).map((output) => scope.prefix + output);
     const values = this.#call(
       handlerOf(target)!,
@@ -251,8 +263,12 @@ export class Translator {
     if (this.#stale.has(name)) this.#refresh(name);
     const value = this.#values.get(name);
     const meta = this.#metas.get(name);
+    const absent = this.#absent.get(name);
+    if (absent !== undefined) this.refuse(absent.origin, `its result ${absent.index}`);
     if (value === undefined || meta === undefined) throw new Unsupported(MISSING);
-    return { value, name, ...this.#outputMeta(meta) };
+    const emitted = typeof value === "string" ? value : value();
+    if (emitted !== value) this.#values.set(name, emitted);
+    return { value: emitted, name, ...this.#outputMeta(meta) };
   }
 
   #size(name: string): Size {
@@ -274,6 +290,9 @@ export class Translator {
   }
 }
 
+/** What an op that writes in place returns: its first argument. */
+const WRITTEN: Sharing = { writeBack: (_c, _args, _base, value) => value, uncertain: false };
+
 /** An operand whose own node is unsupported: reported there. */
 const MISSING = "an operand is missing";
 
@@ -283,8 +302,13 @@ function inPlaceOf(target: string): string | undefined {
   return match === null ? undefined : `${match[1]}.${match[2]}.${match[3]}`;
 }
 
+/** Without the namespace of all ops: `aten.linear.default`. */
+function targetOf({ target }: ProgramNode): string {
+  return target.replace(/^torch\.ops\./, "");
+}
+
 function isWritten(node: ProgramNode): boolean {
-  return inPlaceOf(node.target.replace(/^torch\.ops\./, "")) !== undefined;
+  return inPlaceOf(targetOf(node)) !== undefined;
 }
 
 function namesOf(outputs: readonly Argument[]): string[] {

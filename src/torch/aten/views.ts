@@ -1,13 +1,17 @@
 /** Which tensors of a program share memory, so that what is written in place is seen through all of them. */
 import type { TensorMeta } from "../pt2/program.js";
 import type { Arguments, TensorValue } from "./arguments.js";
-import { allAxes, axisOf, type Emitter } from "./emitter.js";
+import { allAxes, axisOf, type Emitter, END } from "./emitter.js";
 import { Unsupported } from "./unsupported.js";
 
 /** How a written view is put back: the base with `value` in the view's place. */
-type WriteBack = (c: Emitter, args: Arguments, base: TensorValue, value: string, index: number) => string;
-
-const END = Number.MAX_SAFE_INTEGER * 2048;
+export type WriteBack = (
+  c: Emitter,
+  args: Arguments,
+  base: TensorValue,
+  value: string,
+  index: number,
+) => string;
 
 const shaped: WriteBack = (c, args, base, value) => {
   args.ignore("size", "shape", "dim", "sizes", "other", "start_dim", "end_dim");
@@ -70,7 +74,10 @@ const unbound: WriteBack = (c, args, base, value, index) =>
 const ROWS: Readonly<Record<string, WriteBack>> = {
   "alias.default": same,
   "detach.default": same,
+  "lift_fresh.default": same,
   "dropout.default": same,
+  "feature_dropout.default": same,
+  "alpha_dropout.default": same,
   "view.default": shaped,
   "view_as.default": shaped,
   "unflatten.int": shaped,
@@ -80,6 +87,7 @@ const ROWS: Readonly<Record<string, WriteBack>> = {
   "squeeze.dims": shaped,
   "transpose.int": exchanged("dim0", "dim1"),
   "swapaxes.default": exchanged("axis0", "axis1"),
+  "swapdims.default": exchanged("dim0", "dim1"),
   "permute.default": permuted,
   "t.default": reversed,
   "numpy_T.default": reversed,
@@ -88,26 +96,32 @@ const ROWS: Readonly<Record<string, WriteBack>> = {
   "unbind.int": unbound,
 };
 
-/** Views where the base is dense, copies where it is not. */
+/** Views where the base is dense; where it is not, PyTorch may copy, which the file does not tell. */
 const MAYBE: Readonly<Record<string, WriteBack>> = {
   "reshape.default": shaped,
   "reshape_as.default": shaped,
   "flatten.using_ints": shaped,
-  "contiguous.default": same,
-  "to.dtype": same,
-  "to.device": same,
-  "to.dtype_layout": same,
-  "type_as.default": same,
 };
+
+/** The tensor itself where nothing has to be changed. */
+const ITSELF: ReadonlySet<string> = new Set([
+  "to.dtype",
+  "to.device",
+  "to.dtype_layout",
+  "to.other",
+  "type_as.default",
+  "float.default",
+]);
 
 const impossible: WriteBack = () => {
   throw new Unsupported("write-back through this view");
 };
 
-/** Views whose write-back is not known; writing to them, or to what they show, is refused where it matters. */
+/** Views through which nothing is written back; they are taken again after their base was written. */
 const OTHERS: ReadonlySet<string> = new Set([
   "narrow.default",
   "split.Tensor",
+  "split.default",
   "split_with_sizes.default",
   "chunk.default",
   "tensor_split.indices",
@@ -119,34 +133,40 @@ const OTHERS: ReadonlySet<string> = new Set([
   "movedim.intlist",
 ]);
 
-/** How an op's result shares memory with its first argument; undefined: it is a copy. */
-export function writeBackOf(op: string, base: TensorMeta, result: TensorMeta): WriteBack | undefined {
-  const maybe = MAYBE[op];
-  if (maybe !== undefined) {
-    const converts = maybe === same;
-    if (converts) {
-      if (base.dtype !== result.dtype) return undefined;
-      if (op !== "contiguous.default" || isDenseMeta(base)) return same;
-      return undefined;
-    }
-    return isDenseMeta(base) ? maybe : impossible;
-  }
-  return ROWS[op] ?? (OTHERS.has(op) ? impossible : undefined);
+/** How a result shares memory with what it was made of. */
+export interface Sharing {
+  readonly writeBack: WriteBack;
+  /** It may be a copy: what is written to either is refused. */
+  readonly uncertain: boolean;
 }
 
+/** How an op's result shares memory with its first argument; undefined: it is a copy. */
+export function sharingOf(
+  op: string,
+  args: Arguments,
+  base: TensorMeta,
+  result: TensorMeta,
+): Sharing | undefined {
+  const certain = (writeBack: WriteBack): Sharing => ({ writeBack, uncertain: false });
+  if (ITSELF.has(op)) {
+    return base.dtype === result.dtype && !args.boolean("copy", false) ? certain(same) : undefined;
+  }
+  if (op === "contiguous.default") return isDenseMeta(base) ? certain(same) : undefined;
+  const maybe = MAYBE[op];
+  if (maybe !== undefined)
+    return isDenseMeta(base) ? certain(maybe) : { writeBack: impossible, uncertain: true };
+  const row = ROWS[op] ?? (OTHERS.has(op) ? impossible : undefined);
+  return row === undefined ? undefined : certain(row);
+}
+
+/** Row-major without gaps, as far as sizes are known: free sizes make free strides before them. */
 function isDenseMeta({ sizes, strides }: TensorMeta): boolean {
   let expected: number | undefined = 1;
   for (let axis = sizes.length - 1; axis >= 0; axis--) {
     const [size, stride] = [sizes[axis]!, strides[axis]!];
     if (size === 1) continue;
-    if (
-      typeof stride === "number" && expected !== undefined ? stride !== expected : typeof stride === "number"
-    )
-      return false;
-    if (typeof stride !== "number" && expected !== undefined) return false;
+    if ((typeof stride === "number" ? stride : undefined) !== expected) return false;
     expected = expected !== undefined && typeof size === "number" ? expected * size : undefined;
   }
   return true;
 }
-
-export type { WriteBack };
