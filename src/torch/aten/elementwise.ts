@@ -1,13 +1,11 @@
-/** Elementwise ops: arithmetic, activations, comparisons, logic, casts. */
+/** Elementwise ops: arithmetic, activations, casts, copies. */
 import { type DType, dtypeInfo } from "../../tensor/index.js";
-import type { Arguments, Scalar, TensorValue } from "./arguments.js";
-import { type Emitter, isTensorValue } from "./emitter.js";
+import type { Arguments } from "./arguments.js";
+import { type Emitter, isFloat } from "./emitter.js";
 import type { OpHandler, OpRows } from "./handler.js";
 import { Unsupported } from "./unsupported.js";
 
 type Unary = (c: Emitter, x: string, dtype: DType, args: Arguments) => string;
-
-const isFloat = (dtype: DType): boolean => dtypeInfo(dtype).kind === "float";
 
 /** An op of one tensor in the dtype of its result. */
 const unary =
@@ -19,6 +17,11 @@ const node = (op: string): OpHandler => unary((c, x) => c.add(op, [x]));
 
 /** Rounding leaves integers as they are. */
 const rounding = (op: string): OpHandler => unary((c, x, dtype) => (isFloat(dtype) ? c.add(op, [x]) : x));
+
+const towardsZero = (c: Emitter, x: string, dtype: DType): string =>
+  isFloat(dtype)
+    ? c.where(c.add("Less", [x, num(c, 0, dtype)]), c.add("Ceil", [x]), c.add("Floor", [x]), dtype)
+    : x;
 
 const num = (c: Emitter, value: number, dtype: DType): string => c.scalar(value, dtype);
 
@@ -93,12 +96,13 @@ const sub: Binary = (c, a, b, dtype, args) => c.add("Sub", [a, scaled(c, b, dtyp
 const rsub: Binary = (c, a, b, dtype, args) => c.add("Sub", [b, scaled(c, a, dtype, args)]);
 const mul: Binary = (c, a, b, dtype) => c.add(dtype === "bool" ? "And" : "Mul", [a, b]);
 
-const divTrunc: Binary = (c, a, b, dtype) => {
-  if (!isFloat(dtype)) return c.add("Div", [a, b]);
-  const q = c.add("Div", [a, b]);
-  const zero = num(c, 0, dtype);
-  return c.where(c.add("Less", [q, zero]), c.add("Ceil", [q]), c.add("Floor", [q]), dtype);
-};
+const divTrunc: Binary = (c, a, b, dtype) => towardsZero(c, c.add("Div", [a, b]), dtype);
+
+/** Where a remainder is not zero and has another sign than the divisor. */
+function leftOver(c: Emitter, rest: string, divisor: string, zero: string): string {
+  const apart = c.add("Xor", [c.add("Less", [rest, zero]), c.add("Less", [divisor, zero])]);
+  return c.add("And", [c.add("Not", [c.add("Equal", [rest, zero])]), apart]);
+}
 
 /** As PyTorch's: the remainder decides, so that 1.0 // 0.1 is 9. */
 const divFloor: Binary = (c, a, b, dtype) => {
@@ -108,16 +112,12 @@ const divFloor: Binary = (c, a, b, dtype) => {
     if (dtypeInfo(dtype).kind === "uint") return c.add("Div", [a, b]);
     const q = c.add("Div", [a, b]);
     const r = c.add("Sub", [a, c.add("Mul", [q, b])]);
-    const apart = c.add("Xor", [c.add("Less", [r, zero]), c.add("Less", [b, zero])]);
-    const inexact = c.add("Not", [c.add("Equal", [r, zero])]);
-    return c.where(c.add("And", [inexact, apart]), c.add("Sub", [q, one]), q, dtype);
+    return c.where(leftOver(c, r, b, zero), c.add("Sub", [q, one]), q, dtype);
   }
   const plain = c.add("Div", [a, b]);
   const r = c.add("Mod", [a, b], { fmod: 1 });
   const q = c.add("Div", [c.add("Sub", [a, r]), b]);
-  const apart = c.add("Xor", [c.add("Less", [r, zero]), c.add("Less", [b, zero])]);
-  const inexact = c.add("Not", [c.add("Equal", [r, zero])]);
-  const lowered = c.where(c.add("And", [inexact, apart]), c.add("Sub", [q, one]), q, dtype);
+  const lowered = c.where(leftOver(c, r, b, zero), c.add("Sub", [q, one]), q, dtype);
   const floored = c.add("Floor", [lowered]);
   const half = c.add("Greater", [c.add("Sub", [lowered, floored]), num(c, 0.5, dtype)]);
   const whole = c.where(half, c.add("Add", [floored, one]), floored, dtype);
@@ -136,87 +136,7 @@ const remainder: Binary = (c, a, b, dtype) => {
   if (!isFloat(dtype)) return c.add("Mod", [a, b]);
   const zero = num(c, 0, dtype);
   const r = c.add("Mod", [a, b], { fmod: 1 });
-  const apart = c.add("Xor", [c.add("Less", [r, zero]), c.add("Less", [b, zero])]);
-  const inexact = c.add("Not", [c.add("Equal", [r, zero])]);
-  return c.where(c.add("And", [inexact, apart]), c.add("Add", [r, b]), r, dtype);
-};
-
-const CATEGORY = { bool: 0, uint: 1, int: 1, float: 2, complex: 3, string: 4 } as const;
-
-/** The dtype in which PyTorch compares two operands. */
-function comparedAs(a: TensorValue | Scalar, b: TensorValue | Scalar): DType {
-  if (!isTensorValue(a) || !isTensorValue(b)) {
-    const [tensor, scalar] = isTensorValue(a) ? [a, b] : [b as TensorValue, a];
-    const { kind } = dtypeInfo(tensor.dtype);
-    if (typeof scalar === "number" && kind !== "float") return "float32";
-    if (typeof scalar !== "boolean" && kind === "bool") return "int64";
-    return tensor.dtype;
-  }
-  if (a.dtype === b.dtype) return a.dtype;
-  const [high, low] = [dtypeInfo(a.dtype), dtypeInfo(b.dtype)];
-  const [ca, cb] = [CATEGORY[high.kind], CATEGORY[low.kind]];
-  if (ca !== cb) return ca > cb ? a.dtype : b.dtype;
-  if (a.rank > 0 !== b.rank > 0) return a.rank > 0 ? a.dtype : b.dtype;
-  if (high.bits !== low.bits && high.kind === low.kind) return high.bits > low.bits ? a.dtype : b.dtype;
-  if (new Set([a.dtype, b.dtype]).has("uint8")) return a.dtype === "uint8" ? b.dtype : a.dtype;
-  if (ca === 2) return "float32";
-  throw new Unsupported(`${a.dtype} compared with ${b.dtype}`);
-}
-
-/** Ordering of bools and of small integers is not in the runtime; int32 holds them all. */
-const ORDERED: ReadonlySet<DType> = new Set(["float64", "float32", "float16", "int64", "int32"]);
-
-/** A Python float beside an integer tensor is written as float; integers that come as floats stay integers. */
-function compare(op: string, negated = false): OpHandler {
-  return (c, args) => {
-    const [a, b] = [args.operand("self"), args.operand("other")];
-    let dtype = comparedAs(a, b);
-    const scalar = isTensorValue(b) ? a : b;
-    if (dtype === "float32" && typeof scalar === "number" && Number.isInteger(scalar)) {
-      const tensor = isTensorValue(a) ? a : (b as TensorValue);
-      if (!isFloat(tensor.dtype)) dtype = tensor.dtype === "bool" ? "int64" : tensor.dtype;
-    }
-    if (!ORDERED.has(dtype) && !(op === "Equal" && dtype === "bool")) {
-      if (dtypeInfo(dtype).bits > 16) throw new Unsupported(`comparison of ${dtype}`);
-      dtype = isFloat(dtype) ? "float32" : "int32";
-    }
-    const result = c.add(op, [c.as(a, dtype), c.as(b, dtype)]);
-    return negated ? c.add("Not", [result]) : result;
-  };
-}
-
-/** `x ≠ 0`. */
-export function truth(c: Emitter, x: TensorValue): string {
-  return x.dtype === "bool" ? x.value : c.cast(x.value, x.dtype, "bool");
-}
-
-const logical =
-  (op: string): OpHandler =>
-  (c, args) =>
-    c.add(op, [truth(c, args.tensor("self")), truth(c, args.tensor("other"))]);
-
-const bitwise =
-  (onBools: string, onIntegers: string): OpHandler =>
-  (c, args, { dtype }) => {
-    const operands = [c.as(args.operand("self"), dtype), c.as(args.operand("other"), dtype)];
-    return c.add(dtype === "bool" ? onBools : onIntegers, operands);
-  };
-
-const test =
-  (op: "IsNaN" | "IsInf"): OpHandler =>
-  (c, args) => {
-    const x = args.tensor("self");
-    return c.add(op, [isFloat(x.dtype) ? x.value : c.cast(x.value, x.dtype, "float32")]);
-  };
-
-const where: OpHandler = (c, args, { dtype }) => {
-  const condition = truth(c, args.tensor("condition"));
-  return c.where(condition, c.as(args.operand("self"), dtype), c.as(args.operand("other"), dtype), dtype);
-};
-
-const maskedFill: OpHandler = (c, args, { dtype }) => {
-  const value = c.as(args.operand("value"), dtype);
-  return c.where(truth(c, args.tensor("mask")), value, c.as(args.tensor("self"), dtype), dtype);
+  return c.where(leftOver(c, r, b, zero), c.add("Add", [r, b]), r, dtype);
 };
 
 const addc =
@@ -312,18 +232,16 @@ const UNARY: Readonly<Record<string, OpHandler>> = Object.fromEntries(
     erf: "Erf",
     sigmoid: "Sigmoid",
     reciprocal: "Reciprocal",
-    logical_not: "Not",
   }).map(([name, op]) => [`${name}.default`, node(op)]),
 );
 
 // biome-ignore format: a table is read by columns
 export const ELEMENTWISE: OpRows = {
   ...UNARY,
-  "logical_not.default": (c, args) => c.add("Not", [truth(c, args.tensor("self"))]),
   "floor.default": rounding("Floor"),
   "ceil.default": rounding("Ceil"),
-  "trunc.default": unary((c, x, dtype) => (isFloat(dtype) ? c.where(c.add("Less", [x, num(c, 0, dtype)]), c.add("Ceil", [x]), c.add("Floor", [x]), dtype) : x)),
-  "fix.default": unary((c, x, dtype) => (isFloat(dtype) ? c.where(c.add("Less", [x, num(c, 0, dtype)]), c.add("Ceil", [x]), c.add("Floor", [x]), dtype) : x)),
+  "trunc.default": unary(towardsZero),
+  "fix.default": unary(towardsZero),
   "round.default": round,
   "round.decimals": round,
   "square.default": unary((c, x, dtype) => (dtype === "bool" ? x : c.add("Mul", [x, x]))),
@@ -387,38 +305,6 @@ export const ELEMENTWISE: OpRows = {
   "addcdiv.default": addc("Div"),
   "lerp.Scalar": lerp,
   "lerp.Tensor": lerp,
-  "eq.Tensor": compare("Equal"),
-  "eq.Scalar": compare("Equal"),
-  "ne.Tensor": compare("Equal", true),
-  "ne.Scalar": compare("Equal", true),
-  "lt.Tensor": compare("Less"),
-  "lt.Scalar": compare("Less"),
-  "le.Tensor": compare("LessOrEqual"),
-  "le.Scalar": compare("LessOrEqual"),
-  "gt.Tensor": compare("Greater"),
-  "gt.Scalar": compare("Greater"),
-  "ge.Tensor": compare("GreaterOrEqual"),
-  "ge.Scalar": compare("GreaterOrEqual"),
-  "logical_and.default": logical("And"),
-  "logical_or.default": logical("Or"),
-  "logical_xor.default": logical("Xor"),
-  "bitwise_and.Tensor": bitwise("And", "BitwiseAnd"),
-  "bitwise_and.Scalar": bitwise("And", "BitwiseAnd"),
-  "bitwise_or.Tensor": bitwise("Or", "BitwiseOr"),
-  "bitwise_or.Scalar": bitwise("Or", "BitwiseOr"),
-  "bitwise_xor.Tensor": bitwise("Xor", "BitwiseXor"),
-  "__and__.Tensor": bitwise("And", "BitwiseAnd"),
-  "__or__.Tensor": bitwise("Or", "BitwiseOr"),
-  "__xor__.Tensor": bitwise("Xor", "BitwiseXor"),
-  "bitwise_not.default": (c, args, { dtype }) => c.add(dtype === "bool" ? "Not" : "BitwiseNot", [args.tensor("self").value]),
-  "isnan.default": test("IsNaN"),
-  "isinf.default": test("IsInf"),
-  "where.self": where,
-  "where.ScalarOther": where,
-  "where.ScalarSelf": where,
-  "where.Scalar": where,
-  "masked_fill.Scalar": maskedFill,
-  "masked_fill.Tensor": maskedFill,
   "to.dtype": cast,
   "to.dtype_layout": cast,
   "to.device": cast,

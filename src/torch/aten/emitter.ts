@@ -202,6 +202,10 @@ export class Emitter {
   }
 }
 
+export function isFloat(dtype: DType): boolean {
+  return dtypeInfo(dtype).kind === "float";
+}
+
 export function isTensorValue(value: unknown): value is TensorValue {
   return typeof value === "object" && value !== null && "rank" in value;
 }

@@ -1,7 +1,7 @@
 /** Ops that pick elements by index or write at one. */
 import type { DType } from "../../tensor/index.js";
 import type { TensorValue } from "./arguments.js";
-import { truth } from "./elementwise.js";
+import { truth } from "./comparison.js";
 import { allAxes, axisOf, type Emitter } from "./emitter.js";
 import type { OpHandler, OpRows } from "./handler.js";
 import { Unsupported } from "./unsupported.js";

@@ -1,13 +1,12 @@
 /** Products: linear layers, matrix products, attention. */
-import { dtypeInfo } from "../../tensor/index.js";
 import type { Scalar, TensorValue } from "./arguments.js";
-import type { Emitter } from "./emitter.js";
+import { type Emitter, isFloat } from "./emitter.js";
 import type { OpHandler, OpRows } from "./handler.js";
 import { Unsupported } from "./unsupported.js";
 
 const linear: OpHandler = (c, args, { dtype }) => {
   const [x, weight, bias] = [args.tensor("input"), args.tensor("weight"), args.optionalTensor("bias")];
-  if (x.rank === 2 && weight.rank === 2 && bias?.rank === 1 && dtypeInfo(dtype).kind === "float") {
+  if (x.rank === 2 && weight.rank === 2 && bias?.rank === 1 && isFloat(dtype)) {
     return c.add("Gemm", [x.value, weight.value, bias.value], { transB: 1 });
   }
   const turned = weight.rank === 2 ? c.transpose(weight.value, [1, 0]) : weight.value;

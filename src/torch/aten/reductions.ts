@@ -1,7 +1,7 @@
 /** Reductions along axes, and ops whose result depends on an order along one. */
 import { type DType, dtypeInfo } from "../../tensor/index.js";
 import type { Arguments, TensorValue } from "./arguments.js";
-import { truth } from "./elementwise.js";
+import { truth } from "./comparison.js";
 import { allAxes, axesOf, axisOf, type Emitter } from "./emitter.js";
 import type { OpHandler, OpRows } from "./handler.js";
 import { Unsupported } from "./unsupported.js";

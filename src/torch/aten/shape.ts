@@ -1,7 +1,6 @@
 /** Ops that move elements without changing them: views, joins, cuts, padding. */
-import { dtypeInfo } from "../../tensor/index.js";
 import type { Size, TensorValue } from "./arguments.js";
-import { allAxes, axesOf, axisOf, type Emitter, END } from "./emitter.js";
+import { allAxes, axesOf, axisOf, type Emitter, END, isFloat } from "./emitter.js";
 import type { OpHandler, OpRows, OutputMeta } from "./handler.js";
 import { Unsupported } from "./unsupported.js";
 
@@ -255,7 +254,7 @@ const pad =
 
 const pixelShuffle: OpHandler = (c, args) => {
   const x = args.tensor("self");
-  if (dtypeInfo(x.dtype).kind !== "float") throw new Unsupported(`values of ${x.dtype}`);
+  if (!isFloat(x.dtype)) throw new Unsupported(`values of ${x.dtype}`);
   if (x.rank !== 4) throw new Unsupported(`rank ${x.rank}`);
   return c.add("DepthToSpace", [x.value], { blocksize: args.number("upscale_factor"), mode: "CRD" });
 };

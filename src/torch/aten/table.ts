@@ -1,16 +1,33 @@
 /** The one table of ATen ops that have an ONNX form, and its door for users' own rows. */
 import { TenonError } from "../../base/index.js";
+import { COMPARISON } from "./comparison.js";
 import { CONVOLUTION } from "./convolution.js";
 import { CREATION } from "./creation.js";
 import { ELEMENTWISE } from "./elementwise.js";
 import type { OpHandler } from "./handler.js";
 import { INDEXING } from "./indexing.js";
 import { LINEAR } from "./linear.js";
+import { NORMALIZATION } from "./normalization.js";
+import { POOLING } from "./pooling.js";
 import { RECURRENT } from "./recurrent.js";
 import { REDUCTIONS } from "./reductions.js";
+import { RESAMPLING } from "./resampling.js";
 import { SHAPE } from "./shape.js";
 
-const FAMILIES = [ELEMENTWISE, REDUCTIONS, SHAPE, LINEAR, CONVOLUTION, RECURRENT, INDEXING, CREATION];
+const FAMILIES = [
+  ELEMENTWISE,
+  COMPARISON,
+  REDUCTIONS,
+  SHAPE,
+  LINEAR,
+  CONVOLUTION,
+  POOLING,
+  NORMALIZATION,
+  RECURRENT,
+  INDEXING,
+  CREATION,
+  RESAMPLING,
+];
 
 const BUILT_IN: ReadonlyMap<string, OpHandler> = new Map(
   FAMILIES.flatMap((rows) =>
