@@ -4,72 +4,31 @@ import asyncio
 import queue
 import sys
 
-import ml_dtypes
 import numpy as np
 import tritonclient.grpc as grpc
 import tritonclient.grpc.aio as aio
-from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+import tritonclient_parts as parts
+from tritonclient_parts import part, refused, same
 
 URL = sys.argv[1]
 client = grpc.InferenceServerClient(URL)
 
 SAMPLES = {
-    "BOOL": np.array([[True, False, True]]),
-    "UINT8": np.array([[0, 255]], np.uint8),
-    "UINT16": np.array([[0, 65535]], np.uint16),
-    "UINT32": np.array([[0, 4294967295]], np.uint32),
-    "UINT64": np.array([[0, 18446744073709551615]], np.uint64),
-    "INT8": np.array([[-128, 127]], np.int8),
-    "INT16": np.array([[-32768, 32767]], np.int16),
-    "INT32": np.array([[-(2**31), 2**31 - 1]], np.int32),
-    "INT64": np.array([[-(2**63), 2**63 - 1]], np.int64),
-    "FP16": np.array([[0.5, -65504.0]], np.float16),
+    **parts.SAMPLES,
     "FP32": np.array([[0.1, -3.4028235e38, 1e-45, np.nan, np.inf]], np.float32),
-    "FP64": np.array([[0.1, -1.7976931348623157e308]], np.float64),
     "BYTES": np.array([[b"", "ümläut\n".encode(), b"\xff\x00"]], dtype=np.object_),
 }
 
 
-def part(name):
-    def run(body):
-        body()
-        print(f"ok {name}", flush=True)
-
-    return run
-
-
-def tensor(name, array, datatype=None, module=grpc):
-    made = module.InferInput(name, list(array.shape), datatype or np_to_triton_dtype(array.dtype))
-    made.set_data_from_numpy(array)
-    return made
+def tensor(name, array, datatype=None):
+    return parts.tensor(grpc, name, array, datatype)
 
 
 def simple_inputs(start=0, module=grpc):
-    first = np.arange(start, start + 16, dtype=np.int32).reshape(1, 16)
-    second = np.ones((1, 16), np.int32)
-    return first, second, [tensor("INPUT0", first, module=module), tensor("INPUT1", second, module=module)]
+    return parts.simple_inputs(module, start)
 
 
-def same(got, wanted):
-    assert got.shape == wanted.shape, (got.shape, wanted.shape)
-    assert np.array_equal(got, wanted, equal_nan=wanted.dtype.kind == "f"), (got, wanted)
-
-
-def refused(call, text, status):
-    try:
-        call()
-    except InferenceServerException as error:
-        assert text in error.message(), (text, error.message())
-        assert status in str(error.status()), (status, error.status())
-        return
-    raise AssertionError("nothing was refused")
-
-
-@part("health and readiness")
-def _():
-    assert client.is_server_live() and client.is_server_ready()
-    assert client.is_model_ready("simple") and client.is_model_ready("simple", "1")
-    assert not client.is_model_ready("simple", "2") and not client.is_model_ready("nope")
+parts.shared_parts(grpc, client)
 
 
 @part("metadata")
@@ -80,7 +39,7 @@ def _():
     assert list(model.versions) == ["1"] and model.platform == "onnxruntime_onnx"
     first = model.inputs[0]
     assert (first.name, first.datatype, list(first.shape)) == ("INPUT0", "INT32", [-1, 16])
-    refused(lambda: client.get_model_metadata("nope"), "Request for unknown model: 'nope' is not found", "NOT_FOUND")
+    refused(lambda: client.get_model_metadata("nope"), "Request for unknown model: 'nope' is not found", status="NOT_FOUND")
 
 
 for datatype, array in SAMPLES.items():
@@ -90,13 +49,6 @@ for datatype, array in SAMPLES.items():
         result = client.infer(f"identity_{datatype}", [tensor("x", array, datatype)])
         same(result.as_numpy("y"), array)
         assert result.get_output("y").datatype == datatype
-
-
-@part("BF16")
-def _():
-    values = np.array([[1.0, -2.5, 3.0e38]], ml_dtypes.bfloat16)
-    got = client.infer("identity_BF16", [tensor("x", values, "BF16")]).as_numpy("y")
-    assert np.array_equal(got.astype(np.float32), values.astype(np.float32)), got
 
 
 @part("compression")
@@ -136,24 +88,12 @@ def _():
 @part("errors")
 def _():
     inputs = simple_inputs()[2]
-    refused(lambda: client.infer("nope", inputs), "unknown model: 'nope' is not found", "NOT_FOUND")
-    refused(lambda: client.infer("simple", inputs[:1]), "expected 2 inputs but got 1 inputs", "INVALID_ARGUMENT")
-    refused(lambda: client.infer("simple", inputs, model_version="x"), "specified version string 'x'", "INVALID_ARGUMENT")
-    refused(lambda: client.load_model("simple"), "explicit model load / unload is not allowed", "UNAVAILABLE")
+    refused(lambda: client.infer("nope", inputs), "unknown model: 'nope' is not found", status="NOT_FOUND")
+    refused(lambda: client.infer("simple", inputs[:1]), "expected 2 inputs but got 1 inputs", status="INVALID_ARGUMENT")
+    refused(lambda: client.infer("simple", inputs, model_version="x"), "specified version string 'x'", status="INVALID_ARGUMENT")
+    refused(lambda: client.load_model("simple"), "explicit model load / unload is not allowed", status="UNAVAILABLE")
     wrong = [tensor("INPUT0", np.ones((1, 16), np.float32)), inputs[1]]
-    refused(lambda: client.infer("simple", wrong), "data-type is 'FP32', but model 'simple' expects 'INT32'", "INVALID_ARGUMENT")
-
-
-@part("classification")
-def _():
-    array = np.array([[3.0, 9.0, 1.0, 5.0]], np.float32)
-    outputs = [grpc.InferRequestedOutput("y", class_count=2)]
-    got = client.infer("identity_FP32", [tensor("x", array)], outputs=outputs).as_numpy("y")
-    assert got.tolist() == [[b"9.000000:1", b"5.000000:3"]], got
-    _, _, inputs = simple_inputs(5)
-    outputs = [grpc.InferRequestedOutput("OUTPUT0", class_count=1)]
-    got = client.infer("simple", inputs, outputs=outputs).as_numpy("OUTPUT0")
-    assert got.tolist() == [[b"21:15"]], got
+    refused(lambda: client.infer("simple", wrong), "data-type is 'FP32', but model 'simple' expects 'INT32'", status="INVALID_ARGUMENT")
 
 
 @part("configuration")
@@ -189,7 +129,7 @@ def _():
 def _():
     client.unregister_system_shared_memory()
     client.unregister_cuda_shared_memory()
-    refused(lambda: client.register_system_shared_memory("r", "/r", 64), "shared memory extension is not enabled", "UNIMPLEMENTED")
+    refused(lambda: client.register_system_shared_memory("r", "/r", 64), "shared memory extension is not enabled", status="UNIMPLEMENTED")
 
 
 @part("repository index")

@@ -2,75 +2,36 @@
 
 import sys
 
-import ml_dtypes
 import numpy as np
 import tritonclient.http as http
-from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+import tritonclient_parts as parts
+from tritonclient_parts import part, refused
 
 URL = sys.argv[1]
 client = http.InferenceServerClient(URL, concurrency=4)
 
 SAMPLES = {
-    "BOOL": np.array([[True, False, True]]),
-    "UINT8": np.array([[0, 255]], np.uint8),
-    "UINT16": np.array([[0, 65535]], np.uint16),
-    "UINT32": np.array([[0, 4294967295]], np.uint32),
-    "UINT64": np.array([[0, 18446744073709551615]], np.uint64),
-    "INT8": np.array([[-128, 127]], np.int8),
-    "INT16": np.array([[-32768, 32767]], np.int16),
-    "INT32": np.array([[-(2**31), 2**31 - 1]], np.int32),
-    "INT64": np.array([[-(2**63), 2**63 - 1]], np.int64),
-    "FP16": np.array([[0.5, -65504.0]], np.float16),
+    **parts.SAMPLES,
     "FP32": np.array([[0.1, -3.4028235e38, 1e-45, 3.0]], np.float32),
-    "FP64": np.array([[0.1, -1.7976931348623157e308]], np.float64),
     "BYTES": np.array([["", "ümläut\n", '"quoted"']], dtype=np.object_),
 }
 
 
-def part(name):
-    def run(body):
-        body()
-        print(f"ok {name}", flush=True)
-
-    return run
-
-
 def tensor(name, array, datatype=None, binary=True):
-    made = http.InferInput(name, list(array.shape), datatype or np_to_triton_dtype(array.dtype))
-    made.set_data_from_numpy(array, binary_data=binary)
-    return made
+    return parts.tensor(http, name, array, datatype, binary_data=binary)
 
 
-def simple_inputs(start=0, binary=True):
-    first = np.arange(start, start + 16, dtype=np.int32).reshape(1, 16)
-    second = np.ones((1, 16), np.int32)
-    return first, second, [tensor("INPUT0", first, binary=binary), tensor("INPUT1", second, binary=binary)]
+def simple_inputs(start=0):
+    return parts.simple_inputs(http, start)
 
 
 def same(got, wanted):
     if wanted.dtype == np.object_:
         got = np.array([[e if isinstance(e, str) else e.decode() for e in row] for row in got], dtype=np.object_)
-    assert got.shape == wanted.shape, (got.shape, wanted.shape)
-    assert np.array_equal(got, wanted, equal_nan=wanted.dtype.kind == "f"), (got, wanted)
+    parts.same(got, wanted)
 
 
-def refused(call, *texts, status=None):
-    try:
-        call()
-    except InferenceServerException as error:
-        for text in texts:
-            assert text in error.message(), (text, error.message())
-        if status is not None:
-            assert error.status() == str(status), (status, error.status())
-        return
-    raise AssertionError("nothing was refused")
-
-
-@part("health and readiness")
-def _():
-    assert client.is_server_live() and client.is_server_ready()
-    assert client.is_model_ready("simple") and client.is_model_ready("simple", "1")
-    assert not client.is_model_ready("simple", "2") and not client.is_model_ready("nope")
+parts.shared_parts(http, client)
 
 
 @part("metadata")
@@ -100,29 +61,10 @@ for datatype, array in SAMPLES.items():
             same(result.as_numpy("y"), array)
 
 
-@part("BF16 binary")
-def _():
-    values = np.array([[1.0, -2.5, 3.0e38]], ml_dtypes.bfloat16)
-    got = client.infer("identity_BF16", [tensor("x", values, "BF16")]).as_numpy("y")
-    assert np.array_equal(got.astype(np.float32), values.astype(np.float32)), got
-
-
 @part("FP16 is refused as JSON")
 def _():
     outputs = [http.InferRequestedOutput("y", binary_data=False)]
     refused(lambda: client.infer("identity_FP16", [tensor("x", SAMPLES["FP16"])], outputs=outputs), "FP16", status=400)
-
-
-@part("classification")
-def _():
-    array = np.array([[3.0, 9.0, 1.0, 5.0]], np.float32)
-    outputs = [http.InferRequestedOutput("y", class_count=2)]
-    got = client.infer("identity_FP32", [tensor("x", array)], outputs=outputs).as_numpy("y")
-    assert got.tolist() == [[b"9.000000:1", b"5.000000:3"]], got
-    _, _, inputs = simple_inputs(5)
-    outputs = [http.InferRequestedOutput("OUTPUT0", class_count=1)]
-    got = client.infer("simple", inputs, outputs=outputs).as_numpy("OUTPUT0")
-    assert got.tolist() == [[b"21:15"]], got
 
 
 @part("configuration")
