@@ -12,77 +12,37 @@ interface Metric {
   readonly of: (snapshot: StatisticsSnapshot, model: Model) => number;
 }
 
-const microseconds = (ns: number): number => Math.round(ns / 1000);
+type Counted = keyof StatisticsSnapshot["inference_stats"];
+
+function counter(name: string, help: string, of: Metric["of"]): Metric {
+  return { name, help, type: "counter", of };
+}
+
+/** How often something happened. */
+function times(name: string, what: Counted, help: string): Metric {
+  return counter(name, help, (s) => s.inference_stats[what].count);
+}
+
+/** How long it took together. */
+function microseconds(name: string, what: Counted, help: string): Metric {
+  return counter(name, `${help}, in microseconds.`, (s) => Math.round(s.inference_stats[what].ns / 1000));
+}
 
 /** One series for each model. */
+// biome-ignore format: a table is read by columns
 const METRICS: readonly Metric[] = [
-  {
-    name: "nv_inference_request_success",
-    help: "Requests that were answered.",
-    type: "counter",
-    of: (s) => s.inference_stats.success.count,
-  },
-  { name: "nv_inference_count", help: "Rows that were run.", type: "counter", of: (s) => s.inference_count },
-  {
-    name: "nv_inference_exec_count",
-    help: "Runs of the model.",
-    type: "counter",
-    of: (s) => s.execution_count,
-  },
-  {
-    name: "nv_inference_request_duration_us",
-    help: "Time of answered requests, in microseconds.",
-    type: "counter",
-    of: (s) => microseconds(s.inference_stats.success.ns),
-  },
-  {
-    name: "nv_inference_queue_duration_us",
-    help: "Time of requests in the queue, in microseconds.",
-    type: "counter",
-    of: (s) => microseconds(s.inference_stats.queue.ns),
-  },
-  {
-    name: "nv_inference_compute_input_duration_us",
-    help: "Time of preparing inputs, in microseconds.",
-    type: "counter",
-    of: (s) => microseconds(s.inference_stats.compute_input.ns),
-  },
-  {
-    name: "nv_inference_compute_infer_duration_us",
-    help: "Time of running the model, in microseconds.",
-    type: "counter",
-    of: (s) => microseconds(s.inference_stats.compute_infer.ns),
-  },
-  {
-    name: "nv_inference_compute_output_duration_us",
-    help: "Time of preparing outputs, in microseconds.",
-    type: "counter",
-    of: (s) => microseconds(s.inference_stats.compute_output.ns),
-  },
-  {
-    name: "nv_cache_num_hits_per_model",
-    help: "Answers from the response cache.",
-    type: "counter",
-    of: (s) => s.inference_stats.cache_hit.count,
-  },
-  {
-    name: "nv_cache_num_misses_per_model",
-    help: "Requests that were not in the response cache.",
-    type: "counter",
-    of: (s) => s.inference_stats.cache_miss.count,
-  },
-  {
-    name: "nv_cache_hit_duration_per_model",
-    help: "Time of answers from the cache, in microseconds.",
-    type: "counter",
-    of: (s) => microseconds(s.inference_stats.cache_hit.ns),
-  },
-  {
-    name: "nv_cache_miss_duration_per_model",
-    help: "Time of looking into and filling the cache, in microseconds.",
-    type: "counter",
-    of: (s) => microseconds(s.inference_stats.cache_miss.ns),
-  },
+  times("nv_inference_request_success", "success", "Requests that were answered."),
+  counter("nv_inference_count", "Rows that were run.", (s) => s.inference_count),
+  counter("nv_inference_exec_count", "Runs of the model.", (s) => s.execution_count),
+  microseconds("nv_inference_request_duration_us",        "success",        "Time of answered requests"),
+  microseconds("nv_inference_queue_duration_us",          "queue",          "Time of requests in the queue"),
+  microseconds("nv_inference_compute_input_duration_us",  "compute_input",  "Time of preparing inputs"),
+  microseconds("nv_inference_compute_infer_duration_us",  "compute_infer",  "Time of running the model"),
+  microseconds("nv_inference_compute_output_duration_us", "compute_output", "Time of preparing outputs"),
+  times("nv_cache_num_hits_per_model",   "cache_hit",  "Answers from the response cache."),
+  times("nv_cache_num_misses_per_model", "cache_miss", "Requests that were not in the response cache."),
+  microseconds("nv_cache_hit_duration_per_model",  "cache_hit",  "Time of answers from the cache"),
+  microseconds("nv_cache_miss_duration_per_model", "cache_miss", "Time of looking into and filling the cache"),
   {
     name: "nv_inference_pending_request_count",
     help: "Requests that wait.",
