@@ -25,6 +25,15 @@ export interface Route {
   readonly open?: boolean;
 }
 
+/** The rows of what is asked of a model, its newest version or one that is named. */
+export function modelRows(method: Method, what: string, run: Route["run"]): readonly Route[] {
+  return ["", "/versions/{version}"].map((version) => ({
+    method,
+    path: `/v2/models/{model}${version}${what}`,
+    run,
+  }));
+}
+
 interface Node {
   readonly words: Map<string, Node>;
   /** The node behind a place, with the place's name. */

@@ -2,7 +2,7 @@
 import type { Model } from "../../runtime/index.js";
 import { configOf } from "../config/model-config.js";
 import type { HeaderList } from "../http/exchange.js";
-import type { Route } from "../http/router.js";
+import { modelRows, type Route } from "../http/router.js";
 import { METRICS_TYPE, metricsPage } from "../metrics/prometheus.js";
 import { statisticsOf } from "../metrics/statistics.js";
 import { noSharedMemory } from "./request.js";
@@ -32,21 +32,16 @@ export function modelRoutes({ engine, repository }: OipServer): readonly Route[]
     throw noSharedMemory();
   };
 
-  // biome-ignore format: a table is read by columns
   return [
-    { method: "GET",  path: "/v2/models/{model}/config",                     run: config },
-    { method: "GET",  path: "/v2/models/{model}/versions/{version}/config",  run: config },
-    { method: "GET",  path: "/v2/models/stats",                              run: allStats },
-    { method: "GET",  path: "/v2/models/{model}/stats",                      run: stats },
-    { method: "GET",  path: "/v2/models/{model}/versions/{version}/stats",   run: stats },
-    { method: "GET",  path: "/metrics",                                      run: metrics, whileDraining: true },
-    { method: "GET",  path: "/v2/systemsharedmemory/status",                 run: noRegions },
-    { method: "GET",  path: "/v2/cudasharedmemory/status",                   run: noRegions },
-    { method: "POST", path: "/v2/systemsharedmemory/unregister",             run: nothing },
-    { method: "POST", path: "/v2/cudasharedmemory/unregister",               run: nothing },
-    { method: "POST", path: "/v2/systemsharedmemory/region/{model}/unregister", run: nothing },
-    { method: "POST", path: "/v2/cudasharedmemory/region/{model}/unregister",   run: nothing },
-    { method: "POST", path: "/v2/systemsharedmemory/region/{model}/register",   run: noMemory },
-    { method: "POST", path: "/v2/cudasharedmemory/region/{model}/register",     run: noMemory },
+    ...modelRows("GET", "/config", config),
+    ...modelRows("GET", "/stats", stats),
+    { method: "GET", path: "/v2/models/stats", run: allStats },
+    { method: "GET", path: "/metrics", run: metrics, whileDraining: true },
+    ...["system", "cuda"].flatMap((kind): Route[] => [
+      { method: "GET", path: `/v2/${kind}sharedmemory/status`, run: noRegions },
+      { method: "POST", path: `/v2/${kind}sharedmemory/unregister`, run: nothing },
+      { method: "POST", path: `/v2/${kind}sharedmemory/region/{model}/unregister`, run: nothing },
+      { method: "POST", path: `/v2/${kind}sharedmemory/region/{model}/register`, run: noMemory },
+    ]),
   ];
 }

@@ -1,7 +1,7 @@
 /** The routes of the Open Inference Protocol v2. To add one, add a row. */
 import { isTenonError } from "../../base/index.js";
 import type { Exchange, HeaderList } from "../http/exchange.js";
-import type { Route } from "../http/router.js";
+import { modelRows, type Route } from "../http/router.js";
 import { infer } from "./infer.js";
 import { modelRoutes } from "./model-routes.js";
 import { modelMetadataOf } from "./model-wire.js";
@@ -42,17 +42,13 @@ export function oipRoutes(server: OipServer): readonly Route[] {
   const runInfer: Route["run"] = (exchange, { model, version }) =>
     infer(exchange, () => repository.get(model, version), server.scans);
 
-  // biome-ignore format: a table is read by columns
   return [
-    { method: "GET",  path: "/v2",                                          run: serverMetadata },
-    { method: "GET",  path: "/v2/health/live",                              run: live,  whileDraining: true, open: true },
-    { method: "GET",  path: "/v2/health/ready",                             run: ready, whileDraining: true, open: true },
-    { method: "GET",  path: "/v2/models/{model}",                           run: metadata },
-    { method: "GET",  path: "/v2/models/{model}/versions/{version}",        run: metadata },
-    { method: "GET",  path: "/v2/models/{model}/ready",                     run: modelReady },
-    { method: "GET",  path: "/v2/models/{model}/versions/{version}/ready",  run: modelReady },
-    { method: "POST", path: "/v2/models/{model}/infer",                     run: runInfer },
-    { method: "POST", path: "/v2/models/{model}/versions/{version}/infer",  run: runInfer },
+    { method: "GET", path: "/v2", run: serverMetadata },
+    { method: "GET", path: "/v2/health/live", run: live, whileDraining: true, open: true },
+    { method: "GET", path: "/v2/health/ready", run: ready, whileDraining: true, open: true },
+    ...modelRows("GET", "", metadata),
+    ...modelRows("GET", "/ready", modelReady),
+    ...modelRows("POST", "/infer", runInfer),
     ...modelRoutes(server),
     ...repositoryRoutes(repository),
   ];
