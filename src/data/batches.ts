@@ -30,6 +30,8 @@ export interface RawBatch {
 
 /** A row's file, and its place in it from 0 on. */
 export interface Origin {
+  /** Number of the file in `inspect().files`. */
+  readonly source: number;
   readonly file: string;
   readonly row: number;
 }
@@ -59,9 +61,8 @@ export async function* batchesOf(
     epoch,
     window,
     row,
-    ...(counted ? { given } : {}),
+    given,
   });
-  const counted = plan.take !== Number.POSITIVE_INFINITY || plan.skip > 0;
   const wanted = wantedColumns(plan, scan);
   const memory = new BatchMemory();
   const builder = new Builder(plan, scan, wanted, memory);
@@ -276,10 +277,11 @@ function originOf(runs: readonly RowRun[], row: number, scan: Scan): Origin {
   let place = run.from + row - run.at;
   if (order !== null) place = order[place]!;
   for (const split of splits) {
-    if (place < split.rows) return { file: scan.files[split.source]!.name, row: split.row + place };
+    if (place < split.rows)
+      return { source: split.source, file: scan.files[split.source]!.name, row: split.row + place };
     place -= split.rows;
   }
-  return { file: scan.files[0]?.name ?? "", row: place };
+  return { source: 0, file: scan.files[0]?.name ?? "", row: place };
 }
 
 function cut(

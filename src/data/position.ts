@@ -15,8 +15,8 @@ export interface Position {
   readonly window: number;
   /** Rows already given from that window. */
   readonly row: number;
-  /** Rows already given in all, where `take` or `skip` counts them. */
-  readonly given?: number;
+  /** Rows of the stream before it, which `skip` and `take` count. */
+  readonly given: number;
 }
 
 const NAMED_FILES = 8;
@@ -60,6 +60,7 @@ export function checkPosition(
     ["epoch", from.epoch],
     ["window", from.window],
     ["row", from.row],
+    ["given", from.given],
   ] as const)
     if (!Number.isSafeInteger(value) || value < 0)
       throw wrong(`the position's ${name} is no count`, String(value), "0 or more");

@@ -16,8 +16,6 @@ export interface Split {
 export interface Chunk {
   readonly rows: number;
   readonly columns: ReadonlyMap<string, Column>;
-  /** Gives the columns' memory back; they must not be read afterwards. */
-  release?(): void;
 }
 
 export interface SourceFile {

@@ -166,6 +166,30 @@ describe("parquet", () => {
     );
   });
 
+  it("counts skip and take from the start, wherever it goes on", async () => {
+    const typed = parquet(path)
+      .batch(70)
+      .tensors({ id: col("id", "int64") });
+    const batches = typed.iterate();
+    await batches.next();
+    const second = await batches.next();
+    await batches.return();
+    assert.deepEqual(await idsOf(typed.take(200), second.value!.next), [...ids.subarray(140, 200)]);
+    assert.deepEqual(await idsOf(typed.take(100), second.value!.next), []);
+  });
+
+  it("takes folders for columns, escaped, null or neither", async () => {
+    for (const name of ["k=a%20b", "k=__HIVE_DEFAULT_PARTITION__", "k=100%"]) {
+      await using out = sink.parquet(join(folder, "hive", name, "x.parquet"));
+      await out.write({ v: Int32Array.of(1) });
+      await out.commit();
+    }
+    const found: unknown[] = [];
+    for await (const { data, rows } of parquet(join(folder, "hive/*/x.parquet")))
+      for (let i = 0; i < rows; i++) found.push(columnValue(data.k!, i));
+    assert.deepEqual(found, ["100%", null, "a b"]);
+  });
+
   it("partitions by shards and by hash", async () => {
     const base = parquet(path)
       .tensors({ id: col("id", "int64") })

@@ -10,8 +10,6 @@ import { ParquetFile } from "./file.js";
 import { mayHold } from "./prune.js";
 
 export interface ParquetOptions {
-  /** Which engine reads. Default "auto". */
-  readonly engine?: "auto" | "ts";
   /** `key=value` folders become text columns. Default true. */
   readonly hive?: boolean;
 }
@@ -25,7 +23,7 @@ export function parquetSource(paths: readonly string[], options: ParquetOptions)
 
 interface OpenFile {
   readonly file: ParquetFile;
-  readonly partitions: ReadonlyMap<string, string>;
+  readonly partitions: ReadonlyMap<string, string | null>;
 }
 
 async function openParquet(patterns: readonly string[], hive: boolean): Promise<Scan> {
@@ -47,14 +45,27 @@ async function identify({ file }: OpenFile): Promise<SourceFile> {
   return { name: file.path, size: file.size, contentHash: file.footerHash, fingerprint };
 }
 
+/** How Hive spells a null in a folder's name. */
+const HIVE_NULL = "__HIVE_DEFAULT_PARTITION__";
+
 /** `in/year=2024/x.parquet` → year: "2024". */
-function partitionsOf(path: string): Map<string, string> {
-  const found = new Map<string, string>();
+function partitionsOf(path: string): Map<string, string | null> {
+  const found = new Map<string, string | null>();
   for (const part of path.split(/[\\/]/).slice(0, -1)) {
     const at = part.indexOf("=");
-    if (at > 0) found.set(part.slice(0, at), decodeURIComponent(part.slice(at + 1)));
+    const value = part.slice(at + 1);
+    if (at > 0) found.set(part.slice(0, at), value === HIVE_NULL ? null : unescaped(value));
   }
   return found;
+}
+
+/** Writers escape what a file system would not take; a name that is no such text stays as it is. */
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 class ParquetScan implements Scan {
@@ -90,7 +101,7 @@ class ParquetScan implements Scan {
     const stored = columns.filter((name) => !partitions.has(name));
     const read = await file.readGroup(this.#groups.get(split)!, stored);
     for (const name of columns)
-      if (partitions.has(name)) read.set(name, constant(partitions.get(name)!, split.rows));
+      if (partitions.has(name)) read.set(name, constant(partitions.get(name) ?? null, split.rows));
     return { rows: split.rows, columns: read };
   }
 
@@ -112,15 +123,15 @@ class ParquetScan implements Scan {
   }
 }
 
-function constant(text: string, rows: number): Column {
-  const value = new TextEncoder().encode(text);
+function constant(text: string | null, rows: number): Column {
+  const value = new TextEncoder().encode(text ?? "");
   const bytes = new Uint8Array(value.length * rows);
   const offsets = new Int32Array(rows + 1);
   for (let i = 0; i < rows; i++) {
     bytes.set(value, i * value.length);
     offsets[i + 1] = (i + 1) * value.length;
   }
-  return { kind: "utf8", dtype: "utf8", bytes, offsets, valid: null };
+  return { kind: "utf8", dtype: "utf8", bytes, offsets, valid: text === null ? new Uint8Array(rows) : null };
 }
 
 /** The first file's columns; every file must have them, with the same types. */
@@ -128,11 +139,11 @@ function commonSchema(opened: readonly OpenFile[]): Schema {
   const schema = new Map<string, FieldType>();
   const first = opened[0]!;
   for (const [name, { leaf }] of first.file.leaves) schema.set(name, leaf.field);
-  for (const name of first.partitions.keys()) schema.set(name, { dtype: "utf8", nullable: false });
+  for (const [name, text] of first.partitions) schema.set(name, { dtype: "utf8", nullable: text === null });
   for (const { file, partitions } of opened.slice(1)) {
     for (const [name, field] of schema) {
       const other = partitions.has(name)
-        ? ({ dtype: "utf8", nullable: false } as const)
+        ? ({ dtype: "utf8", nullable: partitions.get(name) === null } as const)
         : file.leaves.get(name)?.leaf.field;
       if (
         other !== undefined &&
