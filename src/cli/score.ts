@@ -1,12 +1,11 @@
 /** `tenon score`: a model over a whole table, as resumable shards; the result is committed or not there. */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import { formatCount, formatDuration, parseCount, TenonError } from "../base/index.js";
 import type { Where } from "../data/index.js";
-import type { ScorePlan, ShardProgress, Success } from "../score/index.js";
+import type { ScorePlan, Scorer, ShardProgress, Success } from "../score/index.js";
 import { addSettings, resolveSettings } from "./settings.js";
 import { note, print, printJson, progress, styled } from "./terminal.js";
 import { packageVersion } from "./version.js";
@@ -17,7 +16,7 @@ interface ScoreOptions {
   readonly map: readonly string[];
   readonly keep: string;
   readonly where?: string;
-  readonly format: "parquet" | "csv" | "jsonl" | "npy";
+  readonly format: "parquet";
   readonly batch: string;
   readonly rowsPerShard: string;
   readonly onError: "quarantine" | "null" | "fail";
@@ -92,12 +91,13 @@ export function scoreCommand(): Command {
     await using engine = await openEngine(values, { isolation: values.isolation });
     try {
       const model = await engine.load(file, { batch: { max: 1 }, calibrate: false });
+      const scorer: Scorer = {
+        signature: model.signature,
+        run: (inputs) => model.run(inputs, { deadlineMs: values.runDeadline }),
+      };
       const plan = await score.makePlan({
-        scorer: {
-          signature: model.signature,
-          run: (inputs) => model.run(inputs, { deadlineMs: values.runDeadline }),
-        },
-        modelSha256: await sha256(file),
+        scorer,
+        modelSha256: await modelHash(file, score.sha256Of),
         modelPath: resolve(file),
         ort: engine.runtimeVersion,
         tool: `tenon ${packageVersion()}`,
@@ -129,10 +129,7 @@ export function scoreCommand(): Command {
       const report = new Report(plan, only);
       const success = await score.runJob(plan, {
         folder,
-        scorer: {
-          signature: model.signature,
-          run: (inputs) => model.run(inputs, { deadlineMs: values.runDeadline }),
-        },
+        scorer,
         inputRoot: plan.info.inputRoot,
         ...(only === undefined ? {} : { shards: only }),
         inFlight: 2 * model.profile.lanes,
@@ -189,9 +186,14 @@ async function hasParts(folder: string): Promise<boolean> {
   return (await readdir(folder)).some((name) => name.startsWith("part-") || name === "_SUCCESS");
 }
 
-async function sha256(file: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const bytes of createReadStream(file)) hash.update(bytes as Uint8Array);
+/** sha256 of the model file; with weights in other files, of its and their hashes. */
+async function modelHash(file: string, sha256Of: (path: string) => Promise<string>): Promise<string> {
+  const { readModel, weightFiles } = await import("../onnx/index.js");
+  const own = await sha256Of(file);
+  const weights = weightFiles(await readModel(file));
+  if (weights.length === 0) return own;
+  const hash = createHash("sha256").update(own);
+  for (const path of weights) hash.update(await sha256Of(path));
   return hash.digest("hex");
 }
 

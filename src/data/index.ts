@@ -8,9 +8,9 @@ import { ParquetFormat, type ParquetSinkOptions } from "./sink/parquet.js";
 import { fileSink, type Sink } from "./sink/sink.js";
 import { TextFormat } from "./sink/text.js";
 
-export type { Origin } from "./batches.js";
-
 import { type Tables, tableSource } from "./table-source.js";
+
+export type { Origin } from "./batches.js";
 
 export {
   type Column,
@@ -36,7 +36,7 @@ export { canonicalJson } from "./plan.js";
 export type { Position } from "./position.js";
 export { sliceColumn, takeRows } from "./rows.js";
 export type { SourceFile } from "./scan.js";
-export { hostKey, sweepTemporaries } from "./sink/atomic-file.js";
+export { hostKey, sweepTemporaries, temporaryName } from "./sink/atomic-file.js";
 export type { ParquetSinkOptions } from "./sink/parquet.js";
 export type { Manifest, Sink } from "./sink/sink.js";
 export { type Cells, type Table, tensorColumn, textColumn } from "./sink/table.js";

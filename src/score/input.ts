@@ -2,33 +2,16 @@
 import { join, relative, sep } from "node:path";
 import { TenonError } from "../base/index.js";
 import { type Dataset, type Inspection, parquet } from "../data/index.js";
-import type { InputKind, PlannedFile, ScorePlan } from "./plan.js";
+import type { PlannedFile, ScorePlan } from "./plan.js";
 
-export function openInput(kind: InputKind, paths: readonly string[]): Dataset {
-  switch (kind) {
-    case "parquet":
-      return parquet(paths);
-    default:
-      throw new TenonError("USAGE", { problem: `input of kind ${kind} is not read yet` });
-  }
-}
-
-const KINDS: readonly [RegExp, InputKind][] = [
-  [/\.(parquet|pq|parq)$/i, "parquet"],
-  [/\.(csv|tsv)(\.gz)?$/i, "csv"],
-  [/\.(jsonl|ndjson)(\.gz)?$/i, "jsonl"],
-];
-
-/** Told by the ending of the paths; throws USAGE when they differ or none is known. */
-export function inputKind(paths: readonly string[]): InputKind {
-  const kinds = new Set(paths.map((path) => KINDS.find(([pattern]) => pattern.test(path))?.[1]));
-  const [kind] = kinds;
-  if (kinds.size === 1 && kind !== undefined) return kind;
+/** A dataset over the paths. Throws USAGE unless they all end as Parquet files do. */
+export function openInput(paths: readonly string[]): Dataset {
+  const other = paths.find((path) => !/\.(parquet|pq|parq)$/i.test(path));
+  if (other === undefined && paths.length > 0) return parquet(paths);
   throw new TenonError("USAGE", {
-    problem:
-      kinds.size > 1 ? "the inputs are of several kinds" : "the input's kind cannot be told by its name",
-    given: paths.slice(0, 3).join(", "),
-    expected: "files that all end in .parquet, .csv or .jsonl",
+    problem: "the input is no Parquet by its name",
+    given: other ?? "no path",
+    expected: "files or patterns that end in .parquet, .pq or .parq",
   });
 }
 
@@ -62,7 +45,7 @@ function checkFiles(planned: readonly PlannedFile[], { files }: Inspection): voi
 /** The plan's input under `root`, with its files checked. */
 export async function plannedInput(plan: ScorePlan, root: string): Promise<Dataset> {
   const paths = plan.input.files.map(({ name }) => join(root, ...name.split("/")));
-  const input = openInput(plan.input.kind, paths);
+  const input = openInput(paths);
   checkFiles(plan.input.files, await input.inspect());
   return input;
 }

@@ -1,8 +1,8 @@
 /** A whole job: its plan made, its shards scored here, and `_SUCCESS` written by whoever sees all parts. */
 import { join } from "node:path";
 import { TenonError } from "../base/index.js";
-import { type Dataset, type SplitRange, sink, type Where } from "../data/index.js";
-import { belowRoot, inputKind, openInput, plannedInput } from "./input.js";
+import { checkSpecs, type Dataset, type SplitRange, sink, type Where } from "../data/index.js";
+import { belowRoot, openInput, plannedInput } from "./input.js";
 import { expandColumns, type Mapping, specsFor } from "./mapping.js";
 import { type FinishedPart, finishedPart, sha256Of } from "./part.js";
 import { type OnError, type OutputKind, type PlanInfo, planOf, type ScorePlan } from "./plan.js";
@@ -37,10 +37,10 @@ const AUTO_BATCH_MOST = 1024;
 export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
   const { scorer } = request;
   const { signature } = scorer;
-  const kind = inputKind(request.input);
-  const input = openInput(kind, request.input).where(request.where);
+  const input = openInput(request.input).where(request.where);
   const { schema, files, splits } = await input.inspect();
   const tensors = specsFor(signature, schema, request.map);
+  checkSpecs(tensors, schema);
   const used = new Set(Object.values(tensors).flatMap(({ columns }) => columns));
   const keep =
     request.keep === "all"
@@ -76,7 +76,7 @@ export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
         outputs: printable(signature.outputs),
       },
       input: {
-        kind,
+        kind: "parquet",
         files: files.map(({ size, contentHash }, i) => ({
           name: names[i]!,
           size,

@@ -81,7 +81,11 @@ function specFor(input: ValueSignature, signature: Signature, schema: Schema, ma
           .reduce<number | null>((a, b) => (a === null || typeof b !== "number" ? null : a * b), 1);
   const first = schema.get(columns[0]!)!;
   if (dtype === "string") {
-    if (columns.length > 1 || (dims !== undefined && dims.length > 2))
+    if (
+      columns.length > 1 ||
+      (dims !== undefined && dims.length > 2) ||
+      (typeof width === "number" && width !== 1)
+    )
       throw unmapped(`text input "${input.name}" takes one column`, signature, schema);
     return strings(columns[0]!);
   }
@@ -94,6 +98,13 @@ function specFor(input: ValueSignature, signature: Signature, schema: Schema, ma
   if (typeof width === "number" && width !== columns.length)
     throw unmapped(
       `input "${input.name}" takes ${width} values a row, not ${columns.length}`,
+      signature,
+      schema,
+    );
+  const declared = (dims ?? []).slice(1).reduce<number>((a, b) => a * (typeof b === "number" ? b : 1), 1);
+  if (columns.length % declared !== 0)
+    throw unmapped(
+      `input "${input.name}" takes a multiple of ${declared} values a row, not ${columns.length}`,
       signature,
       schema,
     );

@@ -1,7 +1,6 @@
 /** Names and marks of a job's files: parts, their error files, and how a finished part is known. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isTenonError, TenonError } from "../base/index.js";
 import { parquetInfo } from "../data/index.js";
@@ -25,11 +24,6 @@ export function partName(plan: ScorePlan, shard: number): string {
 
 export function errorsName(shard: number): string {
   return `errors-${number(shard)}.jsonl`;
-}
-
-/** What a part of a format without a place for such marks is accompanied by. */
-function markName(shard: number): string {
-  return `.part-${number(shard)}.json`;
 }
 
 /** The texts that a part carries. */
@@ -57,8 +51,7 @@ export async function finishedPart(
   const path = join(folder, name);
   let metadata: ReadonlyMap<string, string>;
   try {
-    metadata =
-      plan.output.kind === "parquet" ? (await parquetInfo(path)).metadata : await markOf(folder, path, shard);
+    ({ metadata } = await parquetInfo(path));
   } catch (error) {
     if (isTenonError(error, "FILE_NOT_FOUND")) return undefined;
     throw error;
@@ -75,17 +68,6 @@ export async function finishedPart(
     rows: Number(metadata.get("tenon.rows")),
     quarantined: Number(metadata.get("tenon.quarantined")),
   };
-}
-
-async function markOf(folder: string, path: string, shard: number): Promise<ReadonlyMap<string, string>> {
-  try {
-    const mark = JSON.parse(await readFile(join(folder, markName(shard)), "utf8")) as Record<string, string>;
-    // The mark is written before the part, so that a part always has one.
-    await readFile(path, { flag: "r" }).then((bytes) => bytes.length);
-    return new Map(Object.entries(mark));
-  } catch (cause) {
-    throw new TenonError("FILE_NOT_FOUND", { given: path, cause });
-  }
 }
 
 export async function sha256Of(path: string): Promise<string> {

@@ -1,14 +1,14 @@
 /** The plan of a scoring job: written once, the identity of everything that follows from it. */
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import { link, mkdir, open, readFile, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { TenonError } from "../base/index.js";
-import { canonicalJson, type SplitRange, type TensorSpec, type Where } from "../data/index.js";
+import { canonicalJson, type SplitRange, type TensorSpec, temporaryName, type Where } from "../data/index.js";
 import type { OutputColumn } from "./scorer.js";
 
 export type OnError = "quarantine" | "null" | "fail";
-export type OutputKind = "parquet" | "csv" | "jsonl" | "npy";
-export type InputKind = "parquet" | "csv" | "jsonl";
+export type OutputKind = "parquet";
+export type InputKind = "parquet";
 
 export interface PlannedFile {
   /** Path below the input root, with "/". */
@@ -76,7 +76,7 @@ export async function writePlan(
   await mkdir(folder, { recursive: true });
   const path = join(folder, PLAN_FILE);
   // A link is made whole or not at all, and not where there is a file: O_EXCL without a moment of half a plan.
-  const temporary = join(folder, `.plan-${randomUUID()}`);
+  const temporary = join(folder, temporaryName(PLAN_FILE));
   const handle = await open(temporary, "wx");
   try {
     await handle.writeFile(`${JSON.stringify(plan, null, 2)}\n`);

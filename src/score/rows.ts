@@ -56,7 +56,7 @@ function refused(cause: TenonError): TenonError {
   });
 }
 
-/** Rows whose values fit are found first, and run together; where that fails too, each runs alone. */
+/** Each row by itself, so that the bad ones are found. */
 async function singly(scorer: Scorer, plan: ScorePlan, columns: Columns, rows: number): Promise<Scored> {
   const bad: BadRow[] = [];
   const good: number[] = [];

@@ -5,13 +5,13 @@ import {
   type Batch,
   type Columns,
   type Dataset,
+  type FieldType,
+  type Schema,
   sink,
   type Table,
   takeRows,
-  tensorColumn,
 } from "../data/index.js";
-import type { Tensor } from "../tensor/index.js";
-import { NullRows } from "./null-rows.js";
+import { nullableColumn, outputColumn, outputField } from "./output-column.js";
 import { errorsName, type FinishedPart, finishedPart, partMetadata, partName } from "./part.js";
 import type { ScorePlan } from "./plan.js";
 import { type BadRow, type Scored, scoreBatch } from "./rows.js";
@@ -54,7 +54,8 @@ export async function scoreShard(
     .select(...columns)
     .batch(plan.run.batch)
     .prefetch(2);
-  await using part = new Part(folder, plan, shard);
+  const { schema } = await rows.inspect();
+  await using part = new Part(folder, plan, shard, schema);
   const iterator = rows.iterate(signal === undefined ? {} : { signal });
   const underWay: { readonly batch: Batch<Columns>; readonly scored: Promise<Scored> }[] = [];
   let last = performance.now();
@@ -100,6 +101,14 @@ function columnsOf(plan: ScorePlan): string[] {
   return [...new Set([...plan.input.keep, ...Object.values(plan.tensors).flatMap(({ columns }) => columns)])];
 }
 
+/** The columns of a part, also of one without rows: the kept ones, then the outputs. */
+function fieldsOf(plan: ScorePlan, schema: Schema): Map<string, FieldType> {
+  const fields = new Map<string, FieldType>();
+  for (const name of plan.input.keep) fields.set(name, { ...schema.get(name)!, nullable: true });
+  for (const output of plan.output.columns) fields.set(output.name, outputField(output));
+  return fields;
+}
+
 /** The part and its error file under construction. */
 class Part implements AsyncDisposable {
   readonly #folder: string;
@@ -110,12 +119,13 @@ class Part implements AsyncDisposable {
   #errors: string[] = [];
   #rows = 0;
 
-  constructor(folder: string, plan: ScorePlan, shard: number) {
+  constructor(folder: string, plan: ScorePlan, shard: number, schema: Schema) {
     this.#folder = folder;
     this.#plan = plan;
     this.#shard = shard;
     this.#sink = sink.parquet(join(folder, partName(plan, shard)), {
       rowGroup: plan.output.rowGroup,
+      schema: fieldsOf(plan, schema),
       metadata: this.#metadata,
     });
   }
@@ -129,23 +139,23 @@ class Part implements AsyncDisposable {
       const column = batch.data[name]!;
       table[name] = order === null ? column : takeRows(column, order);
     }
-    const nulls = asNull ? new NullRows(batch.rows, good) : undefined;
-    for (const { name, dtype, list } of this.#plan.output.columns) {
-      const tensor = outputs?.[name];
-      if (nulls !== undefined) table[name] = nulls.column(name, dtype, list, tensor);
-      else if (tensor !== undefined) table[name] = outputColumn(name, tensor, list);
-    }
     const rows = order?.length ?? batch.rows;
+    if (rows === 0) return;
+    for (const output of this.#plan.output.columns) {
+      const tensor = outputs?.[output.name];
+      table[output.name] =
+        asNull || tensor === undefined
+          ? nullableColumn(output, tensor, batch.rows, good ?? [])
+          : outputColumn(output, tensor);
+    }
     this.#rows += rows;
-    if (rows > 0) await this.#sink.write(table);
+    await this.#sink.write(table);
   }
 
   #note(batch: Batch<Columns>, { row, code, message }: BadRow): void {
-    const { file, row: place } = batch.origin(row);
-    const name =
-      this.#plan.input.files.find((planned) => file.split("\\").join("/").endsWith(planned.name))?.name ??
-      file;
-    this.#errors.push(`${JSON.stringify({ file: name, row: place, code, message })}\n`);
+    const { source, row: place } = batch.origin(row);
+    const file = this.#plan.input.files[source]!.name;
+    this.#errors.push(`${JSON.stringify({ file, row: place, code, message })}\n`);
   }
 
   async commit(): Promise<FinishedPart> {
@@ -161,18 +171,6 @@ class Part implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#sink.abort();
   }
-}
-
-/** A tensor whose rows are lists even where there is one element, when the model declares lists. */
-function outputColumn(name: string, tensor: Tensor, list: number | null): Table[string] {
-  const { column, count } = tensorColumn(name, tensor);
-  if (list === null || column.kind === "list") return column;
-  return {
-    kind: "list",
-    offsets: Int32Array.from({ length: count + 1 }, (_, i) => i),
-    child: column,
-    valid: null,
-  };
 }
 
 async function writeText(path: string, lines: readonly string[]): Promise<void> {

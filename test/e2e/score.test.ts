@@ -170,9 +170,7 @@ describe("tenon score", () => {
     assert.equal(done.code, 0, done.stderr);
     const names = readdirSync(join(folder, "calm")).filter((name) => name !== "plan.json");
     assert.deepEqual(
-      readdirSync(join(folder, "killed")).filter(
-        (name) => name !== "plan.json" && !name.startsWith(".plan-"),
-      ),
+      readdirSync(join(folder, "killed")).filter((name) => name !== "plan.json"),
       names,
     );
     for (const name of names)

@@ -168,7 +168,8 @@ function pidNamespace(): string {
   }
 }
 
-function temporaryName(name: string): string {
+/** A name beside `name` that `sweepTemporaries` knows. */
+export function temporaryName(name: string): string {
   return `.tmp-${name}-${hostKey()}-${process.pid}-${randomBytes(4).toString("hex")}`;
 }
 
