@@ -86,6 +86,41 @@ describe("parquet", () => {
     assert.equal(row, ROWS);
   });
 
+  it("packs any number of float32 columns, filtered and shuffled too", async () => {
+    const wide = join(folder, "wide.parquet");
+    const names = ["c0", "c1", "c2", "c3", "c4", "c5"];
+    const count = 5000;
+    const value = (row: number, c: number): number => row * 8 + c;
+    {
+      await using out = sink.parquet(wide, { rowGroup: 1500 });
+      await out.write(
+        Object.fromEntries(
+          names.map((name, c) => [name, Float32Array.from({ length: count }, (_, row) => value(row, c))]),
+        ),
+      );
+      await out.commit();
+    }
+    const plain = parquet(wide).batch(900);
+    const some = plain.where({ c0: { lt: 8 * 40 } });
+    for (const [dataset, rows] of [
+      [plain, count],
+      [plain.shuffle({ seed: 1, window: 3000 }), count],
+      [some, 40],
+      [some.shuffle({ seed: 1 }), 40],
+    ] as const) {
+      const seen = new Set<number>();
+      for await (const { data, rows: n } of dataset.tensors({ all: pack(names), two: pack(["c4", "c1"]) })) {
+        for (let i = 0; i < n; i++) {
+          const row = (data.all.at(i, 0) as number) / 8;
+          seen.add(row);
+          for (let c = 0; c < names.length; c++) assert.equal(data.all.at(i, c), value(row, c));
+          assert.deepEqual([data.two.at(i, 0), data.two.at(i, 1)], [value(row, 4), value(row, 1)]);
+        }
+      }
+      assert.equal(seen.size, rows);
+    }
+  });
+
   it("names column and row of a null, of an unknown column and of a list of another length", async () => {
     await assert.rejects(
       () =>

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { isTenonError } from "tenon/base";
-import { type Column, columnValue, parquet, sink, type Table } from "tenon/data";
+import { type Column, columnValue, parquet, rows, sink, type Table } from "tenon/data";
 import { tensor } from "tenon/tensor";
 
 describe("sinks", () => {
@@ -17,8 +17,8 @@ describe("sinks", () => {
 
   async function valuesOf(path: string, name: string): Promise<unknown[]> {
     const found: unknown[] = [];
-    for await (const { data, rows } of parquet(path))
-      for (let i = 0; i < rows; i++) found.push(columnValue(data[name]!, i));
+    for await (const { data, rows: count } of parquet(path))
+      for (let i = 0; i < count; i++) found.push(columnValue(data[name]!, i));
     return found;
   }
 
@@ -75,6 +75,13 @@ describe("sinks", () => {
       await using out = sink.parquet(join(folder, "no.parquet"));
       await assert.rejects(
         out.write({ x: cells } as unknown as Table), // what a caller without types may pass
+        (error) => isTenonError(error, "TENSOR_DTYPE"),
+      );
+      await assert.rejects(
+        () =>
+          rows([{ x: cells } as unknown as Table])
+            .iterate()
+            .next(), // as above
         (error) => isTenonError(error, "TENSOR_DTYPE"),
       );
     }

@@ -101,7 +101,7 @@ describe("where", () => {
       { f: { gt: null } },
       { f: { gt: [1] } },
       { f: { in: 5 } },
-      { f: { in: [1, "1"] } },
+      { text: { in: [1, "1"] } },
       { f: { isNull: 1 } },
       { f: { over: 1 } },
       { f: { gt: "0.5" } },
