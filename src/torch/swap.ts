@@ -1,10 +1,10 @@
 /** swapWeights: other weights of the same network put into a graph, checked name by name. */
-import { closest } from "../base/index.js";
 import { type OnnxModel, type TensorData, withWeights } from "../onnx/index.js";
-import { damaged, quoted } from "./invalid.js";
-import type { TensorRef } from "./tensor-ref.js";
+import { dtypeInfo } from "../tensor/index.js";
+import { damaged } from "./invalid.js";
+import { isSameView, type TensorRef } from "./tensor-ref.js";
 import { tensorDataOf } from "./weight-data.js";
-import { BUFFERS, sameWeight } from "./weight-names.js";
+import { BUFFERS, listed, PARAMETER, sameWeight, withNear } from "./weight-names.js";
 import type { Weights } from "./weights.js";
 
 export interface SwapOptions {
@@ -12,13 +12,11 @@ export interface SwapOptions {
   readonly partial?: boolean;
 }
 
-/** Most names of a kind that a message lists. */
-const LISTED = 20;
-
 /**
  * The graph with the weights of a checkpoint, as a fine-tuned model has them. Names are those of the modules, with or
  * without the prefix of a wrapper; dtypes and shapes must agree. Weights are not copied: they stay in the checkpoint's
- * file. Throws FILE_INVALID that lists all of the checkpoint's tensors that the graph does not have, all of the graph's
+ * file. Of tied weights
+ * the graph has one, and other names of the same view of a storage pass. Throws FILE_INVALID that lists all of the checkpoint's tensors that the graph does not have, all of the graph's
  * weights that are not given, and all that differ in shape or dtype.
  *
  * @example
@@ -33,7 +31,7 @@ export function swapWeights(model: OnnxModel, weights: Weights, options: SwapOpt
   for (const [name, ref] of weights.tensors) {
     if (BUFFERS.test(name)) continue;
     const known = sameWeight(name, names);
-    if (known === undefined) extra.push(withNear(name, names));
+    if (known === undefined) extra.push(name);
     else if (given.has(known)) unlike.push(`${known} is given twice, also as ${name}`);
     else {
       given.set(known, ref);
@@ -41,13 +39,15 @@ export function swapWeights(model: OnnxModel, weights: Weights, options: SwapOpt
       if (complaint !== undefined) unlike.push(`${known} ${complaint}`);
     }
   }
+  const taken = [...given.values()];
+  const alone = extra.filter((name) => !taken.some((ref) => isSameView(ref, weights.tensors.get(name)!)));
   const missing = options.partial
     ? []
     : [...initializers]
         .filter(([name, data]) => isWeight(name, data) && !given.has(name))
         .map(([name]) => name);
   const parts = [
-    ["not in the graph", extra],
+    ["not in the graph", alone.map((name) => withNear(name, names))],
     ["not in the checkpoint", missing],
     ["different", unlike],
   ] as const;
@@ -67,21 +67,11 @@ export function swapWeights(model: OnnxModel, weights: Weights, options: SwapOpt
 }
 
 /** A parameter of a module, not a constant of the graph. */
-function isWeight(name: string, data: TensorData): boolean {
-  return /\.(weight|bias|running_mean|running_var)$/.test(name) && data.dims.length > 0;
+function isWeight(name: string, { dtype, dims }: TensorData): boolean {
+  return PARAMETER.test(name) && dims.length > 0 && dtypeInfo(dtype).kind === "float";
 }
 
 function difference(data: TensorData, ref: TensorRef): string | undefined {
   const [own, other] = [`${data.dtype} [${data.dims.join(", ")}]`, `${ref.dtype} [${ref.shape.join(", ")}]`];
   return own === other ? undefined : `is ${own}, given ${other}`;
-}
-
-function withNear(name: string, names: ReadonlySet<string>): string {
-  const near = names.size > 500 ? undefined : closest(name, names);
-  return near === undefined ? name : `${name} (did you mean ${quoted(near)}?)`;
-}
-
-function listed(names: readonly string[]): string {
-  const more = names.length > LISTED ? `, and ${names.length - LISTED} more` : "";
-  return names.slice(0, LISTED).join(", ") + more;
 }

@@ -67,6 +67,17 @@ export function isContiguous(ref: TensorRef): boolean {
   return isDense(ref);
 }
 
+/** True when both are one view on one storage, as tied weights are. */
+export function isSameView(a: TensorRef, b: TensorRef): boolean {
+  return (
+    a.storage === b.storage &&
+    a.dtype === b.dtype &&
+    a.offset === b.offset &&
+    a.shape.join() === b.shape.join() &&
+    a.strides.join() === b.strides.join()
+  );
+}
+
 /** Where the dense little-endian elements are, unread; undefined for a strided view, which has to be materialized. */
 export function denseBytes(ref: TensorRef): Chunk | undefined {
   if (!isContiguous(ref)) return undefined;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Engine } from "tenon";
-import { type OnnxModel, readModel, saveModel, weightFiles } from "tenon/onnx";
+import { graph as build, type OnnxModel, readModel, saveModel, weightFiles } from "tenon/onnx";
 import { ones, type Tensor, tensor } from "tenon/tensor";
 import {
   adapterAsInputs,
@@ -15,6 +15,7 @@ import {
   openWeights,
   saveSafetensors,
   swapWeights,
+  type TensorRef,
 } from "tenon/torch";
 import { randomWeights, saveTinyBert } from "../support/tiny-bert.js";
 
@@ -67,6 +68,42 @@ describe("weights that are put into a graph", () => {
     assert.deepEqual(
       await answer(swapWeights(await readModel(join(base, "model.onnx")), await openWeights(tuned))),
       wanted,
+    );
+  });
+
+  test("another name of a tied weight passes, one of other elements does not", async () => {
+    const graph = await architectureFromFolder(await saveTinyBert(join(root, "tied")));
+    const { format, metadata, tensors } = await openWeights(join(root, "tied"));
+    const words = tensors.get("embeddings.word_embeddings.weight")!;
+    const twice = (ref: TensorRef): OnnxModel =>
+      swapWeights(graph, { format, metadata, tensors: new Map([...tensors, ["decoder.tied", ref]]) });
+    assert.ok(twice({ ...words, name: "decoder.tied" }));
+    assert.throws(() => twice({ ...words, offset: words.offset + 4 }), /not in the graph: decoder\.tied/);
+  });
+
+  test("parameters under all names of PyTorch are missed", () => {
+    const missed = ["rnn.weight_ih_l0", "attn.in_proj_bias", "cls_token", "enc.pos_embed", "bn.running_var"];
+    const passed = ["attn.bias", "rotary.table", "const:[1]"];
+    const g = build();
+    const x = g.input("x", "float32", [2]);
+    const weights = [...missed, ...passed, "fc.weight"].map((name) =>
+      g.initializer(name, tensor([1, 2], { dtype: name === "attn.bias" ? "int32" : "float32" })),
+    );
+    const widened = weights.map((name) => g.add("Cast", [name], { to: 1 }));
+    g.output(g.add("Sum", [x, ...widened]), "y", { kind: "tensor", dtype: "float32", shape: [2] });
+    const storage = new Uint8Array(8);
+    const ref = {
+      name: "fc.weight",
+      dtype: "float32",
+      shape: [2],
+      strides: [1],
+      offset: 0,
+      storage,
+    } as const;
+    const tensors = new Map([["fc.weight", ref]]);
+    assert.throws(
+      () => swapWeights(g.model(), { format: "safetensors", metadata: new Map(), tensors }),
+      (error: Error) => error.message.includes(`not in the checkpoint: ${missed.join(", ")};`),
     );
   });
 

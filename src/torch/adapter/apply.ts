@@ -13,7 +13,7 @@ import { cast, mul, type Tensor, tensor } from "../../tensor/index.js";
 import { damaged, quoted, unsupported } from "../invalid.js";
 import { materialize, type TensorRef } from "../tensor-ref.js";
 import { tensorDataOf } from "../weight-data.js";
-import { sameWeight } from "../weight-names.js";
+import { listed, sameWeight } from "../weight-names.js";
 import type { Adapter, LowRank } from "./open.js";
 
 /** Numbers of TensorProto.DataType. */
@@ -169,9 +169,8 @@ function targetsOf(model: OnnxModel, adapter: Adapter): Target[] {
       problems.push(`${weight} is [${dims.join(", ")}], the adapter's is [${ref.shape.join(", ")}]`);
   }
   if (problems.length === 0) return targets;
-  const more = problems.length > 20 ? `; and ${problems.length - 20} more` : "";
   throw damaged("the adapter does not fit the graph", {
-    given: problems.slice(0, 20).join("; ") + more,
+    given: listed(problems, "; "),
     do: "take the model that the adapter was trained on, with the head that it was trained with",
   });
 }

@@ -1,10 +1,9 @@
 /** The weights of a checkpoint as an architecture asks for them; what is missing, misshaped or left over is told at once. */
-import { closest } from "../../base/index.js";
 import type { TensorData } from "../../onnx/index.js";
 import { damaged, quoted } from "../invalid.js";
-import { elementCount, materialize, type TensorRef } from "../tensor-ref.js";
+import { elementCount, isSameView, materialize, type TensorRef } from "../tensor-ref.js";
 import { tensorDataOf } from "../weight-data.js";
-import { BUFFERS } from "../weight-names.js";
+import { BUFFERS, listed, withNear } from "../weight-names.js";
 import type { Weights } from "../weights.js";
 import type { ComputeDType } from "./dtype.js";
 
@@ -16,9 +15,6 @@ const LEGACY = [
   [/LayerNorm\.gamma$/, "LayerNorm.weight"],
   [/LayerNorm\.beta$/, "LayerNorm.bias"],
 ] as const;
-
-/** Most names of a kind that a message lists. */
-const LISTED = 20;
 
 export class WeightBook {
   readonly #tensors = new Map<string, TensorRef>();
@@ -82,9 +78,8 @@ export class WeightBook {
     const [a, b] = [this.#tensors.get(one), this.#tensors.get(other)];
     if (a === undefined || b === undefined) return false;
     this.#asked.add(one);
+    if (isSameView(a, b)) return true;
     if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return false;
-    if (a.storage === b.storage && a.offset === b.offset && a.strides.join() === b.strides.join())
-      return true;
     return Buffer.compare(materialize(a).bytes, materialize(b).bytes) === 0;
   }
 
@@ -109,7 +104,10 @@ export class WeightBook {
     const extra = [...this.#tensors.keys()].filter((name) => !this.#asked.has(name) && !BUFFERS.test(name));
     const { missing, misshaped } = this.#problems;
     const parts: string[] = [];
-    if (missing.length > 0) parts.push(`missing: ${listed(missing.map((text) => withNear(text, extra)))}`);
+    if (missing.length > 0)
+      parts.push(
+        `missing: ${listed(missing.map((text) => withNear(text.slice(0, text.indexOf(" ")), extra, text)))}`,
+      );
     if (misshaped.length > 0) parts.push(`of another shape: ${listed(misshaped)}`);
     if (extra.length > 0) parts.push(`not part of the architecture: ${listed(extra)}`);
     if (parts.length === 0) return;
@@ -118,15 +116,4 @@ export class WeightBook {
       do: "check that config.json and the weights belong together",
     });
   }
-}
-
-function listed(names: readonly string[]): string {
-  const more = names.length > LISTED ? `, and ${names.length - LISTED} more` : "";
-  return names.slice(0, LISTED).join(", ") + more;
-}
-
-function withNear(text: string, extra: readonly string[]): string {
-  const name = text.slice(0, text.indexOf(" "));
-  const near = extra.length > 500 ? undefined : closest(name, extra);
-  return near === undefined ? text : `${text} (did you mean ${quoted(near)}?)`;
 }
