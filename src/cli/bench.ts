@@ -1,6 +1,7 @@
 /** `tenon bench`: latency and throughput of one model per number of lanes and batch size, and the knee. */
 import { Command } from "commander";
 import { formatCount, formatDuration, parseCount, parseDuration, TenonError } from "../base/index.js";
+import type { OnnxModel } from "../onnx/index.js";
 import type { Engine, Model } from "../runtime/index.js";
 import type { Tensor } from "../tensor/index.js";
 import { addSettings, resolveSettings } from "./settings.js";
@@ -33,7 +34,7 @@ interface BenchOptions {
 export function benchCommand(): Command {
   const command = new Command("bench")
     .description("measure a model: latency and throughput per number of lanes and batch size")
-    .argument("<model>", "model file")
+    .argument("<model>", "model file, exported program (.pt2), or folder of a Hugging Face model")
     .option("--input <name=value>", "one row to measure with, as for tenon run; repeatable", gather, [])
     .option("--dim <name=size>", "size of a symbolic dimension of made-up inputs; repeatable", gather, [])
     .option("--max-batch <count>", "largest batch size; default 64 where the model can be batched")
@@ -45,12 +46,16 @@ export function benchCommand(): Command {
     const maxBatch = options.maxBatch === undefined ? 64 : parseCount(options.maxBatch);
     if (maxBatch < 1)
       throw new TenonError("USAGE", { given: `--max-batch ${maxBatch}`, expected: "1 or more" });
-    const { openEngine } = await import("./engine.js");
+    const [{ openEngine }, { openModel }] = await Promise.all([
+      import("./engine.js"),
+      import("./open-model.js"),
+    ]);
+    const source = await openModel(file);
     const bar = progress();
     const points: BenchPoint[] = [];
     await using widest = await openEngine(values);
     const { lanes } = widest.capacity;
-    const base = await widest.load(file, {
+    const base = await widest.load(source, {
       name: "base",
       batch: { max: Math.max(2, maxBatch) },
       calibrate: false,
@@ -61,7 +66,7 @@ export function benchCommand(): Command {
       await using engine = await openEngine(values, { lanes: count });
       for (const batch of steps(batched ? maxBatch : 1)) {
         bar.show(`${count} lanes, batch ${batch} …`);
-        const point = await measure(engine, file, rowsOf, { lanes: count, batch, timeMs, batched });
+        const point = await measure(engine, source, rowsOf, { lanes: count, batch, timeMs, batched });
         points.push(point);
         if (point.p50Ms > SLOWEST_MS) break;
       }
@@ -120,12 +125,16 @@ async function rowMaker(model: Model, options: BenchOptions): Promise<RowsOf> {
 
 async function measure(
   engine: Engine,
-  file: string,
+  source: string | OnnxModel,
   rowsOf: RowsOf,
   { lanes, batch, timeMs, batched }: { lanes: number; batch: number; timeMs: number; batched: boolean },
 ): Promise<BenchPoint> {
   // Requests of exactly the largest batch are never joined with others.
-  const model = await engine.load(file, { name: `batch-${batch}`, batch: { max: batch }, calibrate: false });
+  const model = await engine.load(source, {
+    name: `batch-${batch}`,
+    batch: { max: batch },
+    calibrate: false,
+  });
   const inputs = rowsOf(batched ? batch : 1);
   (await model.run(inputs))[Symbol.dispose]();
   const latencies: number[] = [];

@@ -1,6 +1,6 @@
 /** `tenon convert`: a model folder or a model file as an ONNX file, with other weights or an adapter if asked for. */
 import { existsSync, realpathSync, statSync } from "node:fs";
-import { dirname, join, resolve, sep } from "node:path";
+import { dirname, join, sep } from "node:path";
 import { Command, Option } from "commander";
 import { formatBytes, TenonError } from "../base/index.js";
 import type { OnnxModel, SaveOptions } from "../onnx/index.js";
@@ -57,17 +57,65 @@ export function convertCommand(): Command {
   addSettings(command, ["log"]);
   return command.action(async (input: string, options: ConvertOptions) => {
     const { json } = await resolveSettings(command);
-    const output = outputOf(input, options);
+    const source = sourceOf(input);
+    refuseOptions(source, input, options);
+    const output = outputOf(source, input, options);
     const bar = progress();
     bar.show(`converting ${input} …`);
-    const model = await converted(input, options);
-    const { saveModel } = await import("../onnx/index.js");
+    const model = await converted(source, input, options);
+    const { saveModel, weightFiles } = await import("../onnx/index.js");
     const placed = await placeOf(model, dirname(output), options.embed ?? false);
+    const written = placed.weights === "external" ? [output, dataFile(output)] : [output];
+    refuseSources(written, [input, ...weightFiles(model)]);
+    if (placed.weights === "external" && !options.force) refuseExisting(dataFile(output));
     if (placed.copied > 0) bar.show(`writing ${formatBytes(placed.copied)} of weights …`);
     await saveModel(model, output, { weights: placed.weights });
     bar.clear();
     await report(output, json, placed);
   });
+}
+
+/** What a model is converted from. */
+type Source = "folder" | "program" | "onnx";
+
+function sourceOf(input: string): Source {
+  if (!existsSync(input))
+    throw new TenonError("FILE_NOT_FOUND", {
+      problem: "there is no such model file or folder",
+      given: input,
+      expected: "a .pt2 or .onnx file, or a folder with config.json and weights",
+    });
+  if (isModelFolder(input)) return "folder";
+  if (isProgram(input)) return "program";
+  refuseWeightsOnly(input);
+  return "onnx";
+}
+
+/** Options that not every source takes. */
+const TAKEN_BY: Readonly<
+  Record<"dtype" | "head" | "kvCache" | "dim", { readonly flag: string; readonly sources: readonly Source[] }>
+> = {
+  dtype: { flag: "--dtype", sources: ["folder", "program"] },
+  head: { flag: "--head", sources: ["folder"] },
+  kvCache: { flag: "--kv-cache", sources: ["folder"] },
+  dim: { flag: "--dim", sources: ["program"] },
+};
+
+const SOURCES: Readonly<Record<Source, string>> = {
+  folder: "a folder with config.json",
+  program: "an exported program (.pt2)",
+  onnx: "an ONNX file",
+};
+
+function refuseOptions(source: Source, input: string, options: ConvertOptions): void {
+  for (const [key, { flag, sources }] of Object.entries(TAKEN_BY)) {
+    if (options[key as keyof typeof TAKEN_BY] === undefined || sources.includes(source)) continue;
+    throw new TenonError("USAGE", {
+      problem: `${SOURCES[source]} takes no ${flag}`,
+      given: input,
+      expected: `${flag} for ${sources.map((kind) => SOURCES[kind]).join(" or ")}`,
+    });
+  }
 }
 
 function opset(text: string): number {
@@ -76,8 +124,8 @@ function opset(text: string): number {
   throw new TenonError("USAGE", { problem: "--opset is out of range", given: text, expected: "20 to 26" });
 }
 
-function outputOf(input: string, { output, force = false }: ConvertOptions): string {
-  const path = output ?? defaultOutput(input);
+function outputOf(source: Source, input: string, { output, force = false }: ConvertOptions): string {
+  const path = output ?? defaultOutput(source, input);
   if (path === undefined) {
     throw new TenonError("USAGE", {
       problem: "the output needs a name",
@@ -85,21 +133,43 @@ function outputOf(input: string, { output, force = false }: ConvertOptions): str
       do: "give --output FILE",
     });
   }
-  if (resolve(path) === resolve(input))
-    throw new TenonError("USAGE", { problem: "the output would replace the input", given: path });
-  if (existsSync(path) && !force) {
-    throw new TenonError("USAGE", {
-      problem: "the output exists",
-      given: path,
-      do: "give another, or --force",
-    });
-  }
+  if (isFolder(path)) throw new TenonError("USAGE", { problem: "the output is a folder", given: path });
+  if (!isFolder(dirname(path)))
+    throw new TenonError("USAGE", { problem: "the output's folder does not exist", given: dirname(path) });
+  refuseSources([path], [input]);
+  if (!force) refuseExisting(path);
   return path;
 }
 
-function defaultOutput(input: string): string | undefined {
-  if (isProgram(input)) return input.replace(/\.pt2$/, ".onnx");
-  return isModelFolder(input) ? join(input, "model.onnx") : undefined;
+function defaultOutput(source: Source, input: string): string | undefined {
+  if (source === "program") return input.replace(/\.pt2$/, ".onnx");
+  return source === "folder" ? join(input, "model.onnx") : undefined;
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** Where the weights are copied to that do not stay where they are. */
+function dataFile(output: string): string {
+  return `${output}.data`;
+}
+
+function refuseExisting(path: string): void {
+  if (!existsSync(path)) return;
+  throw new TenonError("USAGE", {
+    problem: "the output exists",
+    given: path,
+    do: "give another, or --force",
+  });
+}
+
+/** What a model is read from is not replaced by it, whatever path leads there. */
+function refuseSources(written: readonly string[], sources: readonly string[]): void {
+  const read = new Set(sources.map((path) => realpathSync(path)));
+  for (const path of written)
+    if (existsSync(path) && read.has(realpathSync(path)))
+      throw new TenonError("USAGE", { problem: "the output would replace the input", given: path });
 }
 
 /** `s53=frames` as a record. */
@@ -118,9 +188,9 @@ function dimNames(texts: readonly string[]): Record<string, string> {
   );
 }
 
-async function converted(input: string, options: ConvertOptions): Promise<OnnxModel> {
+async function converted(source: Source, input: string, options: ConvertOptions): Promise<OnnxModel> {
   const [onnx, torch] = await Promise.all([import("../onnx/index.js"), import("../torch/index.js")]);
-  let model = await sourceOf(input, options);
+  let model = await graphOf(source, input, options);
   if (options.weights !== undefined)
     model = torch.swapWeights(model, await torch.openWeights(options.weights));
   if (options.adapter !== undefined)
@@ -128,40 +198,30 @@ async function converted(input: string, options: ConvertOptions): Promise<OnnxMo
   return options.opset === undefined ? model : onnx.upgrade(model, options.opset);
 }
 
-async function sourceOf(input: string, options: ConvertOptions): Promise<OnnxModel> {
-  if (isModelFolder(input)) {
-    const { architectureFromFolder } = await import("../torch/index.js");
-    const { dtype, head, kvCache } = options;
+async function graphOf(source: Source, input: string, options: ConvertOptions): Promise<OnnxModel> {
+  const { dtype, head, kvCache, dim } = options;
+  if (source === "onnx") {
+    const { readModel } = await import("../onnx/index.js");
+    return readModel(input);
+  }
+  const { architectureFromFolder, convertProgram } = await import("../torch/index.js");
+  if (source === "folder")
     return architectureFromFolder(input, {
       ...(dtype === undefined ? {} : { dtype }),
       ...(head === undefined ? {} : { head }),
       ...(kvCache === undefined ? {} : { kvCache }),
     });
-  }
-  const program = isProgram(input);
-  for (const key of program ? (["head", "kvCache"] as const) : (["dtype", "head", "kvCache"] as const)) {
-    if (options[key] === undefined) continue;
-    const flag = key === "kvCache" ? "--kv-cache" : `--${key}`;
-    throw new TenonError("USAGE", { problem: `${flag} is for a folder, whose graph is built`, given: input });
-  }
-  if (program) {
-    const { convertProgram } = await import("../torch/index.js");
-    const { dtype, dim } = options;
-    if (dtype === "float16" || dtype === "bfloat16") {
-      throw new TenonError("USAGE", {
-        problem: `a program is not narrowed to ${dtype}`,
-        given: input,
-        do: "export the model in half precision, or leave --dtype out",
-      });
-    }
-    return convertProgram(input, {
-      ...(dtype === undefined ? {} : { dtype }),
-      ...(dim === undefined ? {} : { dims: dimNames(dim) }),
+  if (dtype === "float16" || dtype === "bfloat16") {
+    throw new TenonError("USAGE", {
+      problem: `a program is not narrowed to ${dtype}`,
+      given: input,
+      do: "export the model in half precision, or leave --dtype out",
     });
   }
-  refuseWeightsOnly(input);
-  const { readModel } = await import("../onnx/index.js");
-  return readModel(input);
+  return convertProgram(input, {
+    ...(dtype === undefined ? {} : { dtype }),
+    ...(dim === undefined ? {} : { dims: dimNames(dim) }),
+  });
 }
 
 interface Placed {
@@ -175,11 +235,9 @@ interface Placed {
 /** Weights of other folders up to this size go into the ONNX file, as those of an adapter. */
 const INSIDE_UP_TO = 16 * 2 ** 20;
 
-/** Weights in the output's folder stay where they are; those of other folders are written beside the output. */
+/** Weights in the output's folder stay where they are; those of other folders go inside, or beside it where they are many. */
 async function placeOf(model: OnnxModel, folder: string, embed: boolean): Promise<Placed> {
   const { chunkLength } = await import("../onnx/index.js");
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true)
-    throw new TenonError("USAGE", { problem: "the output's folder does not exist", given: folder });
   const inside = realpathSync(folder) + sep;
   let kept = 0;
   let outside = 0;
@@ -189,7 +247,8 @@ async function placeOf(model: OnnxModel, folder: string, embed: boolean): Promis
     if (!(payload.range instanceof Uint8Array) && payload.range.file.path.startsWith(inside)) kept += bytes;
     else outside += bytes;
   }
-  if (embed) return { weights: "embed", copied: kept + outside, kept: 0 };
+  if (embed || (kept === 0 && outside <= INSIDE_UP_TO))
+    return { weights: "embed", copied: kept + outside, kept: 0 };
   if (outside <= INSIDE_UP_TO) return { weights: "keep", copied: outside, kept };
   return { weights: "external", copied: kept + outside, kept: 0 };
 }
@@ -213,9 +272,9 @@ async function report(output: string, json: boolean, { weights, copied, kept }: 
   print(output);
   const size = formatBytes(statSync(output).size);
   const where = {
-    keep: `${formatBytes(kept)} of weights stay where they are`,
+    keep: `${formatBytes(kept)} of weights stay where they are${copied > 0 ? `, ${formatBytes(copied)} are inside` : ""}`,
     embed: "weights inside",
-    external: `${formatBytes(copied)} of weights were copied to ${output}.data`,
+    external: `${formatBytes(copied)} of weights were copied to ${dataFile(output)}`,
   }[weights];
   note(styled("dim", `${size}, ${nodes} nodes, opset ${opsets["ai.onnx"]}; ${where}`, process.stderr));
 }

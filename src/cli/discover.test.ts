@@ -51,6 +51,29 @@ test("a folder serves each of its model files", async (context) => {
   );
 });
 
+test("a model's folder and a program keep their names when they are converted", async (context) => {
+  const root = await folderWith(context, [
+    "m/bert/config.json",
+    "m/bert/model.safetensors",
+    "m/net.pt2",
+    "m/other.pt2",
+  ]);
+  const found = async (path: string): Promise<string[][]> =>
+    (await discoverModels([path], { cwd: root })).models.map(({ name, path }) => [
+      name,
+      path.slice(root.length),
+    ]);
+  const before = [
+    ["bert", "/m/bert"],
+    ["net", "/m/net.pt2"],
+    ["other", "/m/other.pt2"],
+  ];
+  assert.deepEqual(await found("m"), before);
+  for (const file of ["bert/model.onnx", "net.onnx"]) await writeFile(join(root, "m", file), "");
+  assert.deepEqual(await found("m"), before.with(1, ["net", "/m/net.onnx"]));
+  assert.deepEqual(await found("m/bert"), [["bert", "/m/bert"]]);
+});
+
 test("a repository serves the newest version of each model and says what it leaves out", async (context) => {
   const root = await folderWith(context, [
     "repo/first/1/model.onnx",

@@ -4,7 +4,7 @@ import { readdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { TenonError } from "../base/index.js";
 import { isModelName } from "../runtime/index.js";
-import { isModelFolder } from "./open-model.js";
+import { isModelFolder, isProgram } from "./open-model.js";
 
 export interface FoundModel {
   readonly name: string;
@@ -32,8 +32,9 @@ const EXTENSION = ".onnx";
 const VERSION = /^[1-9][0-9]{0,8}$/;
 
 /**
- * Finds the models of every argument: `model.onnx` (named by its base name), `NAME=model.onnx`, a folder with
- * `config.json` and weights, a folder whose model files and such folders are one model each, or a repository `<model>/<version>/model.onnx`, of which the newest version counts.
+ * Finds the models of every argument: a file `net.onnx` or `net.pt2` (named by its base name), `NAME=net.onnx`, a folder
+ * with `config.json` and weights, a folder whose model files and such folders are one model each (of `net.onnx` and the
+ * `net.pt2` it was made of the first), or a repository `<model>/<version>/model.onnx`, of which the newest version counts.
  * Throws FILE_NOT_FOUND for what is not there and USAGE for names that a URL cannot hold or that are given twice.
  */
 export async function discoverModels(
@@ -70,10 +71,10 @@ async function discoverOne(argument: string, cwd: string, allowEmpty: boolean): 
       problem: "there is no such model file or folder",
       given: argument,
       expected:
-        "a .onnx file, a folder with config.json and weights, a folder of models, or a repository <model>/<version>/model.onnx",
+        "a .onnx or .pt2 file, a folder with config.json and weights, a folder of models, or a repository <model>/<version>/model.onnx",
     });
   }
-  if (stats.isFile() || servesAsOne(path))
+  if (stats.isFile() || isModelFolder(path))
     return one(
       name ?? (stats.isFile() ? withoutExtension(basename(path)) : basename(path)),
       "1",
@@ -97,13 +98,8 @@ async function discoverOne(argument: string, cwd: string, allowEmpty: boolean): 
   throw new TenonError("FILE_NOT_FOUND", {
     problem: "the folder holds no model",
     given: argument,
-    expected: "files *.onnx, config.json with weights, or <model>/<version>/model.onnx",
+    expected: "files *.onnx or *.pt2, config.json with weights, or <model>/<version>/model.onnx",
   });
-}
-
-/** A folder that is one model: its files make up a graph, and no graph lies in it. */
-function servesAsOne(path: string): boolean {
-  return isModelFolder(path) && statOf(join(path, "model.onnx")) === undefined;
 }
 
 /** `NAME=PATH`, unless the whole text is itself a path that exists. */
@@ -122,25 +118,25 @@ function one(name: string, version: string, path: string, argument: string): Dis
 }
 
 async function folder(path: string): Promise<Discovery> {
-  const models: FoundModel[] = [];
-  for (const file of await readdir(path)) {
-    if (file.startsWith(".")) continue;
-    const model = join(path, file);
-    if (servesAsOne(model)) {
-      checkName(file, model);
-      models.push({ name: file, version: "1", path: model });
-      continue;
-    }
-    if (!file.endsWith(EXTENSION)) continue;
-    const name = withoutExtension(file);
-    checkName(name, model);
-    models.push({
-      name,
-      version: "1",
-      path: statOf(model)?.isDirectory() ? join(model, "model.onnx") : model,
-    });
+  const models = new Map<string, FoundModel>();
+  // Sorted, `net.onnx` stands before `net.pt2`.
+  for (const file of (await readdir(path)).sort()) {
+    const found = file.startsWith(".") ? undefined : modelIn(join(path, file));
+    if (found === undefined || models.has(found.name)) continue;
+    checkName(found.name, found.path);
+    models.set(found.name, { ...found, version: "1" });
   }
-  return { models: models.sort(byNameOrder), warnings: [] };
+  return { models: [...models.values()].sort(byNameOrder), warnings: [] };
+}
+
+/** What an entry of a folder of models stands for. */
+function modelIn(path: string): Pick<FoundModel, "name" | "path"> | undefined {
+  const file = basename(path);
+  if (isModelFolder(path)) return { name: file, path };
+  if (isProgram(path)) return { name: withoutExtension(file), path };
+  if (!file.endsWith(EXTENSION)) return undefined;
+  const inside = statOf(path)?.isDirectory() ? join(path, "model.onnx") : path;
+  return { name: withoutExtension(file), path: inside };
 }
 
 /** The models of a repository; undefined when no subfolder holds a version. */

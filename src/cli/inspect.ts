@@ -2,8 +2,7 @@
 import { statSync } from "node:fs";
 import { Command } from "commander";
 import { formatBytes, isTenonError } from "../base/index.js";
-import type { OnnxModel } from "../onnx/index.js";
-import { isModelFolder } from "./open-model.js";
+import { isModelFolder, openGraph } from "./open-model.js";
 import { addSettings, resolveSettings } from "./settings.js";
 import { print, printJson, styled, table, warn } from "./terminal.js";
 import type { Weight } from "./weights.js";
@@ -77,9 +76,8 @@ export function inspectCommand(): Command {
 }
 
 async function inspectOnnx(file: string): Promise<Report> {
-  const onnx = await import("../onnx/index.js");
-  const { weightsOf } = await import("./weights.js");
-  const model = await onnx.readModel(file);
+  const [onnx, { weightsOf }] = await Promise.all([import("../onnx/index.js"), import("./weights.js")]);
+  const model = await openGraph(file);
   const description = onnx.describe(model);
   return {
     description,
@@ -91,26 +89,13 @@ async function inspectOnnx(file: string): Promise<Report> {
 
 /** The graph that a folder's files make up; of an architecture that is not known, its weights. */
 async function inspectFolder(folder: string): Promise<Report> {
-  const [onnx, torch, { weightsOf }] = await Promise.all([
-    import("../onnx/index.js"),
-    import("../torch/index.js"),
-    import("./weights.js"),
-  ]);
-  let model: OnnxModel;
   try {
-    model = await torch.architectureFromFolder(folder);
+    return await inspectOnnx(folder);
   } catch (error) {
     if (!isTenonError(error, "MODEL_UNSUPPORTED")) throw error;
     warn(error.message);
     return inspectWeights(folder);
   }
-  const description = onnx.describe(model);
-  return {
-    description,
-    text: (title) => onnx.formatDescription(description, title),
-    weights: () => weightsOf(model),
-    graph: () => onnx.print(model),
-  };
 }
 
 async function inspectProgram(file: string): Promise<Report> {

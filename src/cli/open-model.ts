@@ -17,16 +17,18 @@ const WEIGHTS = [
   "pytorch_model.bin.index.json",
 ];
 
-/** Endings of files that hold weights and no graph. */
-const WEIGHTS_ONLY = /\.(safetensors|pth|bin|ckpt)$/;
+/** Endings of files that hold weights, and no graph that can be read. */
+const WEIGHTS_ONLY = /\.(safetensors|pth|pt|bin|ckpt|index\.json)$/;
 
 /**
- * The model of a path: a path again where that is a model file, else a graph on the folder's or the
- * exported program's weights. Throws MODEL_UNSUPPORTED for a file without a graph, and what `architectureFromFolder` and
- * `convertProgram` throw.
+ * The model of a path: the path of a model file, also of the `model.onnx` in a model's folder, else a graph on the
+ * folder's or the exported program's weights. Throws MODEL_UNSUPPORTED for a file without a graph, and what
+ * `architectureFromFolder` and `convertProgram` throw.
  */
 export async function openModel(path: string): Promise<string | OnnxModel> {
   if (isModelFolder(path)) {
+    const converted = join(path, "model.onnx");
+    if (isFile(converted)) return converted;
     const { architectureFromFolder } = await import("../torch/index.js");
     return architectureFromFolder(path);
   }
@@ -38,6 +40,14 @@ export async function openModel(path: string): Promise<string | OnnxModel> {
   return path;
 }
 
+/** The graph that `openModel` stands for. */
+export async function openGraph(path: string): Promise<OnnxModel> {
+  const model = await openModel(path);
+  if (typeof model !== "string") return model;
+  const { readModel } = await import("../onnx/index.js");
+  return readModel(model);
+}
+
 /** True for a file of `torch.export.save`, by its name. */
 export function isProgram(path: string): boolean {
   return path.endsWith(".pt2") && isFile(path);
@@ -47,10 +57,11 @@ export function isProgram(path: string): boolean {
 export function refuseWeightsOnly(path: string): void {
   if (!WEIGHTS_ONLY.test(path) || !isFile(path)) return;
   throw new TenonError("MODEL_UNSUPPORTED", {
-    problem: "the file holds weights and no graph",
+    problem: "the file holds weights and no graph that can be read",
     given: path,
-    expected: "a .onnx file, or the folder that holds config.json beside the weights",
-    do: "to put the weights into a graph: tenon convert GRAPH.onnx --weights FILE --output OUT.onnx",
+    expected:
+      "a .onnx file, a .pt2 of torch.export.save, or a folder that holds config.json beside the weights",
+    do: "to put the weights into a graph: tenon convert GRAPH --weights FILE --output OUT.onnx",
   });
 }
 

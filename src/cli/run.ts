@@ -16,7 +16,7 @@ interface RunOptions {
 export function runCommand(): Command {
   const command = new Command("run")
     .description("run a model once and print its outputs")
-    .argument("<model>", "model file, or folder of a Hugging Face model")
+    .argument("<model>", "model file, exported program (.pt2), or folder of a Hugging Face model")
     .option(
       "--input <name=value>",
       "an input: a JSON literal, a text, @FILE.npy, @FILE.npz or @FILE.json; repeatable",

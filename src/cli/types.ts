@@ -76,9 +76,12 @@ async function readyModels(client: {
 }
 
 async function modelOfFile(file: string, options: TypesOptions): Promise<ModelMetadata> {
-  const onnx = await import("../onnx/index.js");
-  const { inputs, outputs } = onnx.describe(await onnx.readModel(file));
-  const name = options.model?.[0] ?? basename(file).replace(/\.onnx$/, "");
+  const [{ describe }, { openGraph }] = await Promise.all([
+    import("../onnx/index.js"),
+    import("./open-model.js"),
+  ]);
+  const { inputs, outputs } = describe(await openGraph(file));
+  const name = options.model?.[0] ?? basename(file).replace(/\.(onnx|pt2)$/, "");
   const declare = await declaration(file);
   return {
     name,

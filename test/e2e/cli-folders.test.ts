@@ -51,6 +51,18 @@ describe("folders on the command line", () => {
     assert.match(program.stderr, /MODEL_UNSUPPORTED[\s\S]*exported program/);
   });
 
+  test("a folder's model.onnx is what runs and what is shown", async () => {
+    const folder = await saveTinyBert(join(cwd, "both"));
+    const env = { TENON_CACHE: "off" };
+    const converted = ["convert", "both", "--opset", "22", "--json"];
+    assert.equal((await runCli(converted, { cwd, env })).code, 0);
+    const { opsets } = JSON.parse((await runCli(["inspect", "both", "--json"], { cwd })).stdout);
+    assert.equal(opsets["ai.onnx"], 22);
+    assert.equal((await runCli(["run", "both", ...inputs], { cwd, env })).code, 0);
+    writeFileSync(join(folder, "model.onnx"), "no model");
+    assert.notEqual((await runCli(["run", "both", ...inputs], { cwd, env })).code, 0);
+  });
+
   test("serve takes a folder, and a folder of folders", async () => {
     await saveTinyBert(join(cwd, "models", "one"));
     await saveTinyBert(join(cwd, "models", "two"), { layer_norm_eps: 0.1 });

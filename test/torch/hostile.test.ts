@@ -8,6 +8,7 @@ import { isTenonError } from "tenon/base";
 import { decodeProgram, materialize, openWeights, readProgram, type Weights } from "tenon/torch";
 import { checkpoint, op, pickle, pickledTensor, type StoredEntry, storedZip } from "../support/archives.js";
 import { seededRandom } from "../support/random.js";
+import { programArchive } from "../support/tiny-program.js";
 
 const floats = (...values: readonly number[]): Uint8Array => new Uint8Array(new Float32Array(values).buffer);
 const storage = floats(1, 2, 3, 4, 5, 6);
@@ -398,18 +399,7 @@ function pt2(json: string, config: object = { "lin.w": {} }, weight: Uint8Array 
   const payloads = Object.fromEntries(
     Object.entries(config).map(([name, change]) => [name, { ...payload, ...change }]),
   );
-  return storedZip([
-    { name: "m/archive_format", data: Buffer.from("pt2") },
-    { name: "m/archive_version", data: Buffer.from("0") },
-    { name: "m/byteorder", data: Buffer.from("little") },
-    { name: "m/models/model.json", data: Buffer.from(json) },
-    {
-      name: "m/data/weights/model_weights_config.json",
-      data: Buffer.from(JSON.stringify({ config: payloads })),
-    },
-    { name: "m/data/weights/weight_0", data: weight },
-    { name: "m/data/constants/model_constants_config.json", data: Buffer.from('{"config":{}}') },
-  ]);
+  return programArchive(json, payloads, weight);
 }
 
 const text = JSON.stringify(program);

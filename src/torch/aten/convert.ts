@@ -46,8 +46,9 @@ const WIDENED: Readonly<Record<NonNullable<ProgramOptions["dtype"]>, ReadonlySet
  * An exported program as a checked ONNX model: inputs under their names in the program, outputs by the structure that the
  * model returned, sizes that were dynamic in the export free. Contiguous weights are external data in the archive.
  *
- * Throws MODEL_UNSUPPORTED with every op that has no ONNX form, how often it occurs and in which modules; nothing is left
- * out of a graph, and no argument is ignored that could change a result.
+ * Throws USAGE for `dims` that the program does not have, and MODEL_UNSUPPORTED with every op that has no ONNX form, how
+ * often it occurs and in which modules; nothing is left out of a graph, and no argument is ignored that could change a
+ * result.
  */
 export function programToModel(program: ExportedProgram, options: ProgramOptions = {}): OnnxModel {
   const widened = WIDENED[options.dtype ?? "auto"];
@@ -65,7 +66,11 @@ export function programToModel(program: ExportedProgram, options: ProgramOptions
   const users = program.inputs.flatMap((spec) =>
     spec.kind === "userInput" && spec.arg.kind === "tensor" ? [metaOf(spec.arg.name)] : [],
   );
-  const dims = dimNames(users, options.dims ?? {});
+  const results = program.outputs.flatMap((spec) =>
+    spec.kind === "userOutput" && spec.arg.kind === "tensor" ? [spec.arg.name] : [],
+  );
+  const given = results.flatMap((name) => program.graph.tensors.get(name) ?? []);
+  const dims = dimNames(users, given, options.dims ?? {});
   const inputs = new Set(
     program.inputs.flatMap((spec) =>
       spec.kind === "userInput" && spec.arg.kind === "tensor" ? [spec.arg.name] : [],
@@ -104,9 +109,6 @@ export function programToModel(program: ExportedProgram, options: ProgramOptions
   }
   translator.run(program.graph);
 
-  const results = program.outputs.flatMap((spec) =>
-    spec.kind === "userOutput" && spec.arg.kind === "tensor" ? [spec.arg.name] : [],
-  );
   const values = results.map((name) => translator.valueOf(name));
   refuseUnsupported(program, translator);
   const names = outputNames(

@@ -1,6 +1,8 @@
 /** Names of a converted model: outputs by the structure that the model returned, free dims by what they mean. */
+import { TenonError } from "../../base/index.js";
 import type { Dim } from "../../onnx/index.js";
 import { dtypeInfo } from "../../tensor/index.js";
+import { quoted } from "../invalid.js";
 import type { SymSize, TensorMeta } from "../pt2/program.js";
 
 /** Names for `count` outputs in flat order, from the pytree spec of the result. Unreadable specs give numbers. */
@@ -69,9 +71,13 @@ function symbolOf(size: SymSize): string | undefined {
   return /^(?:Symbol\('(\w+)'[^()]*\)|([A-Za-z_]\w*))$/.exec(size.expr.trim())?.slice(1).find(Boolean);
 }
 
-/** Names of symbols: `batch`, `sequence`, or their own; `chosen` overrides. */
+/**
+ * Names of symbols: `batch`, `sequence`, or their own; `chosen` overrides. Throws USAGE for a symbol that no input or
+ * output has, and for a name of two symbols, which would make one size of them.
+ */
 export function dimNames(
   inputs: readonly TensorMeta[],
+  results: readonly TensorMeta[],
   chosen: Readonly<Record<string, string>>,
 ): (size: SymSize) => Dim {
   const names = new Map<string, string>();
@@ -84,7 +90,24 @@ export function dimNames(
     if (second !== undefined && !names.has(second) && ![...names.values()].includes("sequence"))
       names.set(second, "sequence");
   }
-  for (const [symbol, name] of Object.entries(chosen)) names.set(symbol, name);
+  const symbols = new Set(
+    [...inputs, ...results].flatMap(({ sizes }) =>
+      sizes.map(symbolOf).filter((symbol) => symbol !== undefined),
+    ),
+  );
+  for (const [symbol, name] of Object.entries(chosen)) {
+    if (!symbols.has(symbol))
+      throw new TenonError("USAGE", {
+        problem: "the program has no such free dim",
+        given: quoted(symbol),
+        expected: symbols.size === 0 ? "none: all its sizes are fixed" : [...symbols].join(", "),
+      });
+    names.set(symbol, name);
+  }
+  const taken = [...symbols].map((symbol) => names.get(symbol) ?? symbol);
+  const twice = taken.find((name, i) => taken.indexOf(name) !== i);
+  if (twice !== undefined)
+    throw new TenonError("USAGE", { problem: "two free dims would have one name", given: quoted(twice) });
   return (size) => {
     if (typeof size === "number") return size;
     const symbol = symbolOf(size);
