@@ -1,4 +1,4 @@
-/** WebAssembly instructions that kernels use, one row each: bytes, operand types, result (core specification 2.0, section 5.4). */
+/** WebAssembly instructions for kernels, one row each: bytes, operand types, result (core specification 2.0, section 5.4). */
 
 /** Types of values while assembling: the lanes of a v128 are part of its type. */
 export type Type = "i32" | "i64" | "f32" | "f64" | "f32x4" | "f64x2" | "i32x4" | "i16x8" | "i8x16";

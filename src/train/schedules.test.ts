@@ -29,6 +29,7 @@ test("one cycle begins at its top where the rise is one step long", () => {
   assert.equal(rates[0], 1);
   assert.ok(rates.every((rate, at) => at === 0 || rate < rates[at - 1]!));
   assert.ok(Math.abs(rates[9]! - 1 / 25e4) < 1e-15);
+  assert.equal(oneCycle({ rise: 1 })(9, 10), 1);
   assert.throws(() => oneCycle({ rise: 1.5 }), { code: "USAGE" });
 });
 

@@ -113,7 +113,7 @@ test("max, min and argmax see NaN, infinities and signed zeros at any place", ()
 
 test("softmax of long rows", () => {
   for (const length of [128, 131, 4096]) {
-    const x = Float32Array.from({ length }, () => random() * 20);
+    const x = Float32Array.from({ length }, () => random() * 20 - 40);
     x[3] = Number.NEGATIVE_INFINITY;
     const top = Math.max(...x);
     const total = x.reduce((acc, value) => acc + Math.exp(Math.fround(value - top)), 0);
