@@ -20,6 +20,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   score: { layers: ["tensor", "runtime", "data"], packages: [] },
   runtime: { layers: ["tensor", "onnx"], packages: ["koffi", "onnxruntime-node"] },
   train: { layers: ["simd", "tensor", "onnx", "runtime"], packages: [] },
+  embed: { layers: [], packages: [] },
   serve: { layers: ["tensor", "runtime"], packages: ["pino"] },
   client: { layers: [], packages: [] },
   doctor: { layers: [], packages: [] },

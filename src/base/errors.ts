@@ -47,6 +47,8 @@ export const ERROR_CODES = {
   ENGINE_LIBRARY: "The ONNX Runtime library is missing, unusable or too old.",
   ENGINE_FAILED: "ONNX Runtime reported an error while it ran the model.",
   ENGINE_PROVIDER: "An execution provider is not available.",
+  TEXT_TOO_LONG: "A text has more tokens than is allowed.",
+  TOKENIZER_UNSUPPORTED: "A tokenizer uses a component that these tokenizers do not have.",
   SERVER_DRAINING: "The server is shutting down and takes no new work.",
   ADDRESS_IN_USE: "The port is taken by another program.",
   SERVER_FAILED: "Another server did not answer, or refused what it was asked.",

@@ -37,6 +37,8 @@ const EXIT_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
   INPUT_QUARANTINED: EXIT.mismatch,
   OUTPUT_UNKNOWN: EXIT.mismatch,
   PLAN_MISMATCH: EXIT.mismatch,
+  TEXT_TOO_LONG: EXIT.data,
+  TOKENIZER_UNSUPPORTED: EXIT.data,
   FILE_INVALID: EXIT.data,
   ROWS_REFUSED: EXIT.data,
   INTERRUPTED: EXIT.resumable,

@@ -100,6 +100,8 @@ const WORDS: { readonly [Code in ErrorCode]: Words } = {
   ENGINE_LIBRARY: codeOnly,
   ENGINE_FAILED: withId(codeOnly),
   ENGINE_PROVIDER: codeOnly,
+  TEXT_TOO_LONG: codeOnly,
+  TOKENIZER_UNSUPPORTED: codeOnly,
   SERVER_DRAINING: () => "Server is shutting down",
   PLAN_MISMATCH: codeOnly,
   ROWS_REFUSED: codeOnly,

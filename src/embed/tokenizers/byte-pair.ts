@@ -1,0 +1,347 @@
+/** Byte-pair encoding: characters or bytes joined pair by pair, the pair that was learned first before all others. */
+import type { Tokens, WordModel } from "./tokens.js";
+
+export interface BytePairOptions {
+  readonly vocabulary: ReadonlyMap<string, number>;
+  /** Pairs in the order in which they were learned. */
+  readonly merges: readonly (readonly [string, string])[];
+  /** Words are read as UTF-8 bytes, each written as one character. */
+  readonly byteLevel: boolean;
+  readonly unknown: number | undefined;
+  /** Neighbouring unknown tokens become one. */
+  readonly fuseUnknown: boolean;
+  /** A character outside the vocabulary becomes its bytes, `<0x41>` and so on. */
+  readonly byteFallback: boolean;
+  /** A word that is a token stays whole. */
+  readonly ignoreMerges: boolean;
+  /** Before every symbol of a word but the first. */
+  readonly prefix: string;
+  /** After the last symbol of a word. */
+  readonly suffix: string;
+}
+
+/** The character that stands for each byte in byte-level vocabularies. */
+export function byteCharacters(): readonly string[] {
+  const characters: string[] = [];
+  let next = 256;
+  for (let byte = 0; byte < 256; byte++) {
+    const itself = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+    characters.push(String.fromCharCode(itself ? byte : next++));
+  }
+  return characters;
+}
+
+/** Ranks and results of merges by pair of ids. */
+class Merges {
+  readonly #mask: number;
+  readonly #lefts: Int32Array;
+  readonly #rights: Int32Array;
+  readonly #ranks: Int32Array;
+  readonly #results: Int32Array;
+
+  constructor(count: number) {
+    let size = 1024;
+    while (size < count * 2.5) size *= 2;
+    this.#mask = size - 1;
+    this.#lefts = new Int32Array(size).fill(-1);
+    this.#rights = new Int32Array(size);
+    this.#ranks = new Int32Array(size);
+    this.#results = new Int32Array(size);
+  }
+
+  /** The later of two merges of the same pair counts. */
+  add(left: number, right: number, rank: number, result: number): void {
+    let slot = this.#slot(left, right);
+    while (this.#lefts[slot] !== -1 && !(this.#lefts[slot] === left && this.#rights[slot] === right))
+      slot = (slot + 1) & this.#mask;
+    this.#lefts[slot] = left;
+    this.#rights[slot] = right;
+    this.#ranks[slot] = rank;
+    this.#results[slot] = result;
+  }
+
+  /** The slot of a pair, or -1. */
+  find(left: number, right: number): number {
+    let slot = this.#slot(left, right);
+    for (;;) {
+      const found = this.#lefts[slot]!;
+      if (found === left && this.#rights[slot] === right) return slot;
+      if (found === -1) return -1;
+      slot = (slot + 1) & this.#mask;
+    }
+  }
+
+  rank(slot: number): number {
+    return this.#ranks[slot]!;
+  }
+
+  result(slot: number): number {
+    return this.#results[slot]!;
+  }
+
+  #slot(left: number, right: number): number {
+    const hash = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);
+    return (hash ^ (hash >>> 15)) & this.#mask;
+  }
+}
+
+/** Longer words go through a heap, so that no text costs quadratic time. */
+const MOST_BY_SCAN = 64;
+
+export function bytePair(options: BytePairOptions): WordModel {
+  const { vocabulary, prefix, suffix } = options;
+  const merges = new Merges(options.merges.length);
+  options.merges.forEach(([left, right], rank) => {
+    const a = vocabulary.get(left);
+    const b = vocabulary.get(right);
+    const joined = vocabulary.get(left + (prefix === "" ? right : right.slice(prefix.length)));
+    if (a !== undefined && b !== undefined && joined !== undefined) merges.add(a, b, rank, joined);
+  });
+  const characters = byteCharacters();
+  // Ids of bytes by place: 0 inside a word, 1 first, 2 last, 3 the only one.
+  const bytesByPlace = [0, 1, 2, 3].map((place) =>
+    Int32Array.from(
+      characters,
+      (character) => vocabulary.get((place & 1 ? "" : prefix) + character + (place & 2 ? suffix : "")) ?? -1,
+    ),
+  );
+  const fallback = options.byteFallback
+    ? Array.from(
+        { length: 256 },
+        (_, byte) => vocabulary.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`) ?? -1,
+      )
+    : undefined;
+
+  let symbols = new Int32Array(256);
+  let starts = new Int32Array(256);
+  let ends = new Int32Array(256);
+  let links = new Int32Array(256);
+  let backs = new Int32Array(256);
+  let count = 0;
+  const room = (needed: number): void => {
+    if (needed <= symbols.length) return;
+    const size = Math.max(needed, 2 * symbols.length);
+    [symbols, starts, ends] = [symbols, starts, ends].map((array) => {
+      const bigger = new Int32Array(size);
+      bigger.set(array);
+      return bigger;
+    }) as [Int32Array<ArrayBuffer>, Int32Array<ArrayBuffer>, Int32Array<ArrayBuffer>];
+    links = new Int32Array(size);
+    backs = new Int32Array(size);
+  };
+  const add = (id: number, start: number, end: number): void => {
+    symbols[count] = id;
+    starts[count] = start;
+    ends[count++] = end;
+  };
+  const addUnknown = (start: number, end: number): void => {
+    const { unknown } = options;
+    if (unknown === undefined) return;
+    if (options.fuseUnknown && count > 0 && symbols[count - 1] === unknown && ends[count - 1] === start)
+      ends[count - 1] = end;
+    else add(unknown, start, end);
+  };
+
+  const splitBytes = (units: Uint16Array, start: number, end: number): void => {
+    room((end - start) * 3 + 1);
+    const last = bytesByPlace[2]!;
+    const only = bytesByPlace[3]!;
+    let table = bytesByPlace[1]!;
+    const inner = bytesByPlace[0]!;
+    const addByte = (byte: number, from: number, to: number, isLast: boolean): void => {
+      const id = isLast ? (table === inner ? last : only)[byte]! : table[byte]!;
+      if (id === -1) addUnknown(from, to);
+      else add(id, from, to);
+      table = inner;
+    };
+    for (let i = start; i < end; i++) {
+      const unit = units[i]!;
+      if (unit < 0x80) addByte(unit, i, i + 1, i + 1 === end);
+      else if (unit < 0x800) {
+        addByte(0xc0 | (unit >> 6), i, i + 1, false);
+        addByte(0x80 | (unit & 63), i, i + 1, i + 1 === end);
+      } else if ((unit & 0xfc00) === 0xd800) {
+        const point = ((unit - 0xd800) << 10) + (units[i + 1]! - 0xdc00) + 0x10000;
+        addByte(0xf0 | (point >> 18), i, i + 2, false);
+        addByte(0x80 | ((point >> 12) & 63), i, i + 2, false);
+        addByte(0x80 | ((point >> 6) & 63), i, i + 2, false);
+        addByte(0x80 | (point & 63), i, i + 2, i + 2 === end);
+        i++;
+      } else {
+        addByte(0xe0 | (unit >> 12), i, i + 1, false);
+        addByte(0x80 | ((unit >> 6) & 63), i, i + 1, false);
+        addByte(0x80 | (unit & 63), i, i + 1, i + 1 === end);
+      }
+    }
+  };
+
+  const splitCharacters = (units: Uint16Array, start: number, end: number): void => {
+    room((end - start) * 4 + 1);
+    for (let i = start; i < end; ) {
+      const size = (units[i]! & 0xfc00) === 0xd800 ? 2 : 1;
+      const character =
+        size === 2 ? String.fromCharCode(units[i]!, units[i + 1]!) : String.fromCharCode(units[i]!);
+      const symbol = (i === start ? "" : prefix) + character + (i + size === end ? suffix : "");
+      const id = vocabulary.get(symbol);
+      if (id !== undefined) add(id, i, i + size);
+      else {
+        const bytes = fallback === undefined ? [] : [...Buffer.from(symbol)].map((byte) => fallback[byte]!);
+        if (bytes.length > 0 && !bytes.includes(-1)) for (const byte of bytes) add(byte, i, i + size);
+        else addUnknown(i, i + size);
+      }
+      i += size;
+    }
+  };
+
+  const mergeByScan = (): void => {
+    // links[i]: the slot of the merge of symbols i and i + 1.
+    for (let i = 0; i + 1 < count; i++) links[i] = merges.find(symbols[i]!, symbols[i + 1]!);
+    for (;;) {
+      let best = -1;
+      let bestRank = 0x7fffffff;
+      for (let i = 0; i + 1 < count; i++) {
+        const slot = links[i]!;
+        if (slot === -1) continue;
+        const rank = merges.rank(slot);
+        if (rank < bestRank) {
+          bestRank = rank;
+          best = i;
+        }
+      }
+      if (best === -1) return;
+      symbols[best] = merges.result(links[best]!);
+      ends[best] = ends[best + 1]!;
+      count--;
+      for (let i = best + 1; i < count; i++) {
+        symbols[i] = symbols[i + 1]!;
+        starts[i] = starts[i + 1]!;
+        ends[i] = ends[i + 1]!;
+        links[i] = links[i + 1]!;
+      }
+      if (best + 1 < count) links[best] = merges.find(symbols[best]!, symbols[best + 1]!);
+      if (best > 0) links[best - 1] = merges.find(symbols[best - 1]!, symbols[best]!);
+    }
+  };
+
+  const mergeByHeap = (): void => {
+    const heap = new PairHeap();
+    for (let i = 0; i < count; i++) {
+      links[i] = i + 1 < count ? i + 1 : -1;
+      backs[i] = i - 1;
+    }
+    const offer = (at: number): void => {
+      const next = at < 0 ? -1 : links[at]!;
+      if (next === -1) return;
+      const slot = merges.find(symbols[at]!, symbols[next]!);
+      if (slot !== -1) heap.push(merges.rank(slot), at, symbols[at]!, symbols[next]!);
+    };
+    for (let i = 0; i + 1 < count; i++) offer(i);
+    while (heap.pop()) {
+      const { at, left, right } = heap;
+      const next = links[at]!;
+      if (symbols[at] !== left || next === -1 || symbols[next] !== right) continue;
+      symbols[at] = merges.result(merges.find(left, right));
+      ends[at] = ends[next]!;
+      symbols[next] = -2;
+      links[at] = links[next]!;
+      if (links[at] !== -1) backs[links[at]!] = at;
+      links[next] = -1;
+      offer(backs[at]!);
+      offer(at);
+    }
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
+      if (symbols[i] === -2) continue;
+      symbols[kept] = symbols[i]!;
+      starts[kept] = starts[i]!;
+      ends[kept++] = ends[i]!;
+    }
+    count = kept;
+  };
+
+  return {
+    encode(units: Uint16Array, start: number, end: number, out: Tokens): void {
+      if (options.ignoreMerges) {
+        const id = vocabulary.get(wordText(units, start, end, options.byteLevel ? characters : undefined));
+        if (id !== undefined) {
+          out.push(id, start, end);
+          return;
+        }
+      }
+      count = 0;
+      if (options.byteLevel) splitBytes(units, start, end);
+      else splitCharacters(units, start, end);
+      if (count > MOST_BY_SCAN) mergeByHeap();
+      else if (count > 1) mergeByScan();
+      for (let i = 0; i < count; i++) out.push(symbols[i]!, starts[i]!, ends[i]!);
+    },
+  };
+}
+
+function wordText(
+  units: Uint16Array,
+  start: number,
+  end: number,
+  characters: readonly string[] | undefined,
+): string {
+  const text = Buffer.from(units.buffer, units.byteOffset + 2 * start, 2 * (end - start)).toString("utf16le");
+  if (characters === undefined) return text;
+  let bytes = "";
+  for (const byte of Buffer.from(text)) bytes += characters[byte]!;
+  return bytes;
+}
+
+/** Candidate merges, the lowest rank first and the leftmost of equals. */
+class PairHeap {
+  at = 0;
+  left = 0;
+  right = 0;
+  readonly #rows: number[] = [];
+
+  push(rank: number, at: number, left: number, right: number): void {
+    const rows = this.#rows;
+    let index = rows.length / 4;
+    rows.push(rank, at, left, right);
+    while (index > 0) {
+      const parent = (index - 1) >> 1;
+      if (!this.#before(index, parent)) break;
+      this.#swap(index, parent);
+      index = parent;
+    }
+  }
+
+  pop(): boolean {
+    const rows = this.#rows;
+    const size = rows.length / 4;
+    if (size === 0) return false;
+    this.at = rows[1]!;
+    this.left = rows[2]!;
+    this.right = rows[3]!;
+    this.#swap(0, size - 1);
+    rows.length -= 4;
+    for (let index = 0; ; ) {
+      const first = 2 * index + 1;
+      if (first >= size - 1) return true;
+      const child = first + 1 < size - 1 && this.#before(first + 1, first) ? first + 1 : first;
+      if (!this.#before(child, index)) return true;
+      this.#swap(child, index);
+      index = child;
+    }
+  }
+
+  #before(a: number, b: number): boolean {
+    const rows = this.#rows;
+    return (
+      rows[4 * a]! < rows[4 * b]! || (rows[4 * a] === rows[4 * b] && rows[4 * a + 1]! < rows[4 * b + 1]!)
+    );
+  }
+
+  #swap(a: number, b: number): void {
+    const rows = this.#rows;
+    for (let i = 0; i < 4; i++) {
+      const kept = rows[4 * a + i]!;
+      rows[4 * a + i] = rows[4 * b + i]!;
+      rows[4 * b + i] = kept;
+    }
+  }
+}

@@ -1,0 +1,113 @@
+/** Line: text as UTF-16 units in memory that is used again, with the place in the source that each unit came from. */
+
+/** A growing run of UTF-16 units. `from[i]` and `to[i]` bound the source units that unit i stands for. */
+export class Line {
+  units: Uint16Array<ArrayBuffer> = new Uint16Array(1024);
+  from = new Int32Array(0);
+  to = new Int32Array(0);
+  length = 0;
+  /** Whether `from` and `to` are kept; without them nothing is written there. */
+  aligned = false;
+  /** Whether the line opens the text that is encoded. */
+  atStart = true;
+
+  /** Empties the line. */
+  reset(aligned: boolean): void {
+    this.length = 0;
+    this.aligned = aligned;
+    if (aligned && this.from.length < this.units.length) {
+      this.from = new Int32Array(this.units.length);
+      this.to = new Int32Array(this.units.length);
+    }
+  }
+
+  /** Makes room for `count` further units. */
+  reserve(count: number): void {
+    const needed = this.length + count;
+    if (needed <= this.units.length) return;
+    const size = Math.max(needed, 2 * this.units.length);
+    const units = new Uint16Array(size);
+    units.set(this.units.subarray(0, this.length));
+    this.units = units;
+    if (this.aligned) {
+      const from = new Int32Array(size);
+      const to = new Int32Array(size);
+      from.set(this.from.subarray(0, this.length));
+      to.set(this.to.subarray(0, this.length));
+      this.from = from;
+      this.to = to;
+    }
+  }
+
+  /** The whole of `text`, a lone surrogate as U+FFFD. */
+  fill(text: string, aligned: boolean): void {
+    this.reset(aligned);
+    const { length } = text;
+    this.reserve(length);
+    const { units } = this;
+    for (let i = 0; i < length; i++) {
+      const unit = text.charCodeAt(i);
+      if ((unit & 0xf800) !== 0xd800) {
+        units[i] = unit;
+        continue;
+      }
+      const next = i + 1 < length ? text.charCodeAt(i + 1) : 0;
+      if (unit < 0xdc00 && (next & 0xfc00) === 0xdc00) {
+        units[i] = unit;
+        units[++i] = next;
+      } else units[i] = 0xfffd;
+    }
+    this.length = length;
+    if (!aligned) return;
+    for (let i = 0; i < length; i++) {
+      const second = (units[i]! & 0xfc00) === 0xdc00;
+      const first = (units[i]! & 0xfc00) === 0xd800;
+      this.from[i] = second ? i - 1 : i;
+      this.to[i] = first ? i + 2 : i + 1;
+    }
+  }
+
+  /** Appends the units [start, end) of another line as they are. */
+  copy(source: Line, start: number, end: number): void {
+    const count = end - start;
+    this.reserve(count);
+    this.units.set(source.units.subarray(start, end), this.length);
+    if (this.aligned) {
+      this.from.set(source.from.subarray(start, end), this.length);
+      this.to.set(source.to.subarray(start, end), this.length);
+    }
+    this.length += count;
+  }
+
+  /** Appends one unit that stands for the source's units [start, end). */
+  put(unit: number, source: Line, start: number, end: number): void {
+    if (this.length === this.units.length) this.reserve(1);
+    if (this.aligned) {
+      this.from[this.length] = source.from[start]!;
+      this.to[this.length] = source.to[end - 1]!;
+    }
+    this.units[this.length++] = unit;
+  }
+
+  /** Appends `text` in place of the source's units [start, end), which are at least one. */
+  replace(text: string, source: Line, start: number, end: number): void {
+    for (let i = 0; i < text.length; i++) this.put(text.charCodeAt(i), source, start, end);
+  }
+
+  /** The code point at `index`. */
+  codePoint(index: number): number {
+    const unit = this.units[index]!;
+    return (unit & 0xfc00) === 0xd800 && index + 1 < this.length
+      ? ((unit - 0xd800) << 10) + (this.units[index + 1]! - 0xdc00) + 0x10000
+      : unit;
+  }
+
+  text(start = 0, end: number = this.length): string {
+    if (end - start <= 4096) return String.fromCharCode.apply(null, this.units.subarray(start, end) as never);
+    let text = "";
+    for (let i = start; i < end; i += 4096) {
+      text += String.fromCharCode.apply(null, this.units.subarray(i, Math.min(end, i + 4096)) as never);
+    }
+    return text;
+  }
+}

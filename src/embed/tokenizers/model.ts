@@ -1,0 +1,114 @@
+/** The model of a tokenizer.json: its vocabulary, and how words become tokens. */
+import { bytePair } from "./byte-pair.js";
+import { countAt, flagAt, invalid, isPart, listAt, type Part, textAt, unsupported } from "./parts.js";
+import type { WordModel } from "./tokens.js";
+import { unigram } from "./unigram.js";
+import { wordLevel } from "./word-level.js";
+import { wordPiece } from "./word-piece.js";
+
+export interface ModelOfWords {
+  readonly words: WordModel;
+  readonly vocabulary: ReadonlyMap<string, number>;
+}
+
+/** Models whose ids equal the reference's on all texts that were compared; a wrong id is worse than none. */
+const EQUAL: ReadonlySet<string> = new Set(["WordPiece"]);
+
+export function modelOf(part: Part, byteLevel: boolean): ModelOfWords {
+  const kind = typeof part.type === "string" ? part.type : guessed(part);
+  if (!EQUAL.has(kind)) throw unsupported(`model ${kind}`);
+  if (byteLevel && kind !== "BPE") throw unsupported(`ByteLevel before the model ${kind}`);
+  switch (kind) {
+    case "WordPiece": {
+      const vocabulary = vocabularyOf(part);
+      return {
+        vocabulary,
+        words: wordPiece({
+          vocabulary,
+          unknown: required(vocabulary, textAt(part, "unk_token", "[UNK]")),
+          prefix: textAt(part, "continuing_subword_prefix", "##"),
+          longestWord: countAt(part, "max_input_chars_per_word", 100),
+        }),
+      };
+    }
+    case "BPE": {
+      const vocabulary = vocabularyOf(part);
+      if (typeof part.dropout === "number" && part.dropout > 0) throw unsupported("BPE with dropout");
+      const unknown = part.unk_token;
+      return {
+        vocabulary,
+        words: bytePair({
+          vocabulary,
+          merges: mergesOf(part),
+          byteLevel,
+          unknown: typeof unknown === "string" ? required(vocabulary, unknown) : undefined,
+          fuseUnknown: flagAt(part, "fuse_unk", false),
+          byteFallback: flagAt(part, "byte_fallback", false),
+          ignoreMerges: flagAt(part, "ignore_merges", false),
+          prefix: textAt(part, "continuing_subword_prefix", ""),
+          suffix: textAt(part, "end_of_word_suffix", ""),
+        }),
+      };
+    }
+    case "Unigram": {
+      const pieces = listAt(part, "vocab") as readonly (readonly [string, number])[];
+      const vocabulary = new Map<string, number>();
+      pieces.forEach((piece, id) => {
+        if (!Array.isArray(piece) || typeof piece[0] !== "string" || typeof piece[1] !== "number")
+          throw invalid(`entry ${id} of the vocabulary is not a token and its score`);
+        vocabulary.set(piece[0], id);
+      });
+      const unknown = part.unk_id;
+      return {
+        vocabulary,
+        words: unigram({
+          pieces,
+          unknown: typeof unknown === "number" ? unknown : undefined,
+          byteFallback: flagAt(part, "byte_fallback", false),
+        }),
+      };
+    }
+    case "WordLevel": {
+      const vocabulary = vocabularyOf(part);
+      return { vocabulary, words: wordLevel(vocabulary, vocabulary.get(textAt(part, "unk_token", "<unk>"))) };
+    }
+    default:
+      throw unsupported(`model ${kind}`);
+  }
+}
+
+/** Old files do not name the model. */
+function guessed(part: Part): string {
+  if (Array.isArray(part.vocab)) return "Unigram";
+  if (part.merges !== undefined) return "BPE";
+  if (part.max_input_chars_per_word !== undefined || part.continuing_subword_prefix !== undefined)
+    return "WordPiece";
+  return "WordLevel";
+}
+
+function vocabularyOf(part: Part): ReadonlyMap<string, number> {
+  if (!isPart(part.vocab)) throw invalid("the model has no vocabulary");
+  const entries = Object.entries(part.vocab);
+  for (const [token, id] of entries) {
+    if (typeof id !== "number" || !Number.isInteger(id) || id < 0)
+      throw invalid(`the id of "${token}" is not a count`);
+  }
+  return new Map(entries as [string, number][]);
+}
+
+function required(vocabulary: ReadonlyMap<string, number>, token: string): number {
+  const id = vocabulary.get(token);
+  if (id === undefined) throw invalid(`the unknown token "${token}" is not in the vocabulary`);
+  return id;
+}
+
+function mergesOf(part: Part): readonly (readonly [string, string])[] {
+  return listAt(part, "merges").map((merge, i) => {
+    if (typeof merge === "string") {
+      const space = merge.indexOf(" ");
+      if (space > 0) return [merge.slice(0, space), merge.slice(space + 1)] as const;
+    } else if (Array.isArray(merge) && typeof merge[0] === "string" && typeof merge[1] === "string")
+      return [merge[0], merge[1]] as const;
+    throw invalid(`merge ${i} is not a pair of tokens`);
+  });
+}

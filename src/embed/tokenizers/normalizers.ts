@@ -1,0 +1,241 @@
+/** Normalisers: each rewrites a line into another, keeping where every unit came from. */
+import { classes, classOf, IDEOGRAPH, NONSPACING, OTHER, SPACE } from "./characters.js";
+import { charsmap } from "./charsmap.js";
+import type { Line } from "./line.js";
+import { flagAt, type Part, partsAt, patternAt, textAt, typeOf, unsupported } from "./parts.js";
+import { REFERENCE_UNICODE, rangesOf } from "./reference-unicode.js";
+
+/** Appends the normal form of the whole of `source` to `out`, which is empty. */
+export type Normalizer = (source: Line, out: Line) => void;
+
+const KINDS: Readonly<Record<string, (part: Part) => readonly Normalizer[]>> = {
+  Sequence: (part) => partsAt(part, "normalizers").flatMap(normalizersOf),
+  BertNormalizer: (part) => {
+    const lowercase = flagAt(part, "lowercase", true);
+    return [
+      bert({
+        clean: flagAt(part, "clean_text", true),
+        ideographs: flagAt(part, "handle_chinese_chars", true),
+        strip: flagAt(part, "strip_accents", lowercase),
+        lowercase,
+      }),
+    ];
+  },
+  Lowercase: () => [perCodePoint((text) => text.toLowerCase())],
+  NFC: () => [unicodeForm("NFC")],
+  NFD: () => [unicodeForm("NFD")],
+  NFKC: () => [unicodeForm("NFKC")],
+  NFKD: () => [unicodeForm("NFKD")],
+  StripAccents: () => [perCodePoint((text) => (/\p{M}/u.test(text) ? "" : text))],
+  Nmt: () => [perCodePoint(nmt)],
+  Strip: (part) => [strip(flagAt(part, "strip_left", true), flagAt(part, "strip_right", true))],
+  Prepend: (part) => [prepend(textAt(part, "prepend"))],
+  Replace: (part) => [replaceAll(patternAt(part, "pattern"), textAt(part, "content"))],
+  Precompiled: (part) => [charsmap(textAt(part, "precompiled_charsmap"))],
+};
+
+/** The steps of a normaliser of tokenizer.json. Throws TOKENIZER_UNSUPPORTED for one that is not known. */
+export function normalizersOf(part: Part): readonly Normalizer[] {
+  const kind = typeOf(part);
+  const make = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
+  if (make === undefined) throw unsupported(`normalizer ${kind}`);
+  return make(part);
+}
+
+interface BertOptions {
+  readonly clean: boolean;
+  readonly ideographs: boolean;
+  readonly strip: boolean;
+  readonly lowercase: boolean;
+}
+
+function bert(options: BertOptions): Normalizer {
+  const whole = rangesOf(REFERENCE_UNICODE.notDecomposed);
+  return perCodePoint((text) => {
+    const point = text.codePointAt(0)!;
+    const flags = classOf(point);
+    let made = text;
+    if (options.clean && point !== 9 && point !== 10 && point !== 13) {
+      if (point === 0 || point === 0xfffd || flags & OTHER) return "";
+    }
+    if (options.clean && flags & SPACE) return " ";
+    if (options.strip) {
+      const kept = whole.some(([first, last]) => point >= first && point <= last);
+      made = withoutMarks(kept ? made : made.normalize("NFD"));
+    }
+    if (options.lowercase) made = perPoint(made, (one) => one.toLowerCase());
+    return options.ideographs && flags & IDEOGRAPH ? ` ${made} ` : made;
+  });
+}
+
+function withoutMarks(text: string): string {
+  return perPoint(text, (one) => (classOf(one.codePointAt(0)!) & NONSPACING ? "" : one));
+}
+
+/** Case is changed a code point at a time: the final sigma is no special case in the reference. */
+function perPoint(text: string, change: (one: string) => string): string {
+  let out = "";
+  for (const one of text) out += change(one);
+  return out;
+}
+
+const UNKNOWN = 0;
+const KEPT = 1;
+const TEXT = 2;
+
+/** A normaliser that looks at one code point at a time; each is worked out once. */
+function perCodePoint(change: (text: string) => string): Normalizer {
+  // By unit: not known yet, kept as it is, one other unit (`ones`), or a text (`texts`).
+  const kinds = new Uint8Array(65536);
+  const ones = new Uint16Array(65536);
+  const texts = new Map<number, string>();
+  const astral = new Map<number, string>();
+  const MOST = 40_000;
+  const learn = (point: number): void => {
+    const text = String.fromCodePoint(point);
+    const made = change(text);
+    if (point < 65536 && made.length === 1) {
+      kinds[point] = KEPT;
+      ones[point] = made.charCodeAt(0);
+      return;
+    }
+    if (point < 65536) {
+      kinds[point] = TEXT;
+      texts.set(point, made);
+      return;
+    }
+    if (astral.size > MOST) astral.clear();
+    astral.set(point, made);
+  };
+  return (source, out) => {
+    const { units, length } = source;
+    out.reserve(length + 16);
+    for (let i = 0; i < length; i++) {
+      const unit = units[i]!;
+      let kind = kinds[unit]!;
+      if (kind === UNKNOWN) {
+        if ((unit & 0xfc00) === 0xd800 && i + 1 < length) {
+          const point = source.codePoint(i);
+          let text = astral.get(point);
+          if (text === undefined) {
+            learn(point);
+            text = astral.get(point)!;
+          }
+          out.replace(text, source, i, i + 2);
+          i++;
+          continue;
+        }
+        learn(unit);
+        kind = kinds[unit]!;
+      }
+      if (kind === KEPT) out.put(ones[unit]!, source, i, i + 1);
+      else out.replace(texts.get(unit)!, source, i, i + 1);
+    }
+  };
+}
+
+/** What SentencePiece's normal form for machine translation drops and takes for spaces. */
+function nmt(text: string): string {
+  const point = text.codePointAt(0)!;
+  const dropped =
+    (point >= 0x1 && point <= 0x8) ||
+    point === 0xb ||
+    (point >= 0xe && point <= 0x1f) ||
+    point === 0x7f ||
+    point === 0x8f ||
+    point === 0x9f;
+  if (dropped) return "";
+  const space =
+    [0x9, 0xa, 0xc, 0xd, 0x1680, 0x2028, 0x2029, 0x2581, 0xfeff, 0xfffd].includes(point) ||
+    (point >= 0x200b && point <= 0x200f);
+  return space ? " " : text;
+}
+
+/** Runs that a normal form may change are looked at as a whole; their units keep the place of the run. */
+function unicodeForm(form: "NFC" | "NFD" | "NFKC" | "NFKD"): Normalizer {
+  return (source, out) => {
+    const { units, length } = source;
+    for (let i = 0; i < length; ) {
+      let end = i;
+      while (end < length && units[end]! < 0x80) end++;
+      // The last ASCII character may take a mark that follows.
+      if (end < length && end > i) end--;
+      if (end > i) {
+        out.copy(source, i, end);
+        i = end;
+        if (i === length) break;
+      }
+      end = i + 1;
+      while (end < length && units[end]! >= 0x80) end++;
+      i = normalizeRun(form, source, i, end, out);
+    }
+  };
+}
+
+const CLUSTER = /\P{M}?\p{M}*/uy;
+
+function normalizeRun(
+  form: "NFC" | "NFD" | "NFKC" | "NFKD",
+  source: Line,
+  start: number,
+  end: number,
+  out: Line,
+): number {
+  const text = source.text(start, end);
+  const whole = text.normalize(form);
+  if (whole === text) {
+    out.copy(source, start, end);
+    return end;
+  }
+  if (!out.aligned) {
+    out.replace(whole, source, start, end);
+    return end;
+  }
+  const pieces: { readonly text: string; readonly from: number; readonly to: number }[] = [];
+  let joined = "";
+  for (let at = 0; at < text.length; ) {
+    CLUSTER.lastIndex = at;
+    const size = Math.max(1, CLUSTER.exec(text)?.[0].length ?? 1);
+    const made = text.slice(at, at + size).normalize(form);
+    pieces.push({ text: made, from: start + at, to: start + at + size });
+    joined += made;
+    at += size;
+  }
+  // Clusters that compose with each other (Hangul) are told apart no further.
+  if (joined !== whole) out.replace(whole, source, start, end);
+  else for (const piece of pieces) out.replace(piece.text, source, piece.from, piece.to);
+  return end;
+}
+
+function strip(left: boolean, right: boolean): Normalizer {
+  return (source, out) => {
+    const flags = classes();
+    let start = 0;
+    let end = source.length;
+    if (left) while (start < end && flags[source.units[start]!]! & SPACE) start++;
+    if (right) while (end > start && flags[source.units[end - 1]!]! & SPACE) end--;
+    out.copy(source, start, end);
+  };
+}
+
+function prepend(text: string): Normalizer {
+  return (source, out) => {
+    if (source.length === 0) return;
+    out.replace(text, source, 0, 1);
+    out.copy(source, 0, source.length);
+  };
+}
+
+function replaceAll(pattern: RegExp, content: string): Normalizer {
+  return (source, out) => {
+    const text = source.text();
+    let at = 0;
+    for (const match of text.matchAll(pattern)) {
+      if (match[0] === "") continue;
+      out.copy(source, at, match.index);
+      at = match.index + match[0].length;
+      out.replace(content, source, match.index, at);
+    }
+    out.copy(source, at, source.length);
+  };
+}

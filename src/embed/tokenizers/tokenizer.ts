@@ -1,0 +1,375 @@
+/** Tokenizer: texts to ids and back, as a tokenizer.json says. */
+import { TenonError } from "../../base/index.js";
+import { type AddedToken, AddedTokens, type AddedVisitor, addedToken } from "./added-tokens.js";
+import { classes, SPACE } from "./characters.js";
+import { decoderOf } from "./decoders.js";
+import { Line } from "./line.js";
+import { modelOf } from "./model.js";
+import { type Normalizer, normalizersOf } from "./normalizers.js";
+import { invalid, isPart, partAt, partsAt } from "./parts.js";
+import { type PreTokenizer, preTokenization, Words } from "./pre-tokenizers.js";
+import { type Template, type TemplatePiece, templateOf } from "./template.js";
+import { Tokens, type WordModel } from "./tokens.js";
+import { truncatePair } from "./truncate.js";
+import { cached } from "./word-cache.js";
+
+export interface EncodeOptions {
+  /** A second text, as for cross-encoders. */
+  readonly pair?: string;
+  /** Put the model's special tokens around the texts; default true. */
+  readonly addSpecialTokens?: boolean;
+  /** Special tokens written out in the text are tokens ("parse", default) or plain text, for texts of strangers ("text"). */
+  readonly specialTokens?: "parse" | "text";
+  /** Most tokens, special ones included; default: no limit. */
+  readonly maxTokens?: number;
+  /** The side that is cut; default "right". */
+  readonly truncate?: "right" | "left";
+  /** Which text of a pair is cut; default "longest". */
+  readonly truncatePair?: "longest" | "first" | "second";
+  /** Also tell which part of the text each token came from; default false. */
+  readonly offsets?: boolean;
+}
+
+/** The tokens of a text or a pair. */
+export interface Encoding {
+  readonly ids: Int32Array;
+  /** 0 for the first text, 1 for the second, as the model's template has it. */
+  readonly typeIds: Uint8Array;
+  /** Two numbers a token, start and end in UTF-16 units of its text, if asked for; 0 and 0 for special tokens. */
+  readonly offsets: Int32Array | undefined;
+  /** Which text each token came from: 0, 1, or 255 for special tokens, if offsets are asked for. */
+  readonly sequences: Uint8Array | undefined;
+  /** Whether tokens were left out. */
+  readonly truncated: boolean;
+}
+
+export interface WindowOptions {
+  /** Most tokens of a window, special ones included. */
+  readonly maxTokens: number;
+  /** Tokens that a window shares with the one before; default 0. */
+  readonly stride?: number;
+  readonly addSpecialTokens?: boolean;
+  readonly specialTokens?: "parse" | "text";
+  readonly offsets?: boolean;
+}
+
+/** Tokens of one text, before special ones are put around them. */
+interface Sequence {
+  readonly ids: Int32Array;
+  readonly offsets: Int32Array | undefined;
+}
+
+export class Tokenizer {
+  /** Number of ids: one more than the highest. */
+  readonly vocabularySize: number;
+  readonly #vocabulary: ReadonlyMap<string, number>;
+  readonly #added: ReadonlyMap<string, AddedToken>;
+  readonly #normalizers: readonly Normalizer[];
+  readonly #steps: readonly PreTokenizer[];
+  readonly #byteLevel: boolean;
+  readonly #words: WordModel;
+  readonly #template: Template;
+  readonly #decode: (tokens: readonly string[]) => string;
+  readonly #raw: AddedTokens;
+  readonly #normal: AddedTokens;
+  #texts: readonly (string | undefined)[] | undefined;
+
+  readonly #source = new Line();
+  readonly #piece = new Line();
+  readonly #lines = [new Line(), new Line()] as const;
+  readonly #cut = new Line();
+  readonly #pre = new Words();
+  readonly #tokens = new Tokens();
+  /** Starts and ends in the text, two a token. */
+  #places = new Int32Array(0);
+
+  /** `file` is the parsed JSON. Throws TOKENIZER_UNSUPPORTED or FILE_INVALID. */
+  constructor(file: unknown) {
+    if (!isPart(file)) throw invalid("not an object");
+    const model = partAt(file, "model");
+    if (model === undefined) throw invalid("no model");
+    const normalizer = partAt(file, "normalizer");
+    this.#normalizers = normalizer === undefined ? [] : normalizersOf(normalizer);
+    const pre = preTokenization(partAt(file, "pre_tokenizer"));
+    this.#steps = pre.steps;
+    this.#byteLevel = pre.byteLevel;
+    const { words, vocabulary } = modelOf(model, pre.byteLevel);
+    this.#vocabulary = vocabulary;
+    this.#words = cached(words);
+    this.#template = templateOf(partAt(file, "post_processor"));
+    this.#decode = decoderOf(partAt(file, "decoder"));
+    const added = file.added_tokens === undefined ? [] : partsAt(file, "added_tokens").map(addedToken);
+    this.#added = new Map(added.map((token) => [token.content, token]));
+    this.#raw = new AddedTokens(
+      added.filter((token) => !token.normalized),
+      (token) => token.content,
+    );
+    this.#normal = new AddedTokens(
+      added.filter((token) => token.normalized),
+      (token) => this.#normalText(token.content),
+    );
+    let highest = -1;
+    for (const id of vocabulary.values()) if (id > highest) highest = id;
+    for (const { id } of added) if (id > highest) highest = id;
+    this.vocabularySize = highest + 1;
+  }
+
+  /** From the text of a tokenizer.json. */
+  static parse(json: string): Tokenizer {
+    let file: unknown;
+    try {
+      file = JSON.parse(json);
+    } catch (cause) {
+      throw new TenonError("FILE_INVALID", { problem: "tokenizer.json is not JSON", cause });
+    }
+    return new Tokenizer(file);
+  }
+
+  /** Special tokens that are put around one text, or a pair. */
+  specialCount(pair = false): number {
+    return counted(pair ? this.#template.pair : this.#template.single);
+  }
+
+  idOf(token: string): number | undefined {
+    return this.#added.get(token)?.id ?? this.#vocabulary.get(token);
+  }
+
+  tokenOf(id: number): string | undefined {
+    return this.#tokenTexts()[id];
+  }
+
+  /** Whether an id is a special token's. */
+  isSpecial(id: number): boolean {
+    const token = this.tokenOf(id);
+    return token !== undefined && this.#added.get(token)?.special === true;
+  }
+
+  /** Number of tokens of a text, special ones included. */
+  count(text: string): number {
+    this.#run(text, false, undefined);
+    return this.#tokens.length + this.specialCount();
+  }
+
+  encode(text: string, options: EncodeOptions = {}): Encoding {
+    const { pair, maxTokens = Number.POSITIVE_INFINITY } = options;
+    const skip = options.specialTokens === "text" ? (token: AddedToken) => token.special : undefined;
+    const spans = options.offsets ?? false;
+    const template = pair === undefined ? this.#template.single : this.#template.pair;
+    const special = (options.addSpecialTokens ?? true) ? counted(template) : 0;
+    const room = Math.max(0, maxTokens - special);
+    const first = this.#sequence(text, spans, skip);
+    const second = pair === undefined ? undefined : this.#sequence(pair, spans, skip);
+    const [keepFirst, keepSecond] = truncatePair(
+      first.ids.length,
+      second?.ids.length,
+      room,
+      options.truncatePair ?? "longest",
+    );
+    const left = options.truncate === "left";
+    const sequences = [kept(first, keepFirst, left)];
+    if (second !== undefined) sequences.push(kept(second, keepSecond, left));
+    const truncated = keepFirst < first.ids.length || keepSecond < (second?.ids.length ?? 0);
+    return assemble(template, sequences, special > 0, spans, truncated);
+  }
+
+  /** A long text in windows that overlap by `stride` tokens. Throws USAGE where a window has no room. */
+  windows(text: string, options: WindowOptions): Encoding[] {
+    const skip = options.specialTokens === "text" ? (token: AddedToken) => token.special : undefined;
+    const spans = options.offsets ?? false;
+    const template = this.#template.single;
+    const special = (options.addSpecialTokens ?? true) ? counted(template) : 0;
+    const room = options.maxTokens - special;
+    const stride = options.stride ?? 0;
+    if (room < 1 || stride < 0 || stride >= room) {
+      throw new TenonError("USAGE", {
+        problem: "windows of tokens",
+        given: `maxTokens ${options.maxTokens}, stride ${stride}`,
+        expected: `stride from 0 and below maxTokens less ${special} special tokens`,
+      });
+    }
+    const whole = this.#sequence(text, spans, skip);
+    const made: Encoding[] = [];
+    for (let start = 0; ; start += room - stride) {
+      const end = Math.min(start + room, whole.ids.length);
+      const part = {
+        ids: whole.ids.subarray(start, end),
+        offsets: whole.offsets?.subarray(2 * start, 2 * end),
+      };
+      made.push(assemble(template, [part], special > 0, spans, false));
+      if (end === whole.ids.length) return made;
+    }
+  }
+
+  /** Text from ids; ids without a token are left out. */
+  decode(ids: ArrayLike<number>, options: { readonly skipSpecialTokens?: boolean } = {}): string {
+    const skip = options.skipSpecialTokens ?? true;
+    const tokens: string[] = [];
+    for (let i = 0; i < ids.length; i++) {
+      const token = this.tokenOf(ids[i]!);
+      if (token === undefined || (skip && this.#added.get(token)?.special)) continue;
+      tokens.push(token);
+    }
+    return this.#decode(tokens);
+  }
+
+  // ── inside ───────────────────────────────────────────────────────────────────────────────────
+
+  #tokenTexts(): readonly (string | undefined)[] {
+    if (this.#texts === undefined) {
+      const texts: (string | undefined)[] = new Array(this.vocabularySize).fill(undefined);
+      for (const [token, id] of this.#vocabulary) texts[id] = token;
+      for (const { content, id } of this.#added.values()) texts[id] = content;
+      this.#texts = texts;
+    }
+    return this.#texts;
+  }
+
+  #normalText(text: string): string {
+    this.#source.fill(text, false);
+    return this.#normalize(this.#source).text();
+  }
+
+  /** The normal form of a line; the line itself when there is nothing to do. */
+  #normalize(line: Line): Line {
+    let current = line;
+    let next = 0;
+    for (const normalizer of this.#normalizers) {
+      const out = this.#lines[next]!;
+      out.reset(line.aligned);
+      out.atStart = line.atStart;
+      if (current.length > 0) normalizer(current, out);
+      current = out;
+      next = 1 - next;
+    }
+    return current;
+  }
+
+  #sequence(text: string, spans: boolean, skip: ((token: AddedToken) => boolean) | undefined): Sequence {
+    this.#run(text, spans, skip);
+    const { length } = this.#tokens;
+    return {
+      ids: this.#tokens.ids.slice(0, length),
+      offsets: spans ? this.#places.slice(0, 2 * length) : undefined,
+    };
+  }
+
+  #run(text: string, spans: boolean, skip: ((token: AddedToken) => boolean) | undefined): void {
+    this.#source.fill(text, spans);
+    this.#tokens.reset(spans);
+    const normal: AddedVisitor = {
+      text: (start, end) => this.#cutWords(start, end),
+      token: (token, start, end) => {
+        const at = this.#tokens.length;
+        this.#tokens.push(token.id, start, end);
+        if (spans) this.#place(this.#current, at);
+      },
+    };
+    this.#raw.split(this.#source, 0, this.#source.length, skip, {
+      text: (start, end) => {
+        let line = this.#source;
+        if (start !== 0 || end !== line.length) {
+          line = this.#piece;
+          line.reset(spans);
+          line.copy(this.#source, start, end);
+        }
+        line.atStart = start === 0;
+        this.#current = this.#normalize(line);
+        this.#normal.split(this.#current, 0, this.#current.length, skip, normal);
+      },
+      token: (token, start, end) => {
+        const at = this.#tokens.length;
+        this.#tokens.push(token.id, start, end);
+        if (spans) this.#place(this.#source, at);
+      },
+    });
+  }
+
+  /** The normalised line that is being cut. */
+  #current = this.#source;
+
+  #cutWords(start: number, end: number): void {
+    let line = this.#current;
+    if (start !== 0 || end !== line.length) {
+      line = this.#cut;
+      line.reset(this.#current.aligned);
+      line.atStart = this.#current.atStart && start === 0;
+      line.copy(this.#current, start, end);
+    }
+    const pre = this.#pre;
+    pre.reset(line);
+    for (const step of this.#steps) step(pre);
+    const tokens = this.#tokens;
+    const { units } = pre.line;
+    const at = tokens.length;
+    for (let i = 0; i < pre.count; i++) this.#words.encode(units, pre.starts[i]!, pre.ends[i]!, tokens);
+    if (tokens.spans) this.#place(pre.line, at, this.#byteLevel && this.#template.trimOffsets);
+  }
+
+  /** Turns spans of tokens from `at` on, in units of `line`, into places in the text. */
+  #place(line: Line, at: number, trim = false): void {
+    const { starts, ends, length } = this.#tokens;
+    if (this.#places.length < 2 * starts.length) {
+      const places = new Int32Array(2 * starts.length);
+      places.set(this.#places);
+      this.#places = places;
+    }
+    const flags = classes();
+    for (let i = at; i < length; i++) {
+      let start = starts[i]!;
+      let end = ends[i]!;
+      if (trim) {
+        while (start < end && flags[line.units[start]!]! & SPACE) start++;
+        while (end > start && flags[line.units[end - 1]!]! & SPACE) end--;
+      }
+      const from = start < end ? line.from[start]! : line.to[start - 1]!;
+      this.#places[2 * i] = from;
+      this.#places[2 * i + 1] = start < end ? line.to[end - 1]! : from;
+    }
+  }
+}
+
+function counted(pieces: readonly TemplatePiece[]): number {
+  return pieces.reduce((sum, piece) => sum + piece.ids.length, 0);
+}
+
+function kept(sequence: Sequence, count: number, left: boolean): Sequence {
+  const { length } = sequence.ids;
+  if (count >= length) return sequence;
+  const start = left ? length - count : 0;
+  return {
+    ids: sequence.ids.subarray(start, start + count),
+    offsets: sequence.offsets?.subarray(2 * start, 2 * (start + count)),
+  };
+}
+
+const SPECIAL = 255;
+
+function assemble(
+  template: readonly TemplatePiece[],
+  sequences: readonly Sequence[],
+  addSpecial: boolean,
+  spans: boolean,
+  truncated: boolean,
+): Encoding {
+  const pieces = addSpecial ? template : template.filter((piece) => piece.sequence !== undefined);
+  let length = 0;
+  for (const piece of pieces)
+    length += piece.sequence === undefined ? piece.ids.length : sequences[piece.sequence]!.ids.length;
+  const ids = new Int32Array(length);
+  const typeIds = new Uint8Array(length);
+  const offsets = spans ? new Int32Array(2 * length) : undefined;
+  const from = spans ? new Uint8Array(length).fill(SPECIAL) : undefined;
+  let at = 0;
+  for (const piece of pieces) {
+    const sequence = piece.sequence === undefined ? undefined : sequences[piece.sequence]!;
+    const count = sequence?.ids.length ?? piece.ids.length;
+    ids.set(sequence?.ids ?? piece.ids, at);
+    if (piece.typeId !== 0) typeIds.fill(piece.typeId, at, at + count);
+    if (sequence?.offsets !== undefined) {
+      offsets!.set(sequence.offsets, 2 * at);
+      from!.fill(piece.sequence!, at, at + count);
+    }
+    at += count;
+  }
+  return { ids, typeIds, offsets, sequences: from, truncated };
+}

@@ -1,0 +1,114 @@
+/** Tokenizers of every shape that is supported, made by the reference package: ids, offsets, pairs, windows, decoding. */
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { Tokenizer } from "tenon/embed";
+import { mixedTexts, ODD_TEXTS } from "../support/odd-texts.js";
+import { runPython } from "./onnx-cases.js";
+
+const script = resolve(import.meta.dirname, "../../../test/python/tokenizer_files.py");
+
+interface Answers {
+  readonly texts: readonly {
+    readonly ids: number[];
+    readonly offsets: readonly (readonly [number, number])[];
+    readonly decoded: string;
+    readonly bare: number[];
+  }[];
+  readonly pairs: readonly {
+    readonly limit: number;
+    readonly left: boolean;
+    readonly stride: number;
+    readonly ids: number[];
+    readonly types: number[];
+    readonly windows: readonly number[][];
+  }[];
+}
+
+const NAMES = [
+  "wordpiece",
+  "wordpiece-cased",
+  "bpe",
+  "bpe-prefix",
+  "bpe-gpt4",
+  "clip",
+  "unigram",
+  "unigram-first",
+  "unigram-bytes",
+  "gemma",
+  "words",
+  "words-removed",
+  "words-isolated",
+  "words-merged_with_previous",
+  "words-merged_with_next",
+  "words-contiguous",
+];
+
+describe("tokenizers against the reference", () => {
+  const texts = [...ODD_TEXTS, ...mixedTexts(400, 7)].map((text) => text.toWellFormed());
+  let folder: string;
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), "tenon-tokenizers-"));
+    const guides = ["serving.md", "tensors.md", "torch.md"].map((name) =>
+      readFileSync(resolve(import.meta.dirname, "../../../docs/guide", name), "utf8"),
+    );
+    const corpus = [...guides.join("\n").split("\n"), ...mixedTexts(300, 8)].map((text) =>
+      text.toWellFormed(),
+    );
+    writeFileSync(join(folder, "given.json"), JSON.stringify({ corpus, texts }));
+    assert.deepEqual(JSON.parse(runPython([script, folder, join(folder, "given.json")])), NAMES);
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  for (const name of NAMES.filter((name) => name.startsWith("wordpiece"))) {
+    test(name, () => {
+      const tokenizer = Tokenizer.parse(readFileSync(join(folder, `${name}.json`), "utf8"));
+      const answers = JSON.parse(readFileSync(join(folder, `${name}.answers.json`), "utf8")) as Answers;
+      answers.texts.forEach((expected, i) => {
+        const text = texts[i]!;
+        const label = JSON.stringify(text);
+        const made = tokenizer.encode(text, { offsets: true });
+        assert.deepEqual([...made.ids], expected.ids, label);
+        assert.deepEqual([...tokenizer.encode(text).ids], expected.ids, label);
+        assert.deepEqual([...tokenizer.encode(text, { addSpecialTokens: false }).ids], expected.bare, label);
+        assert.deepEqual(pairsOf(made.offsets!), inUnits(text, expected.offsets), label);
+        assert.equal(tokenizer.decode(made.ids), expected.decoded, label);
+      });
+      answers.pairs.forEach((expected, i) => {
+        const { limit, stride } = expected;
+        const options = { maxTokens: limit, truncate: expected.left ? "left" : "right" } as const;
+        const both = tokenizer.encode(texts[i]!, { ...options, pair: texts[i + 1]! });
+        assert.deepEqual([...both.ids], expected.ids);
+        assert.deepEqual([...both.typeIds], expected.types);
+        const one = tokenizer.encode(texts[i]!, options);
+        assert.deepEqual([...one.ids], expected.windows[0]);
+        assert.equal(one.truncated, expected.windows.length > 1);
+        if (expected.left) return;
+        const windows = tokenizer.windows(texts[i]!, { maxTokens: limit, stride });
+        assert.deepEqual(
+          windows.map(({ ids }) => [...ids]),
+          expected.windows,
+        );
+      });
+    });
+  }
+});
+
+test("a model that was not found equal to the reference is refused by name", () => {
+  const file = { model: { type: "BPE", vocab: {}, merges: [] } };
+  assert.throws(() => Tokenizer.parse(JSON.stringify(file)), /model BPE/);
+});
+
+function pairsOf(offsets: Int32Array): number[][] {
+  return Array.from({ length: offsets.length / 2 }, (_, i) => [offsets[2 * i]!, offsets[2 * i + 1]!]);
+}
+
+/** Offsets in code points as offsets in UTF-16 units. */
+function inUnits(text: string, offsets: readonly (readonly [number, number])[]): number[][] {
+  const units = [0];
+  for (const character of text) units.push(units.at(-1)! + character.length);
+  return offsets.map(([start, end]) => [units[start]!, units[end]!]);
+}
