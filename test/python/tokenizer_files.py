@@ -1,7 +1,11 @@
 """Tokenizers of many shapes, made and run by the reference package: their files, and its answers to given texts."""
 
 import json
+import os
 import sys
+
+# One thread: sums of scores do not depend on how work was shared out.
+os.environ["RAYON_NUM_THREADS"] = "1"
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Tokenizer } from "tenon/embed";
-import { mixedTexts, ODD_TEXTS } from "../support/odd-texts.js";
+import { mixedTexts, ODD_TEXTS, proseLines } from "../support/odd-texts.js";
 import { runPython } from "./onnx-cases.js";
 
 const script = resolve(import.meta.dirname, "../../../test/python/tokenizer_files.py");
@@ -52,12 +52,7 @@ describe("tokenizers against the reference", () => {
 
   before(() => {
     folder = mkdtempSync(join(tmpdir(), "tenon-tokenizers-"));
-    const guides = ["serving.md", "tensors.md", "torch.md"].map((name) =>
-      readFileSync(resolve(import.meta.dirname, "../../../docs/guide", name), "utf8"),
-    );
-    const corpus = [...guides.join("\n").split("\n"), ...mixedTexts(300, 8)].map((text) =>
-      text.toWellFormed(),
-    );
+    const corpus = [...proseLines(600, 9), ...mixedTexts(300, 8)].map((text) => text.toWellFormed());
     writeFileSync(join(folder, "given.json"), JSON.stringify({ corpus, texts }));
     assert.deepEqual(JSON.parse(runPython([script, folder, join(folder, "given.json")])), NAMES);
   });

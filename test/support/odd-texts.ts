@@ -25,7 +25,7 @@ export const ODD_TEXTS: readonly string[] = [
   "a".repeat(300),
   "ab".repeat(400),
   `${"word ".repeat(50)}\n\n\n${"tail ".repeat(3)}`,
-  "for (let i = 0; i < 10; i++) { console.log(`${i}`); }",
+  "for (let i = 0; i < 10; i++) { console.log(`<b>{i}</b>`); }",
   "ΟΔΥΣΣΕΥΣ ΣΑΣ. İstanbul Straße ﬁne ＦＵＬＬ",
   "日本語のテキスト、中文文本。한국어",
   "שָׁלוֹם עולם العربية \u202eabc\u202c ไทยแลนด์ नमस्ते",
@@ -49,6 +49,36 @@ export function mixedTexts(count: number, seed: number): string[] {
   ];
   return Array.from({ length: count }, () =>
     Array.from({ length: below(40) }, () => makers[below(makers.length)]!()).join(""),
+  );
+}
+
+const SYLLABLES =
+  "ba be ca de do en er fa ga ge in it ka la le li ma me mi na ne no on or pa re ri sa se si ta te ti to un ve".split(
+    " ",
+  );
+const MARKS = [".", ",", ";", ":", "!", "?", " (", ")", '"', "`", " - ", "/", "'s", "'ll", "n't"];
+
+/** Seeded lines in a language of its own: words that recur as in prose, numbers, capitals, punctuation, code. */
+export function proseLines(count: number, seed: number): string[] {
+  const next = seededRandom(seed);
+  const below = (limit: number): number => Math.floor(next() * limit);
+  const words = Array.from({ length: 1500 }, () =>
+    Array.from({ length: 1 + below(4) }, () => SYLLABLES[below(SYLLABLES.length)]!).join(""),
+  );
+  const word = (): string => {
+    // Frequent words come first, as in Zipf's law.
+    const made = words[Math.floor(words.length ** next()) - 1]!;
+    const shape = below(24);
+    if (shape === 0) return String(below(10 ** (1 + below(6))));
+    if (shape === 1) return made.toUpperCase();
+    if (shape === 2) return `${made}_${words[below(words.length)]!}`;
+    return shape < 5 ? made[0]!.toUpperCase() + made.slice(1) : made;
+  };
+  return Array.from({ length: count }, () =>
+    Array.from(
+      { length: 4 + below(24) },
+      () => word() + (below(6) === 0 ? MARKS[below(MARKS.length)]! : ""),
+    ).join(" "),
   );
 }
 

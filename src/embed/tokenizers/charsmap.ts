@@ -1,6 +1,5 @@
 /** The compiled character map of SentencePiece: a Darts-clone double array from UTF-8 prefixes to replacements. */
-import type { Line } from "./line.js";
-import type { Normalizer } from "./normalizers.js";
+import type { Line, Normalizer } from "./line.js";
 import { invalid } from "./parts.js";
 
 /** Clusters of at least so many bytes are looked up a code point at a time. */

@@ -111,3 +111,6 @@ export class Line {
     return text;
   }
 }
+
+/** Appends the normal form of the whole of `source` to `out`, which is empty. */
+export type Normalizer = (source: Line, out: Line) => void;

@@ -1,12 +1,9 @@
 /** Normalisers: each rewrites a line into another, keeping where every unit came from. */
 import { classes, classOf, IDEOGRAPH, NONSPACING, OTHER, SPACE } from "./characters.js";
 import { charsmap } from "./charsmap.js";
-import type { Line } from "./line.js";
+import type { Line, Normalizer } from "./line.js";
 import { flagAt, type Part, partsAt, patternAt, textAt, typeOf, unsupported } from "./parts.js";
 import { REFERENCE_UNICODE, rangesOf } from "./reference-unicode.js";
-
-/** Appends the normal form of the whole of `source` to `out`, which is empty. */
-export type Normalizer = (source: Line, out: Line) => void;
 
 const KINDS: Readonly<Record<string, (part: Part) => readonly Normalizer[]>> = {
   Sequence: (part) => partsAt(part, "normalizers").flatMap(normalizersOf),

@@ -80,7 +80,7 @@ function escaped(text: string): string {
  * An expression of the reference's engine in JavaScript's terms: `\s` is White_Space, `(?i:…)` and possessive
  * quantifiers are spelt out. Throws TOKENIZER_UNSUPPORTED for what has no equal here.
  */
-export function expression(source: string): RegExp {
+function expression(source: string): RegExp {
   let out = "";
   let inClass = false;
   let insensitive = 0;

@@ -120,7 +120,7 @@ function pushBytes(
  * A score as the reference's JSON reader has it: all digits as one integer, rounded to float64, then divided by a power
  * of ten and rounded again. The last bit decides between ways of equal length, such as runs of hyphens.
  */
-export function asReferenceReads(score: number): number {
+function asReferenceReads(score: number): number {
   const match = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(String(score));
   if (match === null) return score;
   const fraction = match[3] ?? "";
