@@ -127,7 +127,7 @@ function refuse(name: string, row: number, value: string, dtype: DType): never {
 }
 
 /** What a number is as an element of `dtype`: the dtype's own check decides on the rest. Throws TENSOR_DTYPE. */
-function elementOf(dtype: DType): (value: number | bigint) => Element {
+export function elementOf(dtype: DType): (value: number | bigint) => Element {
   const { kind } = dtypeInfo(dtype);
   if (kind === "float") return Number;
   if (kind === "bool") return (value) => (Number(value) === 0 ? false : Number(value) === 1 ? true : value);

@@ -4,11 +4,15 @@ import { ParquetFile } from "./parquet/file.js";
 import { type ParquetOptions, parquetSource } from "./parquet/scan.js";
 import { emptyPlan } from "./plan.js";
 import { AtomicFile } from "./sink/atomic-file.js";
+import { CsvFormat, type CsvSinkOptions, JsonLinesFormat } from "./sink/lines.js";
+import { NpyFormat } from "./sink/npy.js";
 import { ParquetFormat, type ParquetSinkOptions } from "./sink/parquet.js";
 import { fileSink, type Sink } from "./sink/sink.js";
 import { TextFormat } from "./sink/text.js";
 
 import { type Tables, tableSource } from "./table-source.js";
+import { type CsvOptions, csvFormat, type JsonLinesOptions, jsonLinesFormat } from "./text/format.js";
+import { textSource } from "./text/scan.js";
 
 export type { Origin } from "./batches.js";
 
@@ -37,6 +41,7 @@ export type { Position } from "./position.js";
 export { sliceColumn, takeRows } from "./rows.js";
 export type { SourceFile } from "./scan.js";
 export { hostKey, sweepTemporaries, temporaryName } from "./sink/atomic-file.js";
+export type { CsvSinkOptions } from "./sink/lines.js";
 export type { ParquetSinkOptions } from "./sink/parquet.js";
 export type { Manifest, Sink } from "./sink/sink.js";
 export { type Cells, type Table, tensorColumn, textColumn } from "./sink/table.js";
@@ -53,6 +58,8 @@ export {
   type TensorSpecs,
   type TensorsOf,
 } from "./tensors.js";
+export type { CsvOptions, JsonLinesOptions } from "./text/format.js";
+export type { CellType } from "./text/types.js";
 export type { Condition, Literal, Where } from "./where.js";
 export { Dataset };
 
@@ -69,13 +76,43 @@ export const sink = {
   /** Parquet, by row groups; columns of numbers, texts, bytes and lists of numbers. */
   parquet: (path: string, options: ParquetSinkOptions = {}): Sink =>
     fileSink(() => AtomicFile.create(path), new ParquetFormat(options)),
+  /**
+   * CSV with a first line of names. A null is an empty cell, an empty text is quoted, lists are JSON, bytes base64, times
+   * ISO 8601; floats have the digits that give them back.
+   */
+  csv: (path: string, options: CsvSinkOptions = {}): Sink =>
+    fileSink(() => AtomicFile.create(path), new CsvFormat(options)),
+  /** An object of JSON a line; NaN and the infinities, which JSON lacks, as texts. */
+  jsonl: (path: string): Sink => fileSink(() => AtomicFile.create(path), new JsonLinesFormat()),
+  /** One column of numbers, or of lists of one length, as an array of numpy. */
+  npy: (path: string): Sink => fileSink(() => AtomicFile.create(path), new NpyFormat()),
   /** The texts of column `text`, one after the other, as UTF-8. */
   text: (path: string): Sink => fileSink(() => AtomicFile.create(path), new TextFormat()),
 } as const;
 
 /** A dataset over Parquet files: paths, or patterns with `*`, `?` and `**`; files of a pattern in the order of their paths. */
 export function parquet(paths: string | readonly string[], options: ParquetOptions = {}): Dataset {
-  return new Dataset(emptyPlan(parquetSource(typeof paths === "string" ? [paths] : paths, options)));
+  return new Dataset(emptyPlan(parquetSource(listOf(paths), options)));
+}
+
+/**
+ * A dataset over CSV files (RFC 4180, UTF-8, a first line with the names of the columns), `.gz` and `.zst` too. Paths as
+ * `parquet` takes them. Throws FILE_INVALID, naming file and line, for records that do not follow the format.
+ */
+export function csv(paths: string | readonly string[], options: CsvOptions = {}): Dataset {
+  return new Dataset(emptyPlan(textSource(listOf(paths), csvFormat(options), options)));
+}
+
+/**
+ * A dataset over files of JSON lines: an object a line, `.gz` and `.zst` too. Objects in objects are columns
+ * `outer.inner`, lists are list columns, lists of objects stay JSON as text. A key that a line lacks is null.
+ */
+export function jsonl(paths: string | readonly string[], options: JsonLinesOptions = {}): Dataset {
+  return new Dataset(emptyPlan(textSource(listOf(paths), jsonLinesFormat(options), options)));
+}
+
+function listOf(paths: string | readonly string[]): readonly string[] {
+  return typeof paths === "string" ? [paths] : paths;
 }
 
 /** Rows and footer texts of one Parquet file. Throws FILE_NOT_FOUND, FILE_INVALID. */

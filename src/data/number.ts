@@ -18,7 +18,10 @@ export function numberReader(column: FixedColumn): (row: number) => number | big
 /** Reads row i of a text column as a number; the reader throws TENSOR_VALUE, naming column and row. */
 export function textNumberReader(name: string, column: TextColumn): (row: number) => number | bigint {
   return (row) => {
-    const text = decodeText(column.bytes.subarray(column.offsets[row]!, column.offsets[row + 1]!)).trim();
+    const [start, end] = [column.offsets[row]!, column.offsets[row + 1]!];
+    const plain = plainNumber(column.bytes, start, end);
+    if (plain !== undefined) return plain;
+    const text = decodeText(column.bytes.subarray(start, end)).trim();
     const value = parseNumber(text);
     if (value !== undefined) return value;
     throw new TenonError("TENSOR_VALUE", {
@@ -40,8 +43,42 @@ const WORDS: ReadonlyMap<string, number> = new Map([
   ["false", 0],
 ]);
 
+const POWERS = Array.from({ length: 23 }, (_, i) => 10 ** i);
+
+/**
+ * The number that plain digits spell, such as `-12.5`, where its value is exact at once: digits below 2^53 divided by a
+ * power of ten that a double holds round once. undefined: the long way decides.
+ */
+export function plainNumber(bytes: Uint8Array, from: number, to: number): number | undefined {
+  let at = from;
+  const sign = bytes[at];
+  if (sign === 45 || sign === 43) at++;
+  let digits = 0;
+  const start = at;
+  for (; at < to; at++) {
+    const digit = bytes[at]! - 48;
+    if (digit < 0 || digit > 9) break;
+    digits = digits * 10 + digit;
+  }
+  let scale = 0;
+  let count = at - start;
+  if (at < to && bytes[at] === 46) {
+    const point = ++at;
+    for (; at < to; at++) {
+      const digit = bytes[at]! - 48;
+      if (digit < 0 || digit > 9) break;
+      digits = digits * 10 + digit;
+    }
+    scale = at - point;
+    count += scale;
+  }
+  if (at !== to || count === 0 || scale > 22 || digits >= 2 ** 53) return undefined;
+  const value = scale === 0 ? digits : digits / POWERS[scale]!;
+  return sign === 45 ? -value : value;
+}
+
 /** Decimal numbers, NaN and infinities, true and false; whole numbers beyond 2^53 stay exact. */
-function parseNumber(text: string): number | bigint | undefined {
+export function parseNumber(text: string): number | bigint | undefined {
   if (/^[+-]?[0-9]+$/.test(text)) {
     const value = Number(text);
     return Number.isSafeInteger(value) ? value : BigInt(text.replace("+", ""));

@@ -131,7 +131,7 @@ export {
   type UnaryFunction,
 } from "./math/unary.js";
 export { where } from "./math/where.js";
-export { readNpy, writeNpy } from "./npy/npy.js";
+export { npyHeader, readNpy, writeNpy } from "./npy/npy.js";
 export { type NpzReadOptions, type NpzWriteOptions, readNpz, writeNpz } from "./npy/npz.js";
 export type { DataOf, Storage } from "./storage.js";
 export { StringStorage } from "./strings.js";

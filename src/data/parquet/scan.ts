@@ -3,8 +3,9 @@ import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { TenonError } from "../../base/index.js";
-import { type Column, type FieldType, printType, type Schema, sameLogical } from "../column.js";
+import { type FieldType, printType, type Schema, sameLogical } from "../column.js";
 import { expandGlobs } from "../glob.js";
+import { constantColumn, partitionsOf } from "../partitions.js";
 import type { Chunk, Scan, Source, SourceFile, Split } from "../scan.js";
 import { ParquetFile } from "./file.js";
 import { mayHold } from "./prune.js";
@@ -45,29 +46,6 @@ async function identify({ file }: OpenFile): Promise<SourceFile> {
   return { name: file.path, size: file.size, contentHash: file.footerHash, fingerprint };
 }
 
-/** How Hive spells a null in a folder's name. */
-const HIVE_NULL = "__HIVE_DEFAULT_PARTITION__";
-
-/** `in/year=2024/x.parquet` → year: "2024". */
-function partitionsOf(path: string): Map<string, string | null> {
-  const found = new Map<string, string | null>();
-  for (const part of path.split(/[\\/]/).slice(0, -1)) {
-    const at = part.indexOf("=");
-    const value = part.slice(at + 1);
-    if (at > 0) found.set(part.slice(0, at), value === HIVE_NULL ? null : unescaped(value));
-  }
-  return found;
-}
-
-/** Writers escape what a file system would not take; a name that is no such text stays as it is. */
-function unescaped(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
 class ParquetScan implements Scan {
   readonly engine = "ts";
   readonly schema: Schema;
@@ -101,7 +79,7 @@ class ParquetScan implements Scan {
     const stored = columns.filter((name) => !partitions.has(name));
     const read = await file.readGroup(this.#groups.get(split)!, stored);
     for (const name of columns)
-      if (partitions.has(name)) read.set(name, constant(partitions.get(name) ?? null, split.rows));
+      if (partitions.has(name)) read.set(name, constantColumn(partitions.get(name) ?? null, split.rows));
     return { rows: split.rows, columns: read };
   }
 
@@ -121,17 +99,6 @@ class ParquetScan implements Scan {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#opened.map(({ file }) => file.close()));
   }
-}
-
-function constant(text: string | null, rows: number): Column {
-  const value = new TextEncoder().encode(text ?? "");
-  const bytes = new Uint8Array(value.length * rows);
-  const offsets = new Int32Array(rows + 1);
-  for (let i = 0; i < rows; i++) {
-    bytes.set(value, i * value.length);
-    offsets[i + 1] = (i + 1) * value.length;
-  }
-  return { kind: "utf8", dtype: "utf8", bytes, offsets, valid: text === null ? new Uint8Array(rows) : null };
 }
 
 /** The first file's columns; every file must have them, with the same types. */

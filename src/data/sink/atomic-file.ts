@@ -13,7 +13,7 @@ export class AtomicFile {
   readonly path: string;
   readonly #temporary: string;
   readonly #handle: FileHandle;
-  readonly #hash = createHash("sha256");
+  #hash = createHash("sha256");
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
   #size = 0;
@@ -31,7 +31,7 @@ export class AtomicFile {
     const temporary = join(folder, temporaryName(basename(path)));
     try {
       await mkdir(folder, { recursive: true });
-      return new AtomicFile(path, temporary, await open(temporary, "wx", 0o644));
+      return new AtomicFile(path, temporary, await open(temporary, "wx+", 0o644));
     } catch (cause) {
       throw new TenonError("USAGE", {
         problem: "an output file cannot be written",
@@ -65,6 +65,26 @@ export class AtomicFile {
       for (let left = parts; left.length > 0; ) {
         const { bytesWritten } = await this.#handle.writev(left.slice(0, 512));
         left = rest(left, bytesWritten);
+      }
+    } catch (cause) {
+      this.#state = "failed";
+      throw failed(this.path, cause);
+    }
+  }
+
+  /** Writes `bytes` over the first ones of what was written. The hash is taken anew, by reading the file once. */
+  async replaceStart(bytes: Uint8Array): Promise<void> {
+    this.#assertOpen();
+    if (this.#pending.length > 0) await this.#flush();
+    try {
+      await this.#handle.write(bytes, 0, bytes.length, 0);
+      this.#hash = createHash("sha256");
+      const chunk = new Uint8Array(2 ** 20);
+      for (let position = 0; position < this.#size; ) {
+        const { bytesRead } = await this.#handle.read(chunk, 0, chunk.length, position);
+        if (bytesRead === 0) throw new Error("the file became shorter");
+        this.#hash.update(chunk.subarray(0, bytesRead));
+        position += bytesRead;
       }
     } catch (cause) {
       this.#state = "failed";

@@ -29,6 +29,8 @@ export interface Format {
   write(table: Table, at: Position | undefined): Uint8Array[];
   /** Bytes that end the file. */
   finish(): Uint8Array[];
+  /** Bytes that take the place of the first ones at the end: a header that counts rows. */
+  head?(): Uint8Array;
   readonly rows: number;
 }
 
@@ -56,6 +58,7 @@ export function fileSink(begin: () => Promise<AtomicFile>, format: Format): Sink
     async commit() {
       await append(() => format.finish());
       const target = await file();
+      if (format.head !== undefined) await target.replaceStart(format.head());
       return { path: target.path, rows: format.rows, ...(await target.commit()) };
     },
     abort,

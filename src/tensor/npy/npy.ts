@@ -189,18 +189,32 @@ export function writeNpy(tensor: Tensor): Uint8Array {
       do: 'cast first, for example cast(x, "float32")',
     });
   }
-  const header = formatHeader(descr, tensor.shape);
-  // Magic, version, length and the closing newline; the rest is padding.
-  const start = Math.ceil((10 + header.length + 1) / ALIGNMENT) * ALIGNMENT;
+  const header = headerBytes(descr, tensor.shape, 0);
+  const start = header.length;
   const dataLength = texts === undefined ? tensor.byteLength : texts.list.length * texts.width * 4;
   const out = new Uint8Array(start + dataLength);
+  out.set(header);
+  if (texts === undefined) out.set(tensor.contiguous().bytes, start);
+  else writeTexts(texts.list, texts.width, new DataView(out.buffer), start);
+  return out;
+}
+
+/** The bytes before the data of a .npy file, at least `least` of them. Throws TENSOR_DTYPE for dtypes that numpy lacks. */
+export function npyHeader(dtype: DType, shape: readonly number[], least = 0): Uint8Array {
+  const descr = dtypeInfo(dtype).numpy;
+  if (descr === null) throw new TenonError("TENSOR_DTYPE", { problem: `numpy has no ${dtype}` });
+  return headerBytes(descr, shape, least);
+}
+
+function headerBytes(descr: string, shape: readonly number[], least: number): Uint8Array {
+  const header = formatHeader(descr, shape);
+  // Magic, version, length and the closing newline; the rest is padding.
+  const size = Math.ceil(Math.max(least, 10 + header.length + 1) / ALIGNMENT) * ALIGNMENT;
+  const out = new Uint8Array(size);
   out.set(MAGIC);
   out[6] = 1;
-  const view = new DataView(out.buffer);
-  view.setUint16(8, start - 10, true);
-  new TextEncoder().encodeInto(`${header.padEnd(start - 11)}\n`, out.subarray(10));
-  if (texts === undefined) out.set(tensor.contiguous().bytes, start);
-  else writeTexts(texts.list, texts.width, view, start);
+  new DataView(out.buffer).setUint16(8, size - 10, true);
+  new TextEncoder().encodeInto(`${header.padEnd(size - 11)}\n`, out.subarray(10));
   return out;
 }
 
