@@ -4,7 +4,7 @@ import { readdir } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import { formatCount, formatDuration, parseCount, TenonError } from "../base/index.js";
-import type { Where } from "../data/index.js";
+import type { SinkKind, Where } from "../data/index.js";
 import type { ScorePlan, Scorer, ShardProgress, Success } from "../score/index.js";
 import { addSettings, resolveSettings } from "./settings.js";
 import { note, print, printJson, progress, styled } from "./terminal.js";
@@ -16,7 +16,7 @@ interface ScoreOptions {
   readonly map: readonly string[];
   readonly keep: string;
   readonly where?: string;
-  readonly format: "parquet";
+  readonly format: SinkKind;
   readonly batch: string;
   readonly rowsPerShard: string;
   readonly onError: "quarantine" | "null" | "fail";
@@ -33,7 +33,12 @@ export function scoreCommand(): Command {
   const command = new Command("score")
     .description("score every row of a table with a model; resumable, in shards")
     .argument("<model>", "model file")
-    .option("--input <files>", "Parquet files, or a pattern with *, ? or **; repeatable", list, [])
+    .option(
+      "--input <files>",
+      "Parquet, CSV or JSON lines files, or a pattern with *, ? or **; repeatable",
+      list,
+      [],
+    )
     .option("--output <folder>", "folder of the result; made where there is none")
     .option("--map <input=columns>", "columns of a model input: x=f0..f15 or x=a,b,c; repeatable", list, [])
     .option(
@@ -42,7 +47,11 @@ export function scoreCommand(): Command {
       "all",
     )
     .option("--where <json>", `only rows that fulfil this, such as '{"f0":{"gt":0.5}}'`)
-    .addOption(new Option("--format <kind>", "format of the parts").choices(["parquet"]).default("parquet"))
+    .addOption(
+      new Option("--format <kind>", "format of the parts")
+        .choices(["parquet", "csv", "jsonl", "npy"])
+        .default("parquet"),
+    )
     .option("--batch <rows>", "rows per run: auto or a number", "auto")
     .option("--rows-per-shard <rows>", "most rows of a part", "1M")
     .addOption(

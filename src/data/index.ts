@@ -4,18 +4,16 @@ import { ParquetFile } from "./parquet/file.js";
 import { type ParquetOptions, parquetSource } from "./parquet/scan.js";
 import { emptyPlan } from "./plan.js";
 import { AtomicFile } from "./sink/atomic-file.js";
-import { CsvFormat, type CsvSinkOptions, JsonLinesFormat } from "./sink/lines.js";
-import { NpyFormat } from "./sink/npy.js";
+import { CsvFormat, type CsvSinkOptions, JsonLinesFormat, type LinesSinkOptions } from "./sink/lines.js";
+import { NpyFormat, type NpySinkOptions } from "./sink/npy.js";
 import { ParquetFormat, type ParquetSinkOptions } from "./sink/parquet.js";
 import { fileSink, type Sink } from "./sink/sink.js";
 import { TextFormat } from "./sink/text.js";
-
 import { type Tables, tableSource } from "./table-source.js";
 import { type CsvOptions, csvFormat, type JsonLinesOptions, jsonLinesFormat } from "./text/format.js";
 import { textSource } from "./text/scan.js";
 
 export type { Origin } from "./batches.js";
-
 export {
   type Column,
   type Columns,
@@ -33,6 +31,15 @@ export {
 } from "./column.js";
 export type { Nulls } from "./convert.js";
 export type { Inspection, MapOptions } from "./dataset.js";
+export {
+  SINK_FORMATS,
+  type SinkKind,
+  type SinkRequest,
+  type TableKind,
+  table,
+  tableKind,
+  tableSink,
+} from "./formats.js";
 export type { Batch, IterateOptions, PipelineIterator, PipelineStats } from "./iterator.js";
 export type { ParquetOptions } from "./parquet/scan.js";
 export type { SplitRange } from "./plan.js";
@@ -41,7 +48,8 @@ export type { Position } from "./position.js";
 export { sliceColumn, takeRows } from "./rows.js";
 export type { SourceFile } from "./scan.js";
 export { hostKey, sweepTemporaries, temporaryName } from "./sink/atomic-file.js";
-export type { CsvSinkOptions } from "./sink/lines.js";
+export type { CsvSinkOptions, LinesSinkOptions } from "./sink/lines.js";
+export type { NpySinkOptions } from "./sink/npy.js";
 export type { ParquetSinkOptions } from "./sink/parquet.js";
 export type { Manifest, Sink } from "./sink/sink.js";
 export { type Cells, type Table, tensorColumn, textColumn } from "./sink/table.js";
@@ -83,9 +91,11 @@ export const sink = {
   csv: (path: string, options: CsvSinkOptions = {}): Sink =>
     fileSink(() => AtomicFile.create(path), new CsvFormat(options)),
   /** An object of JSON a line; NaN and the infinities, which JSON lacks, as texts. */
-  jsonl: (path: string): Sink => fileSink(() => AtomicFile.create(path), new JsonLinesFormat()),
+  jsonl: (path: string, options: LinesSinkOptions = {}): Sink =>
+    fileSink(() => AtomicFile.create(path), new JsonLinesFormat(options)),
   /** One column of numbers, or of lists of one length, as an array of numpy. */
-  npy: (path: string): Sink => fileSink(() => AtomicFile.create(path), new NpyFormat()),
+  npy: (path: string, options: NpySinkOptions = {}): Sink =>
+    fileSink(() => AtomicFile.create(path), new NpyFormat(options)),
   /** The texts of column `text`, one after the other, as UTF-8. */
   text: (path: string): Sink => fileSink(() => AtomicFile.create(path), new TextFormat()),
 } as const;

@@ -11,6 +11,6 @@ export {
 } from "./job.js";
 export { type Mapping, parseMapping } from "./mapping.js";
 export { type FinishedPart, sha256Of } from "./part.js";
-export { type OnError, type OutputKind, PLAN_FILE, readPlan, type ScorePlan, writePlan } from "./plan.js";
+export { type OnError, PLAN_FILE, readPlan, type ScorePlan, writePlan } from "./plan.js";
 export type { Scorer } from "./scorer.js";
 export { type ShardOptions, type ShardProgress, scoreShard } from "./shard.js";

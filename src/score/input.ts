@@ -1,19 +1,8 @@
 /** The table of a job: its files opened by paths below a root, and checked against the plan. */
 import { join, relative, sep } from "node:path";
 import { TenonError } from "../base/index.js";
-import { type Dataset, type Inspection, parquet } from "../data/index.js";
+import { type Dataset, type Inspection, table } from "../data/index.js";
 import type { PlannedFile, ScorePlan } from "./plan.js";
-
-/** A dataset over the paths. Throws USAGE unless they all end as Parquet files do. */
-export function openInput(paths: readonly string[]): Dataset {
-  const other = paths.find((path) => !/\.(parquet|pq|parq)$/i.test(path));
-  if (other === undefined && paths.length > 0) return parquet(paths);
-  throw new TenonError("USAGE", {
-    problem: "the input is no Parquet by its name",
-    given: other ?? "no path",
-    expected: "files or patterns that end in .parquet, .pq or .parq",
-  });
-}
 
 /** The deepest folder that holds all files, and their paths below it. */
 export function belowRoot(paths: readonly string[]): { root: string; names: string[] } {
@@ -45,7 +34,7 @@ function checkFiles(planned: readonly PlannedFile[], { files }: Inspection): voi
 /** The plan's input under `root`, with its files checked. */
 export async function plannedInput(plan: ScorePlan, root: string): Promise<Dataset> {
   const paths = plan.input.files.map(({ name }) => join(root, ...name.split("/")));
-  const input = openInput(paths);
+  const input = table(plan.input.kind, paths);
   checkFiles(plan.input.files, await input.inspect());
   return input;
 }

@@ -1,13 +1,23 @@
 /** A whole job: its plan made, its shards scored here, and `_SUCCESS` written by whoever sees all parts. */
 import { join } from "node:path";
 import { TenonError } from "../base/index.js";
-import { checkSpecs, type Dataset, type SplitRange, sink, type Where } from "../data/index.js";
-import { belowRoot, openInput, plannedInput } from "./input.js";
+import {
+  checkSpecs,
+  type Dataset,
+  type SinkKind,
+  type SplitRange,
+  sink,
+  table,
+  tableKind,
+  tableSink,
+  type Where,
+} from "../data/index.js";
+import { belowRoot, plannedInput } from "./input.js";
 import { expandColumns, type Mapping, specsFor } from "./mapping.js";
-import { type FinishedPart, finishedPart, sha256Of } from "./part.js";
-import { type OnError, type OutputKind, type PlanInfo, planOf, type ScorePlan } from "./plan.js";
+import { type FinishedPart, finishedPart, partName, sha256Of } from "./part.js";
+import { type OnError, type PlanInfo, planOf, type ScorePlan } from "./plan.js";
 import { fixedRows, outputColumns, type Scorer } from "./scorer.js";
-import { type ShardOptions, type ShardProgress, scoreShard } from "./shard.js";
+import { partFields, type ShardOptions, type ShardProgress, scoreShard } from "./shard.js";
 
 export interface PlanRequest {
   readonly scorer: Scorer;
@@ -20,7 +30,7 @@ export interface PlanRequest {
   /** Columns in front of the outputs; `all`: those that no input uses. */
   readonly keep: "all" | "none" | readonly string[];
   readonly where: Where;
-  readonly format: OutputKind;
+  readonly format: SinkKind;
   readonly batch: number | "auto";
   readonly rowsPerShard: number;
   readonly onError: OnError;
@@ -37,7 +47,8 @@ const AUTO_BATCH_MOST = 1024;
 export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
   const { scorer } = request;
   const { signature } = scorer;
-  const input = openInput(request.input).where(request.where);
+  const kind = tableKind(request.input);
+  const input = table(kind, request.input).where(request.where);
   const { schema, files, splits } = await input.inspect();
   const tensors = specsFor(signature, schema, request.map);
   checkSpecs(tensors, schema);
@@ -66,7 +77,7 @@ export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
     modelPath: request.modelPath,
     inputRoot: root,
   };
-  return planOf(
+  const plan = planOf(
     {
       v: 1,
       ort: request.ort,
@@ -76,7 +87,7 @@ export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
         outputs: printable(signature.outputs),
       },
       input: {
-        kind: "parquet",
+        kind,
         files: files.map(({ size, contentHash }, i) => ({
           name: names[i]!,
           size,
@@ -97,6 +108,13 @@ export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
     },
     info,
   );
+  // Formats that do not hold such columns refuse them here.
+  tableSink(plan.output.kind, partName(plan, 0), {
+    schema: partFields(plan, schema),
+    rowGroup: ROW_GROUP,
+    metadata: {},
+  });
+  return plan;
 }
 
 /** A value that JSON gives back as it was. */

@@ -1,9 +1,10 @@
 /** Names and marks of a job's files: parts, their error files, and how a finished part is known. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
+import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isTenonError, TenonError } from "../base/index.js";
-import { parquetInfo } from "../data/index.js";
+import { parquetInfo, SINK_FORMATS } from "../data/index.js";
 import type { ScorePlan } from "./plan.js";
 
 export interface FinishedPart {
@@ -26,7 +27,12 @@ export function errorsName(shard: number): string {
   return `errors-${number(shard)}.jsonl`;
 }
 
-/** The texts that a part carries. */
+/** The file that tells of a part whose format has no place for it. */
+export function markName(shard: number): string {
+  return `.part-${number(shard)}.json`;
+}
+
+/** The texts that a part carries, or its mark holds. */
 export function partMetadata(
   plan: ScorePlan,
   shard: number,
@@ -51,7 +57,7 @@ export async function finishedPart(
   const path = join(folder, name);
   let metadata: ReadonlyMap<string, string>;
   try {
-    ({ metadata } = await parquetInfo(path));
+    metadata = await metadataOf(plan, folder, path, shard);
   } catch (error) {
     if (isTenonError(error, "FILE_NOT_FOUND")) return undefined;
     throw error;
@@ -68,6 +74,33 @@ export async function finishedPart(
     rows: Number(metadata.get("tenon.rows")),
     quarantined: Number(metadata.get("tenon.quarantined")),
   };
+}
+
+async function metadataOf(
+  plan: ScorePlan,
+  folder: string,
+  path: string,
+  shard: number,
+): Promise<ReadonlyMap<string, string>> {
+  if (SINK_FORMATS[plan.output.kind].metadata) return (await parquetInfo(path)).metadata;
+  try {
+    await access(path);
+  } catch (cause) {
+    throw new TenonError("FILE_NOT_FOUND", { given: path, cause });
+  }
+  try {
+    // Written before the part; the caller compares what it says.
+    return new Map(
+      Object.entries(JSON.parse(await readFile(join(folder, markName(shard)), "utf8")) as object),
+    );
+  } catch (cause) {
+    throw new TenonError("PLAN_MISMATCH", {
+      problem: "a part is there of which nothing tells the job",
+      given: path,
+      do: "score into another folder",
+      cause,
+    });
+  }
 }
 
 export async function sha256Of(path: string): Promise<string> {

@@ -3,12 +3,18 @@ import { createHash } from "node:crypto";
 import { link, mkdir, open, readFile, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { TenonError } from "../base/index.js";
-import { canonicalJson, type SplitRange, type TensorSpec, temporaryName, type Where } from "../data/index.js";
+import {
+  canonicalJson,
+  type SinkKind,
+  type SplitRange,
+  type TableKind,
+  type TensorSpec,
+  temporaryName,
+  type Where,
+} from "../data/index.js";
 import type { OutputColumn } from "./scorer.js";
 
 export type OnError = "quarantine" | "null" | "fail";
-export type OutputKind = "parquet";
-export type InputKind = "parquet";
 
 export interface PlannedFile {
   /** Path below the input root, with "/". */
@@ -23,7 +29,7 @@ export interface PlanBody {
   readonly ort: string;
   readonly model: { readonly sha256: string; readonly inputs: unknown; readonly outputs: unknown };
   readonly input: {
-    readonly kind: InputKind;
+    readonly kind: TableKind;
     readonly files: readonly PlannedFile[];
     readonly where: Where;
     readonly keep: readonly string[];
@@ -36,7 +42,7 @@ export interface PlanBody {
     readonly ep: readonly string[];
   };
   readonly output: {
-    readonly kind: OutputKind;
+    readonly kind: SinkKind;
     readonly rowGroup: number;
     readonly columns: readonly OutputColumn[];
   };

@@ -7,12 +7,14 @@ import {
   type Dataset,
   type FieldType,
   type Schema,
+  SINK_FORMATS,
   sink,
   type Table,
+  tableSink,
   takeRows,
 } from "../data/index.js";
 import { nullableColumn, outputColumn, outputField } from "./output-column.js";
-import { errorsName, type FinishedPart, finishedPart, partMetadata, partName } from "./part.js";
+import { errorsName, type FinishedPart, finishedPart, markName, partMetadata, partName } from "./part.js";
 import type { ScorePlan } from "./plan.js";
 import { type BadRow, type Scored, scoreBatch } from "./rows.js";
 import type { Scorer } from "./scorer.js";
@@ -102,7 +104,7 @@ function columnsOf(plan: ScorePlan): string[] {
 }
 
 /** The columns of a part, also of one without rows: the kept ones, then the outputs. */
-function fieldsOf(plan: ScorePlan, schema: Schema): Map<string, FieldType> {
+export function partFields(plan: ScorePlan, schema: Schema): Map<string, FieldType> {
   const fields = new Map<string, FieldType>();
   for (const name of plan.input.keep) fields.set(name, { ...schema.get(name)!, nullable: true });
   for (const output of plan.output.columns) fields.set(output.name, outputField(output));
@@ -123,9 +125,9 @@ class Part implements AsyncDisposable {
     this.#folder = folder;
     this.#plan = plan;
     this.#shard = shard;
-    this.#sink = sink.parquet(join(folder, partName(plan, shard)), {
+    this.#sink = tableSink(plan.output.kind, join(folder, partName(plan, shard)), {
       rowGroup: plan.output.rowGroup,
-      schema: fieldsOf(plan, schema),
+      schema: partFields(plan, schema),
       metadata: this.#metadata,
     });
   }
@@ -164,6 +166,9 @@ class Part implements AsyncDisposable {
     Object.assign(this.#metadata, partMetadata(plan, shard, this.#rows, quarantined));
     // The error file first: a part that is there has its error file.
     if (quarantined > 0) await writeText(join(this.#folder, errorsName(shard)), this.#errors);
+    // The mark too, in formats that have no place for it.
+    if (!SINK_FORMATS[plan.output.kind].metadata)
+      await writeText(join(this.#folder, markName(shard)), [JSON.stringify(this.#metadata)]);
     const { rows, sha256 } = await this.#sink.commit();
     return { shard, name: partName(plan, shard), rows, quarantined, sha256 };
   }

@@ -1,11 +1,11 @@
 /** Scoring jobs by the library: parts without rows, files of bad rows, text lists with nulls, mappings that cannot fit. */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { isTenonError, TenonError } from "tenon/base";
-import { columnValue, parquet, sink, type Where } from "tenon/data";
+import { columnValue, parquet, type SinkKind, sink, type Where } from "tenon/data";
 import type { ValueSignature } from "tenon/runtime";
 import { makePlan, type OnError, runJob, type Scorer, writePlan } from "tenon/score";
 import { type DType, tensor } from "tenon/tensor";
@@ -49,7 +49,15 @@ describe("a scoring job", () => {
 
   async function run(
     output: string,
-    change: { where?: Where; onError?: OnError; scorer?: Scorer; map?: string } = {},
+    change: {
+      where?: Where;
+      onError?: OnError;
+      scorer?: Scorer;
+      map?: string;
+      input?: string;
+      format?: SinkKind;
+      keep?: "all" | "none";
+    } = {},
   ) {
     const scorer = change.scorer ?? texts;
     const plan = await makePlan({
@@ -58,11 +66,11 @@ describe("a scoring job", () => {
       modelPath: "",
       ort: "0",
       tool: "test",
-      input: [join(folder, "in/*.parquet")],
+      input: [join(folder, change.input ?? "in/*.parquet")],
       map: change.map === undefined ? {} : { x: change.map },
-      keep: "all",
+      keep: change.keep ?? "all",
       where: change.where ?? {},
-      format: "parquet",
+      format: change.format ?? "parquet",
       batch: 4,
       rowsPerShard: 5,
       onError: change.onError ?? "quarantine",
@@ -109,6 +117,34 @@ describe("a scoring job", () => {
     assert.deepEqual(found[13], ["-13", null]);
     assert.deepEqual(found[14], ["14", ["14", "-14"]]);
     assert.equal(found.length, 20);
+  });
+
+  it("reads and writes text formats, sets bad cells aside and goes on", async () => {
+    writeFileSync(join(folder, "in.csv"), 'x,t\n1,007\nbad,b\n-1,c\n2,"d,e"\n');
+    writeFileSync(join(folder, "in.jsonl"), '{"x":1,"t":"007"}\n{"x":"bad","t":"b"}\n');
+    const csvJob = { input: "in.csv", format: "csv" } as const;
+    const done = await run("to-csv", csvJob);
+    assert.deepEqual([done?.rows, done?.quarantined], [2, 2]);
+    const part = join(folder, "to-csv/part-00000.csv");
+    assert.equal(readFileSync(part, "utf8"), 't,y\n007,"[""1"",""-1""]"\n"d,e","[""2"",""-2""]"\n');
+    const before = statSync(part).mtimeMs;
+    assert.deepEqual(await run("to-csv", csvJob), done);
+    assert.equal(statSync(part).mtimeMs, before);
+    rmSync(join(folder, "to-csv/.part-00000.json"));
+    await assert.rejects(run("to-csv", csvJob), (error) => isTenonError(error, "PLAN_MISMATCH"));
+    await assert.rejects(run("mixed", { input: "in.jsonl", format: "jsonl" }), /differ in type/);
+    await run("to-jsonl", { ...csvJob, format: "jsonl" });
+    assert.match(
+      readFileSync(join(folder, "to-jsonl/part-00000.jsonl"), "utf8"),
+      /^{"t":"007","y":\["1","-1"\]}\n/,
+    );
+    await assert.rejects(run("to-npy", { ...csvJob, format: "npy" }), (error) =>
+      isTenonError(error, "USAGE"),
+    );
+    await assert.rejects(run("to-npy", { ...csvJob, format: "npy", keep: "none" }), (error) =>
+      isTenonError(error, "TENSOR_DTYPE"),
+    );
+    await assert.rejects(run("unknown", { input: "in.txt" }), /told by its name/);
   });
 
   it("refuses mappings that cannot fit before a row is read", async () => {

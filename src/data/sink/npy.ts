@@ -1,7 +1,7 @@
 /** The sink of .npy: one column of numbers, or of lists of one length, as an array of numpy. */
 import { TenonError } from "../../base/index.js";
 import { type DType, dtypeInfo, npyHeader } from "../../tensor/index.js";
-import type { Column } from "../column.js";
+import { type Column, printType, type Schema } from "../column.js";
 import type { Format } from "./sink.js";
 import { columnsOf, type Table } from "./table.js";
 
@@ -15,19 +15,33 @@ interface RowType {
   readonly width: number | null;
 }
 
+export interface NpySinkOptions {
+  /** The one column. Default: that of the first rows. */
+  readonly schema?: Schema;
+}
+
 export class NpyFormat implements Format {
+  /** The element type where no row has told the shape yet. */
+  readonly #planned: RowType | undefined;
   #type: RowType | undefined;
   rows = 0;
+
+  constructor({ schema }: NpySinkOptions = {}) {
+    if (schema === undefined) return;
+    const [entry, ...others] = schema;
+    if (entry === undefined || others.length > 0) throw oneColumn([...schema.keys()]);
+    const [name, { dtype }] = entry;
+    const element = typeof dtype === "string" ? dtype : dtype.list;
+    if (typeof element !== "string" || element === "utf8" || element === "binary")
+      throw noNumbers(name, printType(dtype));
+    if (dtypeInfo(element).numpy === null) throw noNumbers(name, element);
+    this.#planned = { dtype: element, width: typeof dtype === "string" ? null : 0 };
+  }
 
   write(table: Table): Uint8Array[] {
     const given = columnsOf(table);
     const [entry, ...others] = given.columns;
-    if (entry === undefined || others.length > 0)
-      throw new TenonError("USAGE", {
-        problem: "a .npy file takes one column",
-        given: [...given.columns.keys()].join(", ").slice(0, 200) || "none",
-        do: "write the others to another file, or use another format",
-      });
+    if (entry === undefined || others.length > 0) throw oneColumn([...given.columns.keys()]);
     const [name, column] = entry;
     const parts: Uint8Array[] = [];
     const { type, bytes } = rowsOf(name, column, given.rows, this.#type);
@@ -53,9 +67,25 @@ export class NpyFormat implements Format {
 
   /** The header, once the number of rows is known: it takes the place of the file's first bytes. */
   head(): Uint8Array {
-    const { dtype, width } = this.#type ?? { dtype: "float32" as const, width: null };
+    const { dtype, width } = this.#type ?? this.#planned ?? { dtype: "float32", width: null };
     return npyHeader(dtype, width === null ? [this.rows] : [this.rows, width], HEADER_BYTES);
   }
+}
+
+function oneColumn(names: readonly string[]): TenonError {
+  return new TenonError("USAGE", {
+    problem: "a .npy file takes one column",
+    given: names.join(", ").slice(0, 200) || "none",
+    do: "write the others to another file, or use another format",
+  });
+}
+
+function noNumbers(name: string, given: string): TenonError {
+  return new TenonError("TENSOR_DTYPE", {
+    problem: `column "${name}" does not go into a .npy file`,
+    given,
+    expected: "numbers that numpy has, or lists of one length of them",
+  });
 }
 
 function print({ dtype, width }: RowType): string {
@@ -86,11 +116,7 @@ function rowsOf(
     values = column.child;
   }
   if (values.kind !== "fixed" || dtypeInfo(values.dtype).numpy === null)
-    throw new TenonError("TENSOR_DTYPE", {
-      problem: `column "${name}" does not go into a .npy file`,
-      given: values.kind === "fixed" ? values.dtype : values.kind,
-      expected: "numbers that numpy has, or lists of one length of them",
-    });
+    throw noNumbers(name, values.kind === "fixed" ? values.dtype : values.kind);
   refuseNulls(name, values, from, to);
   const part = values.values.slice(from, to);
   return {
