@@ -18,7 +18,7 @@ type JsonObject = Readonly<Record<string, unknown>>;
 const MAX_DEPTH = 32;
 
 /** Calls `row` for each line's object. Throws FILE_INVALID. */
-export function forEachObject(
+function forEachObject(
   bytes: Uint8Array,
   place: Place,
   row: (object: JsonObject, from: number) => void,
