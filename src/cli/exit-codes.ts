@@ -41,6 +41,7 @@ const EXIT_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
   TOKENIZER_UNSUPPORTED: EXIT.data,
   FILE_INVALID: EXIT.data,
   ROWS_REFUSED: EXIT.data,
+  TRAINING_DIVERGED: EXIT.data,
   INTERRUPTED: EXIT.resumable,
   INPUT_SIZE: EXIT.data,
   INPUT_VALUE: EXIT.data,

@@ -16,6 +16,7 @@ export { defaultLanes, poolThreads, usableCores } from "./machine.js";
 export type { MapOptions, Model, ModelProfile, RunOptions } from "./model.js";
 export { isModelName, modelNameOf } from "./model-name.js";
 export type { Outputs } from "./outputs.js";
+export { type Bindings, Program, type ProgramCall, type ProgramOptions } from "./program.js";
 export type { Spare } from "./runner/process-settings.js";
 export type { Signature, SignatureDim, ValueSignature } from "./signature.js";
 export type { Inputs } from "./validate.js";

@@ -1,5 +1,47 @@
-/** tenon/train: gradients as ONNX graphs, optimisers with their flat memory, learning-rate schedules. */
+/** tenon/train: models, losses, optimisers and loops; gradients as ONNX graphs. */
 export { type GradientOptions, gradients } from "./gradients/gradients.js";
+export {
+  type AttentionOptions,
+  attention,
+  type TransformerOptions,
+  transformerBlock,
+} from "./layers/attention.js";
+export { dropout, type EmbeddingOptions, embedding, type LinearOptions } from "./layers/dense.js";
+export {
+  type BatchNormOptions,
+  batchNorm,
+  groupNorm,
+  layerNorm,
+  type NormOptions,
+  rmsNorm,
+} from "./layers/norm.js";
+export { gru, lstm, type RecurrentOptions, type RecurrentResult } from "./layers/recurrent.js";
+export {
+  averagePool,
+  type ConvOptions,
+  conv,
+  globalAveragePool,
+  maxPool,
+  type PerAxis,
+  type PoolOptions,
+} from "./layers/window.js";
+export { linear } from "./linear.js";
+export {
+  bceWithLogits,
+  type CrossEntropyOptions,
+  cosineEmbedding,
+  cosineSimilarity,
+  crossEntropy,
+  distillation,
+  huber,
+  infoNCE,
+  klDivergence,
+  type LossOptions,
+  l1,
+  mse,
+  nll,
+  triplet,
+} from "./losses.js";
 export {
   FlatMemory,
   type FlatOptions,
@@ -8,6 +50,79 @@ export {
   type UpdateOptions,
   type UpdateResult,
 } from "./memory.js";
+export {
+  bool,
+  type Defined,
+  type DefineOptions,
+  define,
+  float32,
+  type InputType,
+  int32,
+  int64,
+  sequential,
+} from "./model/definition.js";
+export {
+  constantInit,
+  type Fans,
+  type Initializer,
+  kaimingNormal,
+  kaimingUniform,
+  normalInit,
+  onesInit,
+  uniformInit,
+  xavierNormal,
+  xavierUniform,
+  zerosInit,
+} from "./model/initializers.js";
+export {
+  abs,
+  add,
+  cast,
+  clip,
+  concat,
+  div,
+  equal,
+  exp,
+  flatten,
+  gather,
+  gatherElements,
+  gelu,
+  greater,
+  leakyRelu,
+  less,
+  log,
+  logSoftmax,
+  matmul,
+  max,
+  maximum,
+  mean,
+  min,
+  minimum,
+  mul,
+  neg,
+  type Operand,
+  pow,
+  type ReduceOptions,
+  relu,
+  reshape,
+  sigmoid,
+  silu,
+  slice,
+  softmax,
+  softplus,
+  sqrt,
+  squeeze,
+  stopGradient,
+  sub,
+  sum,
+  tanh,
+  transpose,
+  unsqueeze,
+  where,
+} from "./model/ops.js";
+export type { Label, ModelParts, WeightStore } from "./model/parts.js";
+export type { Attrs, OpOptions, ParameterOptions, Tape, TapeMarks, Var } from "./model/tape.js";
+export { TrainableModel } from "./model/trainable.js";
 export { updateNodes } from "./optimizers/nodes.js";
 export {
   type AdagradOptions,
@@ -29,7 +144,6 @@ export {
   constant,
   cosine,
   exponential,
-  linear,
   oneCycle,
   polynomial,
   type Schedule,
@@ -37,3 +151,12 @@ export {
   step,
   type Warmup,
 } from "./schedules.js";
+export type { Batch, BatchValue } from "./step/batch.js";
+export type { BatchVars, CompileOptions, LossFunction, ParameterGroup } from "./step/options.js";
+export {
+  type Evaluated,
+  type RunOptions,
+  type StepCounters,
+  type StepResult,
+  TrainStep,
+} from "./step/step.js";

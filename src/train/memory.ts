@@ -44,6 +44,8 @@ export interface UpdateOptions {
   readonly clipNorm?: number;
   /** Take the accumulated gradients instead of lane 0's. */
   readonly accumulated?: boolean;
+  /** Multiplies the gradients, before the clip; default 1. */
+  readonly gradientScale?: number;
 }
 
 export interface UpdateResult {
@@ -192,14 +194,15 @@ export class FlatMemory {
    * step below 1, a rate below 0 and a norm that is not above 0.
    */
   update(options: UpdateOptions): UpdateResult {
-    const { step, lr = this.optimizer.lr, clipNorm, accumulated = false } = options;
+    const { step, lr = this.optimizer.lr, clipNorm, accumulated = false, gradientScale = 1 } = options;
     if (!(Number.isInteger(step) && step >= 1)) refuse("step", step, "a whole number, 1 or more");
     if (!isRate(lr)) refuse("lr", lr, RATE);
     if (clipNorm !== undefined && !(clipNorm > 0)) refuse("clipNorm", clipNorm, "a number above 0");
     const gradients = accumulated ? "sum" : "g0";
-    const gradNorm = Math.sqrt(this.#squares(gradients));
+    const gradNorm = Math.sqrt(this.#squares(gradients)) * gradientScale;
     if (!Number.isFinite(gradNorm)) return { gradNorm, applied: false };
-    const scale = clipNorm === undefined ? 1 : Math.min(1, clipNorm / (gradNorm + 1e-6));
+    const clip = clipNorm === undefined ? 1 : Math.min(1, clipNorm / (gradNorm + 1e-6));
+    const scale = clip * gradientScale;
     for (const range of this.#ranges) {
       const { lrScale = 1, weightDecay = this.optimizer.weightDecay } = range.group;
       const scalars = { ...this.optimizer.scalars({ step, lr: lr * lrScale, weightDecay }), scale };

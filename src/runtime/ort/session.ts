@@ -12,6 +12,8 @@ export interface SessionOptions {
   /** Threads of one run (intra-op). */
   readonly threads: number;
   readonly optimization: keyof typeof OPTIMIZATION;
+  /** Plan the memory of a whole run ahead (default): less to allocate, more to hold. */
+  readonly memoryPattern?: boolean;
   /** Where ONNX Runtime writes the optimised model. */
   readonly optimizedModelPath?: string;
   /** `AddSessionConfigEntry` pairs beside those that are always set. */
@@ -115,6 +117,7 @@ function applyOptions(library: OrtLibrary, settings: bigint, options: SessionOpt
   must(functions.SetInterOpNumThreads(settings, 1));
   must(functions.SetSessionLogSeverityLevel(settings, 4));
   must(functions.SetSessionGraphOptimizationLevel(settings, OPTIMIZATION[options.optimization]));
+  if (options.memoryPattern === false) must(functions.DisableMemPattern(settings));
   for (const [key, value] of Object.entries({ ...ALWAYS, ...options.config })) {
     must(functions.AddSessionConfigEntry(settings, key, value));
   }

@@ -49,6 +49,7 @@ export const STATUS: { readonly [Code in ErrorCode]: number } = {
   SERVER_DRAINING: 503,
   PLAN_MISMATCH: 500,
   ROWS_REFUSED: 500,
+  TRAINING_DIVERGED: 500,
   INTERRUPTED: 500,
   ADDRESS_IN_USE: 500,
   SERVER_FAILED: 500,

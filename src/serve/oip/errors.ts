@@ -105,6 +105,7 @@ const WORDS: { readonly [Code in ErrorCode]: Words } = {
   SERVER_DRAINING: () => "Server is shutting down",
   PLAN_MISMATCH: codeOnly,
   ROWS_REFUSED: codeOnly,
+  TRAINING_DIVERGED: codeOnly,
   INTERRUPTED: codeOnly,
   ADDRESS_IN_USE: codeOnly,
   SERVER_FAILED: codeOnly,

@@ -31,6 +31,8 @@ export interface GradientOptions {
   readonly keep?: readonly string[];
   /** Sizes of symbolic dims. */
   readonly dims?: Readonly<Record<string, number>>;
+  /** Values through which no gradient flows. */
+  readonly stop?: readonly string[];
   /** What a value is on which the loss does not depend: an error (default), or zeros. */
   readonly unused?: "error" | "zero";
 }
@@ -151,15 +153,16 @@ function rowFor(node: Node): Row {
   );
 }
 
-function pathOf(graph: Graph, types: Inferred["types"], { loss, wrt }: GradientOptions): Path {
+function pathOf(graph: Graph, types: Inferred["types"], { loss, wrt, stop = [] }: GradientOptions): Path {
   const needed = new Set(wrt);
+  const stopped = new Set(stop);
   for (const node of graph.nodes) {
     if (rowFor(node).kind === "ends") continue;
     if (![...usesOf(node)].some((name) => needed.has(name))) continue;
     for (const name of node.outputs) {
       const type = types.get(name);
       const ends = type?.kind === "tensor" && type.dtype !== null && !isFloat(type.dtype);
-      if (name !== "" && !ends) needed.add(name);
+      if (name !== "" && !ends && !stopped.has(name)) needed.add(name);
     }
   }
   const live = new Set([loss]);
