@@ -1,7 +1,7 @@
 /** Randomness without state: a hash of (seed, place, position), the same on every machine and provider. */
 
 /** The finaliser of MurmurHash3 (Appleby, public domain): every bit of the result depends on every bit given. */
-export function mix(value: number): number {
+function mix(value: number): number {
   let h = value >>> 0;
   h ^= h >>> 16;
   h = Math.imul(h, 0x85ebca6b);
@@ -19,7 +19,7 @@ export function keyOf(seed: number, ...path: readonly number[]): number {
 }
 
 /** Word `position` of the sequence of a key: 32 bits. */
-export function wordAt(key: number, position: number): number {
+function wordAt(key: number, position: number): number {
   return mix((Math.imul(position, STRIDE) + key) | 0);
 }
 
@@ -37,14 +37,4 @@ export function fillNormal(into: Float32Array, key: number, mean: number, deviat
     into[i] = mean + radius * Math.cos(angle);
     if (i + 1 < into.length) into[i + 1] = mean + radius * Math.sin(angle);
   }
-}
-
-/** The numbers 0 … count − 1 in an order that the key decides. */
-export function permutation(count: number, key: number): Uint32Array {
-  const order = Uint32Array.from({ length: count }, (_, i) => i);
-  for (let i = count - 1; i > 0; i--) {
-    const j = Math.floor((wordAt(key, i) / 2 ** 32) * (i + 1));
-    [order[i], order[j]] = [order[j]!, order[i]!];
-  }
-  return order;
 }
