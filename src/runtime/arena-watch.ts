@@ -24,6 +24,11 @@ export class ArenaWatch {
     return this.#burst && now - this.#lastRunAt > IDLE_BEFORE_SHRINK_MS;
   }
 
+  /** A run of the size of one before has ended. */
+  again(now: number): void {
+    this.#lastRunAt = now;
+  }
+
   /** A run of this size has ended, with or without giving memory back. */
   ran(size: string, now: number, shrunk: boolean): void {
     this.#lastRunAt = now;

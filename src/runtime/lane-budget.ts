@@ -74,9 +74,11 @@ export class LaneBudget {
     this.#utilization = performance.eventLoopUtilization();
   }
 
-  accepted(): void {
+  /** `alone` for a request that runs by itself: it starts at once, unless others of this turn wait to be seen together. */
+  accepted(alone: boolean): void {
     this.#requests++;
-    this.schedule();
+    if (!alone || this.#scheduled) this.schedule();
+    else this.#turn();
   }
 
   answered(): void {
@@ -99,10 +101,14 @@ export class LaneBudget {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      if ((++this.#turns & 15) === 0) this.#observeLoop();
-      this.#averageRequests += (this.#requests - this.#averageRequests) / 8;
-      this.pump();
+      this.#turn();
     });
+  }
+
+  #turn(): void {
+    if ((++this.#turns & 15) === 0) this.#observeLoop();
+    this.#averageRequests += (this.#requests - this.#averageRequests) / 8;
+    this.pump();
   }
 
   /** Starts runs while there is room: first models that have none running, then whose request has waited longest. */

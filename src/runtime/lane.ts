@@ -267,14 +267,14 @@ export class Lane {
     return { tensors, buffers: prepared.buffers, copiedBytes };
   }
 
-  /** ONNX Runtime refuses an output buffer of another shape than it computes, with this status. */
   #maybeMisplanned(error: unknown, prepared: Prepared): boolean {
-    return (
-      prepared.data.some((data) => data !== undefined) &&
-      isTenonError(error, "ENGINE_FAILED") &&
-      error.details.ort === "INVALID_ARGUMENT"
-    );
+    return prepared.data.some((data) => data !== undefined) && isMisplanned(error);
   }
+}
+
+/** Whether an error may be ONNX Runtime's refusal of an output's memory, which has another shape than it computes. */
+export function isMisplanned(error: unknown): boolean {
+  return isTenonError(error, "ENGINE_FAILED") && error.details.ort === "INVALID_ARGUMENT";
 }
 
 interface Prepared {

@@ -94,6 +94,7 @@ export class Model {
   readonly #allOutputs: readonly number[];
   readonly #allNames: readonly string[];
   readonly #leases = new Set<Lease>();
+  #leased = 0;
   #syncLane: RunLane | undefined;
   #unloading: Promise<void> | undefined;
 
@@ -202,12 +203,13 @@ export class Model {
     options: { readonly shapes?: Readonly<Record<string, readonly number[]>> } = {},
   ): Promise<Lease> {
     this.#assertLoaded();
+    const key = `lease ${this.#leased++}`;
     return Lease.open({
       session: this.#parts.loaded.session,
       signature: this.signature,
       rows,
       ...(options.shapes === undefined ? {} : { shapes: options.shapes }),
-      submit: (member, lane, runOptions) => this.#submit(member, this.#allOutputs, runOptions, lane),
+      submit: (member, lane, runOptions) => this.#submit(member, this.#allOutputs, runOptions, { lane, key }),
       register: (lease) => void this.#leases.add(lease),
       released: (lease) => void this.#leases.delete(lease),
     });
@@ -327,7 +329,12 @@ export class Model {
     return rows;
   }
 
-  #submit(member: Member, outputs: readonly number[], options: RunOptions, lane?: RunLane): Promise<Outputs> {
+  #submit(
+    member: Member,
+    outputs: readonly number[],
+    options: RunOptions,
+    lease?: { readonly lane: RunLane; readonly key: string },
+  ): Promise<Outputs> {
     return new Promise((resolve, reject) => {
       const refused = this.#parts.loaded.session.refuse?.(member);
       if (refused !== undefined) {
@@ -335,12 +342,10 @@ export class Model {
         return;
       }
       const now = performance.now();
-      const batchKey = lane === undefined ? this.#batchKey(member.inputs, outputs) : `lease ${now}`;
+      const batchKey = lease?.key ?? this.#batchKey(member.inputs, outputs);
       const priority = options.priority ?? 0;
-      const ageing =
-        priority === 0
-          ? 0
-          : priority * Math.max(AGEING_FLOOR_MS, AGEING_RUNS * this.#parts.costs.of(batchKey).predict(1));
+      const runMs = priority === 0 || lease !== undefined ? 0 : this.#parts.costs.of(batchKey).predict(1);
+      const ageing = priority * Math.max(AGEING_FLOOR_MS, AGEING_RUNS * runMs);
       const request: Pending = {
         member,
         batchKey,
@@ -349,7 +354,7 @@ export class Model {
         arrivedAt: now,
         deadlineAt: options.deadlineMs === undefined ? Number.POSITIVE_INFINITY : now + options.deadlineMs,
         priority,
-        lane,
+        lane: lease?.lane,
         resolve,
         reject,
         signal: options.signal,

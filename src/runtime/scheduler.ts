@@ -147,7 +147,6 @@ export class Scheduler implements Contender {
       return;
     }
     this.#queue.push(request);
-    this.#budget.accepted();
     const { signal } = request;
     if (signal !== undefined) {
       request.onAbort = () => this.#abandon(request, cancelled(signal));
@@ -157,6 +156,8 @@ export class Scheduler implements Contender {
       const left = request.deadlineAt - performance.now();
       request.timer = setTimeout(() => this.#abandon(request, deadlinePassed()), Math.max(left, 0));
     }
+    // A lease's run is never joined by others: it has nothing to wait for.
+    this.#budget.accepted(request.lane !== undefined);
   }
 
   #refusal(request: Pending): TenonError | undefined {
@@ -195,15 +196,15 @@ export class Scheduler implements Contender {
   dispatch(free: number): void {
     const head = this.#queue.head()!;
     const now = performance.now();
-    const cost = this.#costs.of(head.batchKey);
-    const alone = cost.predict(head.member.rows);
-    if (head.deadlineAt - now < alone && head.lane === undefined) {
-      this.#queue.remove(head);
-      this.#settle(head, deadlineUnreachable(alone, head.deadlineAt - now));
-      return;
-    }
     if (head.lane !== undefined) {
       this.#start(this.#queue.take(head, head.member.rows), head.lane, "lease", "lease", now);
+      return;
+    }
+    const cost = this.#costs.of(head.batchKey);
+    const alone = cost.predict(head.member.rows);
+    if (head.deadlineAt - now < alone) {
+      this.#queue.remove(head);
+      this.#settle(head, deadlineUnreachable(alone, head.deadlineAt - now));
       return;
     }
     const like = this.#queue.rowsLike(head);
@@ -299,8 +300,8 @@ export class Scheduler implements Contender {
       member.state = "running";
       member.run = running;
     }
-    const cost = this.#costs.of(members[0]!.batchKey);
-    const predictedMs = cost.predict(batch.rows);
+    const cost = gear === "lease" ? undefined : this.#costs.of(members[0]!.batchKey);
+    const predictedMs = cost?.predict(batch.rows) ?? 0;
     this.#running.add(running);
     const lanes = gear === "wide" ? this.#budget.lanes : 1;
     this.#budget.take(lanes);
@@ -312,7 +313,7 @@ export class Scheduler implements Contender {
       if (shrink) lane.shrinkSlab();
       if (gear === "lane") {
         this.#idleLanes.push(lane);
-        if (error === null && outcomes === undefined) cost.learn(batch.rows, actualMs);
+        if (error === null && outcomes === undefined) cost?.learn(batch.rows, actualMs);
       } else if (gear === "wide") this.#wideGear.done(lane, actualMs, predictedMs);
       this.#log.add(
         describe({ batch, members, gear, reason, startedAt: now, predictedMs, actualMs, outputs, error }),

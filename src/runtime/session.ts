@@ -1,5 +1,6 @@
 /** Session: a loaded model that can run, in this process or in one of its own, and the lanes that run on it. */
 import type { TenonError } from "../base/index.js";
+import { BoundRun } from "./bound-run.js";
 import type { BufferPool } from "./buffers.js";
 import { type Batch, type BatchOutputs, type Done, Lane, type Member } from "./lane.js";
 import type { OrtSession } from "./ort/session.js";
@@ -28,6 +29,8 @@ export interface Session {
   /** Process of its own that runs it now. */
   readonly pid?: number | undefined;
   lane(shapes: OutputShapes, pool: BufferPool): RunLane;
+  /** A run to repeat over a batch's own memory (see `canBind`); absent where the model is in another process. */
+  bind?(batch: Batch): BoundRun;
   /** Why a request is refused before it is queued; undefined when it is not. */
   refuse?(member: Member): TenonError | undefined;
   /** Bytes that the session's arena holds in this process, used or not. */
@@ -41,6 +44,7 @@ export function inlineSession(session: OrtSession, signature: Signature): Sessio
   return {
     signature,
     lane: (shapes, pool) => new Lane(session, shapes, pool),
+    bind: (batch) => new BoundRun(session, batch),
     arenaBytes: () => session.arenaBytes(),
     release: () => session.release(),
   };

@@ -25,7 +25,8 @@ export class ChildCall {
   /** Bytes of all inputs. */
   readonly inputBytes: number;
   readonly #memory: ArrayBuffer;
-  readonly #head: Float64Array;
+  /** The call's description in the region; the parent writes the next one there. */
+  readonly head: Float64Array;
   readonly #firstOutput: number;
 
   constructor(memory: ArrayBuffer, offset: number, signatureOf: (model: number) => Signature) {
@@ -33,7 +34,7 @@ export class ChildCall {
     const start = new Float64Array(memory, offset, HEAD_FLOATS);
     const [inputs, outputs] = [start[HEAD.inputs]!, start[HEAD.outputs]!];
     const head = new Float64Array(memory, offset, HEAD_FLOATS + DESCRIPTOR_FLOATS * (inputs + outputs));
-    this.#head = head;
+    this.head = head;
     this.#firstOutput = HEAD_FLOATS + DESCRIPTOR_FLOATS * inputs;
     this.sequence = head[HEAD.sequence]!;
     this.model = head[HEAD.model]!;
@@ -64,19 +65,19 @@ export class ChildCall {
 
   #shape(at: number): number[] {
     const dims = at + DESCRIPTOR.dims;
-    return Array.from(this.#head.subarray(dims, dims + this.#head[at + DESCRIPTOR.rank]!));
+    return Array.from(this.head.subarray(dims, dims + this.head[at + DESCRIPTOR.rank]!));
   }
 
   #input(at: number): Tensor {
-    const dtype = dtypeFromOrt(this.#head[at + DESCRIPTOR.which]!)!;
+    const dtype = dtypeFromOrt(this.head[at + DESCRIPTOR.which]!)!;
     const shape = this.#shape(at);
-    const offset = this.#head[at + DESCRIPTOR.offset]!;
+    const offset = this.head[at + DESCRIPTOR.offset]!;
     if (dtype !== "string") {
       const data = viewStorage(dtype, this.#memory, offset, sizeOf(shape));
       return new Tensor(dtype, data as unknown as Storage, denseLayout(shape));
     }
     const offsets = new Uint32Array(this.#memory, offset, sizeOf(shape) + 1);
-    const length = this.#head[at + DESCRIPTOR.bytes]! - offsets.byteLength;
+    const length = this.head[at + DESCRIPTOR.bytes]! - offsets.byteLength;
     const bytes = new Uint8Array(this.#memory, offset + offsets.byteLength, length);
     const storage = StringStorage.fromBytes(bytes, offsets);
     return new Tensor("string", storage as unknown as Storage, denseLayout(shape)) as unknown as Tensor;
@@ -84,7 +85,7 @@ export class ChildCall {
 
   /** Writes the outputs into the region, or streams those that do not fit. */
   answer(outputs: BatchOutputs, runMs: number, stream: Stream): void {
-    const head = this.#head;
+    const head = this.head;
     head[HEAD.runMs] = runMs;
     let free = head[HEAD.spareOffset]!;
     const end = free + head[HEAD.spareBytes]!;
