@@ -56,7 +56,9 @@ export function canBind({ members, outputs }: Batch): boolean {
   const only = members.length === 1 ? members[0]! : undefined;
   if (only?.into === undefined) return false;
   const { inputs, into } = only;
-  return inputs.every(isNumeric) && outputs.every((output) => into.has(output) && isNumeric(into.get(output)!));
+  return (
+    inputs.every(isNumeric) && outputs.every((output) => into.has(output) && isNumeric(into.get(output)!))
+  );
 }
 
 function isNumeric(tensor: Parameters<typeof isBindable>[0]): boolean {

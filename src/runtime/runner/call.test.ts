@@ -32,7 +32,7 @@ const firstOutput = HEAD_FLOATS + 2 * DESCRIPTOR_FLOATS;
 function written(): { memory: ArrayBuffer; call: RemoteCall; head: Float64Array; child: ChildCall } {
   const memory = new ArrayBuffer(65_536);
   const call = new RemoteCall(signature, batch, new OutputShapes(signature), new BufferPool(), memory);
-  call.write(memory, region, 3, 7);
+  call.write(region, 3, 7);
   const child = new ChildCall(memory, region.offset, () => signature);
   return { memory, call, head: new Float64Array(memory, region.offset, firstOutput + 24), child };
 }
@@ -46,10 +46,10 @@ const echo = (child: ChildCall, streamed: Map<number, Uint8Array> = new Map()): 
 };
 
 test("a batch's rows arrive together, numbers and strings, and come back", () => {
-  const { memory, call, child } = written();
+  const { call, child } = written();
   assert.deepEqual([child.sequence, child.model, child.batch.rows], [7, 3, 2]);
   echo(child);
-  const outputs = call.read(memory, region, new Map());
+  const outputs = call.read(region, new Map());
   assert.deepEqual(
     outputs.tensors.map((each) => each.toArray()),
     [
@@ -64,12 +64,12 @@ test("a batch's rows arrive together, numbers and strings, and come back", () =>
 });
 
 test("what does not fit the region is streamed", () => {
-  const { memory, call, head, child } = written();
+  const { call, head, child } = written();
   head[7] = 0; // no room for outputs
   const streamed = new Map<number, Uint8Array>();
   echo(child, streamed);
   assert.equal(streamed.size, 2);
-  assert.deepEqual(call.read(memory, region, streamed).tensors[1]!.toArray(), ["é", ""]);
+  assert.deepEqual(call.read(region, streamed).tensors[1]!.toArray(), ["é", ""]);
 });
 
 const lies: readonly (readonly [string, number, number])[] = [
@@ -90,11 +90,11 @@ const lies: readonly (readonly [string, number, number])[] = [
 ];
 for (const [what, field, value] of lies) {
   test(`${what} is refused`, () => {
-    const { memory, call, head, child } = written();
+    const { call, head, child } = written();
     echo(child);
     head[firstOutput + field] = value;
     assert.throws(
-      () => call.read(memory, region, new Map()),
+      () => call.read(region, new Map()),
       (error: unknown) => isTenonError(error, "ENGINE_FAILED"),
     );
   });
@@ -110,7 +110,7 @@ test("offsets of strings that run backwards or beyond their bytes are refused", 
     const at = head[firstOutput + DESCRIPTOR_FLOATS + DESCRIPTOR.offset]!;
     new Uint32Array(memory, at, 3).set(offsets);
     assert.throws(
-      () => call.read(memory, region, new Map()),
+      () => call.read(region, new Map()),
       (error: unknown) => isTenonError(error, "ENGINE_FAILED"),
     );
   }

@@ -15,7 +15,7 @@ import {
 } from "../../tensor/index.js";
 import type { BufferPool } from "../buffers.js";
 import { type Batch, type BatchOutputs, batchShapes, isBindable } from "../lane.js";
-import { OutputShapes } from "../output-shapes.js";
+import { type OutputPlan, OutputShapes } from "../output-shapes.js";
 import type { Signature } from "../signature.js";
 import type { Region } from "./region-pool.js";
 
@@ -76,8 +76,13 @@ export class RemoteCall {
   readonly #pool: BufferPool;
   readonly #shapes: readonly (readonly number[])[];
   readonly #key: string;
+  readonly #plan: OutputPlan;
+  readonly #memory: ArrayBuffer;
   readonly #inputs: readonly Place[];
   readonly #outputs: readonly (Place | undefined)[];
+  /** The description as it was last written, and where. */
+  readonly #head: Float64Array<ArrayBuffer>;
+  #writtenAt = -1;
   #copied = 0;
 
   /** `memory` is the mapping of the process that will run it. Throws MODEL_UNSUPPORTED for ranks above 8. */
@@ -92,6 +97,7 @@ export class RemoteCall {
     this.batch = batch;
     this.#learned = learned;
     this.#pool = pool;
+    this.#memory = memory;
     this.#shapes = batchShapes(batch);
     this.#key = `${OutputShapes.key(this.#shapes)}|${batch.outputs.join(",")}`;
     const only = batch.members.length === 1 ? batch.members[0]! : undefined;
@@ -104,6 +110,7 @@ export class RemoteCall {
       return { shape, bytes: byteLengthOf(spec.dtype, sizeOf(shape)), pinned };
     });
     const plan = learned.plan(this.#key);
+    this.#plan = plan;
     this.#outputs = batch.outputs.map((output): Place | undefined => {
       const shape = plan[output];
       if (shape === undefined || shape.length > MAX_RANK) return undefined;
@@ -116,7 +123,10 @@ export class RemoteCall {
         pinned: fits ? pinnedAt(target, memory) : undefined,
       };
     });
-    let bytes = align(this.#headBytes());
+    this.#head = new Float64Array(
+      HEAD_FLOATS + DESCRIPTOR_FLOATS * (this.#inputs.length + this.#outputs.length),
+    );
+    let bytes = align(this.#head.byteLength);
     for (const place of [...this.#inputs, ...this.#outputs])
       if (place !== undefined && place.pinned === undefined) bytes += align(place.bytes);
     if (this.#outputs.includes(undefined)) {
@@ -126,22 +136,38 @@ export class RemoteCall {
     this.bytes = bytes;
   }
 
-  #headBytes(): number {
-    return 8 * (HEAD_FLOATS + DESCRIPTOR_FLOATS * (this.#inputs.length + this.#outputs.length));
+  /** Whether it is also the call for this batch: the same member, whose inputs lie in the mapping and stay there. */
+  serves(batch: Batch, memory: ArrayBuffer): boolean {
+    return (
+      this.#memory === memory &&
+      batch.members.length === 1 &&
+      batch.members[0] === this.batch.members[0] &&
+      batch.outputs === this.batch.outputs &&
+      batch.shrink === this.batch.shrink &&
+      this.#inputs.every((place) => place.pinned !== undefined) &&
+      this.#learned.plan(this.#key) === this.#plan
+    );
   }
 
   /** Gathers the members' rows into the region, and describes them there. */
-  write(memory: ArrayBuffer, region: Region, model: number, sequence: number): void {
-    const head = new Float64Array(memory, region.offset, this.#headBytes() / 8);
-    const { batch } = this;
-    head.fill(0);
+  write(region: Region, model: number, sequence: number): void {
+    const head = this.#head;
     head[HEAD.sequence] = sequence;
+    if (this.#writtenAt !== region.offset) this.#compose(region, model);
+    this.#writtenAt = region.offset;
+    new Float64Array(this.#memory, region.offset, head.length).set(head);
+  }
+
+  #compose(region: Region, model: number): void {
+    const { batch } = this;
+    const memory = this.#memory;
+    const head = this.#head;
     head[HEAD.model] = model;
     head[HEAD.rows] = batch.rows;
     head[HEAD.shrink] = batch.shrink === true ? 1 : 0;
     head[HEAD.inputs] = this.#inputs.length;
     head[HEAD.outputs] = this.#outputs.length;
-    let free = region.offset + align(this.#headBytes());
+    let free = region.offset + align(head.byteLength);
     let at = HEAD_FLOATS;
     this.#copied = 0;
     this.#inputs.forEach((place, i) => {
@@ -180,9 +206,11 @@ export class RemoteCall {
   }
 
   /** The outputs, in memory of their own but for pinned ones. Throws ENGINE_FAILED for a header that lies. */
-  read(memory: ArrayBuffer, region: Region, streamed: Streamed): BatchOutputs {
+  read(region: Region, streamed: Streamed): BatchOutputs {
+    const shared = new Float64Array(this.#memory, region.offset, this.#head.length);
+    const runMs = shared[HEAD.runMs]!;
     // Copied once: the child could change it between a check and a use.
-    const head = new Float64Array(memory, region.offset, this.#headBytes() / 8).slice();
+    const head = this.#answersAsPlanned(shared) ? this.#head : shared.slice();
     const buffers: ArrayBuffer[] = [];
     const actual = this.#learned.has(this.#key) ? undefined : new Map<number, readonly number[]>();
     let copiedBytes = this.#copied;
@@ -190,15 +218,16 @@ export class RemoteCall {
     const tensors = this.batch.outputs.map((output, position): Tensor => {
       const { dtype, name } = this.#signature.outputs[output]!;
       const at = first + DESCRIPTOR_FLOATS * position;
-      const shape = shapeAt(head, at, name);
+      const place = this.#outputs[position];
+      const shape = head === this.#head ? place!.shape : shapeAt(head, at, name);
       const bytes = head[at + DESCRIPTOR.bytes]!;
       const offset = head[at + DESCRIPTOR.offset]!;
-      const place = this.#outputs[position];
       actual?.set(output, shape);
-      const target = this.batch.members.length === 1 ? this.batch.members[0]!.into?.get(output) : undefined;
-      if (place?.pinned !== undefined && offset === place.pinned && sameShape(shape, place.shape))
-        return target!.reshape(shape);
-      const source = this.#bytesAt(memory, region, offset, bytes, streamed.get(position), name);
+      if (place?.pinned !== undefined && offset === place.pinned && sameShape(shape, place.shape)) {
+        const target = this.batch.members[0]!.into!.get(output)!;
+        return sameShape(target.shape, shape) ? target : target.reshape(shape);
+      }
+      const source = this.#bytesAt(region, offset, bytes, streamed.get(position), name);
       copiedBytes += bytes;
       if (dtype === "string") return stringsFrom(source, shape, name);
       if (bytes !== byteLengthOf(dtype, sizeOf(shape))) throw lie(name);
@@ -209,12 +238,18 @@ export class RemoteCall {
       return new Tensor(dtype, data as unknown as Storage, denseLayout(shape));
     });
     if (actual !== undefined) this.#learned.confirm(this.#key, this.#shapes, actual);
-    const runMs = head[HEAD.runMs]!;
     return { tensors, buffers, copiedBytes, ...(runMs > 0 && runMs < 1e9 ? { runMs: runMs + WAY_MS } : {}) };
   }
 
+  /** Whether every output was planned and the description of the outputs is still what was written. */
+  #answersAsPlanned(shared: Float64Array): boolean {
+    if (this.#outputs.includes(undefined)) return false;
+    for (let i = HEAD_FLOATS + DESCRIPTOR_FLOATS * this.#inputs.length; i < shared.length; i++)
+      if (shared[i] !== this.#head[i]) return false;
+    return true;
+  }
+
   #bytesAt(
-    memory: ArrayBuffer,
     region: Region,
     offset: number,
     bytes: number,
@@ -228,10 +263,10 @@ export class RemoteCall {
     }
     const inside =
       Number.isSafeInteger(offset) &&
-      offset >= region.offset + this.#headBytes() &&
+      offset >= region.offset + this.#head.byteLength &&
       offset + bytes <= region.offset + region.bytes;
     if (!inside) throw lie(name);
-    return new Uint8Array(memory, offset, bytes);
+    return new Uint8Array(this.#memory, offset, bytes);
   }
 }
 

@@ -269,7 +269,7 @@ export class ModelProcess {
     }
     const sequence = (this.#sequence = (this.#sequence + 1) >>> 0);
     try {
-      call.write(this.mapping.buffer, region, run.model, sequence);
+      call.write(region, run.model, sequence);
     } catch (error) {
       this.#regions.give(region);
       throw error;
@@ -453,7 +453,7 @@ export class ModelProcess {
     let outputs: BatchOutputs | null = null;
     let failure: TenonError | null = null;
     try {
-      outputs = flight.call.read(this.mapping.buffer, flight.region, joined(flight.streamed));
+      outputs = flight.call.read(flight.region, joined(flight.streamed));
     } catch (error) {
       failure = toTenonError(error);
       if (error instanceof LyingProcess) this.kill("lied");

@@ -51,6 +51,7 @@ class RemoteLane implements RunLane {
   readonly #pool: BufferPool;
   readonly #unpin: (() => void)[] = [];
   #run: SupervisedRun | undefined;
+  #call: RemoteCall | undefined;
 
   constructor(
     supervisor: Supervisor,
@@ -76,10 +77,17 @@ class RemoteLane implements RunLane {
         this.#run = undefined;
         done(error, outputs, outcomes);
       },
-      call: (memory, part) => new RemoteCall(this.#signature, part, this.#shapes, this.#pool, memory),
+      call: (memory, part) => this.#callOf(memory, part),
     };
     this.#run = run;
     this.#supervisor.submit(run);
+  }
+
+  #callOf(memory: ArrayBuffer, batch: Batch): RemoteCall {
+    const last = this.#call;
+    if (last?.serves(batch, memory) === true) return last;
+    this.#call = new RemoteCall(this.#signature, batch, this.#shapes, this.#pool, memory);
+    return this.#call;
   }
 
   terminate(): void {
@@ -97,6 +105,7 @@ class RemoteLane implements RunLane {
   }
 
   dispose(): void {
+    this.#call = undefined;
     for (const unpin of this.#unpin.splice(0)) unpin();
   }
 }
