@@ -17,10 +17,30 @@ export interface AddedToken {
   readonly normalized: boolean;
 }
 
-export function addedToken(part: Part): AddedToken {
+/**
+ * The list of added tokens. As in the reference a token of the vocabulary has its id there, and others are counted on from
+ * the vocabulary's size, whatever the file says.
+ */
+export function addedTokens(
+  parts: readonly Part[],
+  vocabulary: ReadonlyMap<string, number>,
+): ReadonlyMap<string, AddedToken> {
+  const tokens = new Map<string, AddedToken>();
+  let next = vocabulary.size;
+  for (const part of parts) {
+    const content = textAt(part, "content");
+    countAt(part, "id");
+    if (content === "") continue;
+    const id = tokens.get(content)?.id ?? vocabulary.get(content) ?? next++;
+    tokens.set(content, addedToken(part, id));
+  }
+  return tokens;
+}
+
+function addedToken(part: Part, id: number): AddedToken {
   const special = flagAt(part, "special", false);
   return {
-    id: countAt(part, "id"),
+    id,
     content: textAt(part, "content"),
     special,
     singleWord: flagAt(part, "single_word", false),

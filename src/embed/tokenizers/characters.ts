@@ -1,5 +1,5 @@
 /** Classes of characters as the reference tokenizers see them, looked up by UTF-16 unit or code point. */
-import { REFERENCE_UNICODE, rangesOf } from "./reference-unicode.js";
+import { REFERENCE_UNICODE, rangesOf, WORD_CHARACTERS } from "./reference-unicode.js";
 
 export const LETTER = 1;
 export const NUMBER = 2;
@@ -17,6 +17,7 @@ export const IDEOGRAPH = 64;
 export const WORD = 128;
 
 const EXCEPTIONS: readonly (readonly [flag: number, text: string, set: boolean])[] = [
+  [LETTER | NUMBER | WORD, REFERENCE_UNICODE.unassigned, false],
   [OTHER, REFERENCE_UNICODE.notOther, false],
   [PUNCTUATION, REFERENCE_UNICODE.notPunctuation, false],
   [PUNCTUATION, REFERENCE_UNICODE.alsoPunctuation, true],
@@ -24,17 +25,14 @@ const EXCEPTIONS: readonly (readonly [flag: number, text: string, set: boolean])
   [NONSPACING, REFERENCE_UNICODE.alsoNonspacing, true],
 ];
 
-/** Characters of words as a class of a regular expression, for use inside brackets. */
-export const WORDS = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d";
-
 const PATTERNS: readonly (readonly [flag: number, pattern: string])[] = [
   [LETTER, "\\p{L}"],
   [NUMBER, "\\p{N}"],
   [SPACE, "\\p{White_Space}"],
-  [PUNCTUATION, "[!-\\/:-@[-`{-~\\p{P}]"],
+  [PUNCTUATION, "[!-\\/:-@\\[-`\\{-~\\p{P}]"],
   [NONSPACING, "\\p{Mn}"],
   [OTHER, "[\\p{Cc}\\p{Cf}\\p{Co}]"],
-  [WORD, `[${WORDS}]`],
+  [WORD, WORD_CHARACTERS],
 ];
 
 // The first is U+2B920, not the block's U+2B820, in the reference; its behaviour is the one to copy.
@@ -65,7 +63,7 @@ export function classes(): Uint8Array {
   for (let i = 0; i < 65536; i += 8192)
     all += String.fromCharCode.apply(null, units.subarray(i, i + 8192) as never);
   for (const [flag, pattern] of PATTERNS) {
-    for (const run of all.matchAll(new RegExp(`${pattern}+`, "gu"))) {
+    for (const run of all.matchAll(new RegExp(`${pattern}+`, "gv"))) {
       for (let i = run.index; i < run.index + run[0].length; i++) made[i]! |= flag;
     }
   }
@@ -78,7 +76,7 @@ export function classes(): Uint8Array {
   made.fill(0, 0xd800, 0xe000);
   for (const [first, last] of IDEOGRAPHS)
     if (last < 65536) for (let i = first; i <= last; i++) made[i]! |= IDEOGRAPH;
-  single = PATTERNS.map(([, pattern]) => new RegExp(pattern, "u"));
+  single = PATTERNS.map(([, pattern]) => new RegExp(pattern, "v"));
   table = made;
   return made;
 }
@@ -100,6 +98,3 @@ export function classOf(codePoint: number): number {
   astral.set(codePoint, flags);
   return flags;
 }
-
-/** White_Space as a class of a regular expression, for use inside brackets. */
-export const WHITE_SPACE = "\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";

@@ -1,6 +1,7 @@
 /** The compiled character map of SentencePiece: a Darts-clone double array from UTF-8 prefixes to replacements. */
 import type { Line, Normalizer } from "./line.js";
 import { invalid } from "./parts.js";
+import { Rewriting } from "./rewriting.js";
 
 /** Clusters of at least so many bytes are looked up a code point at a time. */
 const LONG_CLUSTER = 6;
@@ -78,7 +79,26 @@ export function charsmap(base64: string): Normalizer {
     }
   };
 
+  const aligned = (source: Line, out: Line): void => {
+    const rewriting = new Rewriting();
+    for (const { segment } of segmenter.segment(source.text())) {
+      const whole = Buffer.byteLength(segment) < LONG_CLUSTER ? lookUp(segment) : undefined;
+      if (whole !== undefined) rewriting.replace(whole, [...segment].length);
+      else
+        for (const character of segment) {
+          const text = lookUp(character);
+          if (text === undefined) rewriting.put(character, 0);
+          else rewriting.replace(text, 1);
+        }
+    }
+    rewriting.write(source, 0, out);
+  };
+
   return (source, out) => {
+    if (out.aligned) {
+      aligned(source, out);
+      return;
+    }
     const { units, length } = source;
     for (let i = 0; i < length; ) {
       if (alone[units[i]!] && (i + 1 === length || alone[units[i + 1]!])) {

@@ -1,6 +1,7 @@
 /** Decoders: from tokens back to text, each a step over the list of tokens. */
 import { byteCharacters } from "./byte-pair.js";
-import { countAt, flagAt, type Part, partsAt, patternAt, textAt, typeOf, unsupported } from "./parts.js";
+import { matchesOf, patternAt } from "./expression.js";
+import { countAt, flagAt, type Part, partsAt, textAt, typeOf, unsupported } from "./parts.js";
 
 type Decoder = (tokens: readonly string[]) => readonly string[];
 
@@ -25,11 +26,7 @@ function stepOf(part: Part): Decoder {
       const mark = textAt(part, "replacement", "\u2581");
       const legacy = part.add_prefix_space === false ? "never" : "always";
       const strip = textAt(part, "prepend_scheme", legacy) !== "never";
-      return (tokens) =>
-        tokens.map((token, i) => {
-          const text = token.replaceAll(mark, " ");
-          return i === 0 && strip && text.startsWith(" ") ? text.slice(1) : text;
-        });
+      return (tokens) => tokens.map((token, i) => token.replaceAll(mark, i === 0 && strip ? "" : " "));
     }
     case "BPEDecoder": {
       const suffix = textAt(part, "suffix", "</w>");
@@ -41,7 +38,7 @@ function stepOf(part: Part): Decoder {
     case "Replace": {
       const pattern = patternAt(part, "pattern");
       const content = textAt(part, "content");
-      return (tokens) => tokens.map((token) => token.replace(pattern, () => content));
+      return (tokens) => tokens.map((token) => replaced(token, pattern, content));
     }
     case "Strip":
       return strip(textAt(part, "content", " "), countAt(part, "start", 0), countAt(part, "stop", 0));
@@ -50,6 +47,16 @@ function stepOf(part: Part): Decoder {
     default:
       throw unsupported(`decoder ${typeOf(part)}`);
   }
+}
+
+function replaced(token: string, pattern: RegExp, content: string): string {
+  let text = "";
+  let at = 0;
+  for (const [start, end] of matchesOf(token, pattern)) {
+    text += token.slice(at, start) + content;
+    at = end;
+  }
+  return text + token.slice(at);
 }
 
 function wordPiece(prefix: string, cleanup: boolean): Decoder {

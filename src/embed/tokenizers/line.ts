@@ -94,6 +94,13 @@ export class Line {
     for (let i = 0; i < text.length; i++) this.put(text.charCodeAt(i), source, start, end);
   }
 
+  /** Appends `text` that stands for nothing, before the source's unit `at`. */
+  insert(text: string, source: Line, at: number): void {
+    const from = this.length;
+    this.replace(text, source, at, at + 1);
+    if (this.aligned && source.length > 0) this.to.fill(source.from[at]!, from, this.length);
+  }
+
   /** The code point at `index`. */
   codePoint(index: number): number {
     const unit = this.units[index]!;

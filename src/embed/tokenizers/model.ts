@@ -11,12 +11,8 @@ export interface ModelOfWords {
   readonly vocabulary: ReadonlyMap<string, number>;
 }
 
-/** Models whose ids equal the reference's on all texts that were compared; a wrong id is worse than none. */
-const EQUAL: ReadonlySet<string> = new Set(["WordPiece"]);
-
 export function modelOf(part: Part, byteLevel: boolean): ModelOfWords {
   const kind = typeof part.type === "string" ? part.type : guessed(part);
-  if (!EQUAL.has(kind)) throw unsupported(`model ${kind}`);
   if (byteLevel && kind !== "BPE") throw unsupported(`ByteLevel before the model ${kind}`);
   switch (kind) {
     case "WordPiece": {

@@ -1,9 +1,11 @@
 /** Normalisers: each rewrites a line into another, keeping where every unit came from. */
 import { classes, classOf, IDEOGRAPH, NONSPACING, OTHER, SPACE } from "./characters.js";
 import { charsmap } from "./charsmap.js";
-import type { Line, Normalizer } from "./line.js";
-import { flagAt, type Part, partsAt, patternAt, textAt, typeOf, unsupported } from "./parts.js";
-import { REFERENCE_UNICODE, rangesOf } from "./reference-unicode.js";
+import { matchesOf, patternAt } from "./expression.js";
+import type { Normalizer } from "./line.js";
+import { flagAt, type Part, partsAt, textAt, typeOf, unsupported } from "./parts.js";
+import { REFERENCE_UNICODE, rangesOf, setOf } from "./reference-unicode.js";
+import { unicodeForm } from "./unicode-forms.js";
 
 const KINDS: Readonly<Record<string, (part: Part) => readonly Normalizer[]>> = {
   Sequence: (part) => partsAt(part, "normalizers").flatMap(normalizersOf),
@@ -23,7 +25,11 @@ const KINDS: Readonly<Record<string, (part: Part) => readonly Normalizer[]>> = {
   NFD: () => [unicodeForm("NFD")],
   NFKC: () => [unicodeForm("NFKC")],
   NFKD: () => [unicodeForm("NFKD")],
-  StripAccents: () => [perCodePoint((text) => (/\p{M}/u.test(text) ? "" : text))],
+  StripAccents: () => {
+    const { notCombining, alsoCombining } = REFERENCE_UNICODE;
+    const marks = new RegExp(`[[\\p{M}${setOf(alsoCombining)}]--${setOf(notCombining)}]`, "v");
+    return [perCodePoint((text) => (marks.test(text) ? "" : text))];
+  },
   Nmt: () => [perCodePoint(nmt)],
   Strip: (part) => [strip(flagAt(part, "strip_left", true), flagAt(part, "strip_right", true))],
   Prepend: (part) => [prepend(textAt(part, "prepend"))],
@@ -148,62 +154,6 @@ function nmt(text: string): string {
   return space ? " " : text;
 }
 
-/** Runs that a normal form may change are looked at as a whole; their units keep the place of the run. */
-function unicodeForm(form: "NFC" | "NFD" | "NFKC" | "NFKD"): Normalizer {
-  return (source, out) => {
-    const { units, length } = source;
-    for (let i = 0; i < length; ) {
-      let end = i;
-      while (end < length && units[end]! < 0x80) end++;
-      // The last ASCII character may take a mark that follows.
-      if (end < length && end > i) end--;
-      if (end > i) {
-        out.copy(source, i, end);
-        i = end;
-        if (i === length) break;
-      }
-      end = i + 1;
-      while (end < length && units[end]! >= 0x80) end++;
-      i = normalizeRun(form, source, i, end, out);
-    }
-  };
-}
-
-const CLUSTER = /\P{M}?\p{M}*/uy;
-
-function normalizeRun(
-  form: "NFC" | "NFD" | "NFKC" | "NFKD",
-  source: Line,
-  start: number,
-  end: number,
-  out: Line,
-): number {
-  const text = source.text(start, end);
-  const whole = text.normalize(form);
-  if (whole === text) {
-    out.copy(source, start, end);
-    return end;
-  }
-  if (!out.aligned) {
-    out.replace(whole, source, start, end);
-    return end;
-  }
-  const pieces: { readonly text: string; readonly from: number; readonly to: number }[] = [];
-  let joined = "";
-  for (let at = 0; at < text.length; ) {
-    CLUSTER.lastIndex = at;
-    const size = Math.max(1, CLUSTER.exec(text)?.[0].length ?? 1);
-    const made = text.slice(at, at + size).normalize(form);
-    pieces.push({ text: made, from: start + at, to: start + at + size });
-    joined += made;
-    at += size;
-  }
-  // Clusters that compose with each other (Hangul) are told apart no further.
-  if (joined !== whole) out.replace(whole, source, start, end);
-  else for (const piece of pieces) out.replace(piece.text, source, piece.from, piece.to);
-  return end;
-}
-
 function strip(left: boolean, right: boolean): Normalizer {
   return (source, out) => {
     const flags = classes();
@@ -225,13 +175,13 @@ function prepend(text: string): Normalizer {
 
 function replaceAll(pattern: RegExp, content: string): Normalizer {
   return (source, out) => {
-    const text = source.text();
     let at = 0;
-    for (const match of text.matchAll(pattern)) {
-      if (match[0] === "") continue;
-      out.copy(source, at, match.index);
-      at = match.index + match[0].length;
-      out.replace(content, source, match.index, at);
+    for (const [start, end] of matchesOf(source.text(), pattern)) {
+      out.copy(source, at, start);
+      // All of it has the place of the last character that it replaces.
+      if (end === 0) out.insert(content, source, 0);
+      else out.replace(content, source, end - 1, end);
+      at = end;
     }
     out.copy(source, at, source.length);
   };

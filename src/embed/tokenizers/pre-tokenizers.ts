@@ -1,7 +1,9 @@
 /** Pre-tokenisers: each cuts the words of a line into shorter ones, and may rewrite them. */
-import { classes, classOf, LETTER, NUMBER, PUNCTUATION, SPACE, WHITE_SPACE, WORDS } from "./characters.js";
+import { classes, classOf, LETTER, NUMBER, PUNCTUATION, SPACE } from "./characters.js";
+import { matchesOf, patternAt } from "./expression.js";
 import { Line } from "./line.js";
-import { countAt, flagAt, type Part, partsAt, patternAt, textAt, typeOf, unsupported } from "./parts.js";
+import { countAt, flagAt, type Part, partsAt, textAt, typeOf, unsupported } from "./parts.js";
+import { REFERENCE_UNICODE, rangesOf, WORD_CHARACTERS } from "./reference-unicode.js";
 
 /** Words as spans of a line; every step leaves its result here. */
 export class Words {
@@ -76,6 +78,8 @@ export interface PreTokenization {
   readonly steps: readonly PreTokenizer[];
   /** The model reads words as UTF-8 bytes. */
   readonly byteLevel: boolean;
+  /** A step asks whether a word opens the text, which only places in the text tell once it is normalised. */
+  readonly asksPlaces: boolean;
 }
 
 type Behavior = "Removed" | "Isolated" | "MergedWithPrevious" | "MergedWithNext" | "Contiguous";
@@ -95,16 +99,15 @@ function behaviorAt(part: Part, otherwise?: Behavior): Behavior {
 
 const KINDS: Readonly<Record<string, (part: Part) => readonly PreTokenizer[]>> = {
   BertPreTokenizer: () => [(words) => words.cut((line, start, end) => cutBert(words, line, start, end))],
-  Whitespace: () => [splitBy(new RegExp(`[${WORDS}]+|[^${WORDS}${WHITE_SPACE}]+`, "gu"), "Removed", true)],
+  Whitespace: () => [
+    splitBy(new RegExp(`${WORD_CHARACTERS}+|[^${WORD_CHARACTERS}\\p{White_Space}]+`, "gv"), "Removed", true),
+  ],
   WhitespaceSplit: () => [(words) => words.cut((line, start, end) => cutSpaces(words, line, start, end))],
   Punctuation: (part) => [
     byCodePoint((point) => (classOf(point) & PUNCTUATION) !== 0, behaviorAt(part, "Isolated")),
   ],
   Digits: (part) => [
-    byCodePoint(
-      (point) => (classOf(point) & NUMBER) !== 0,
-      flagAt(part, "individual_digits", false) ? "Isolated" : "Contiguous",
-    ),
+    byCodePoint(isDigit, flagAt(part, "individual_digits", false) ? "Isolated" : "Contiguous"),
   ],
   CharDelimiterSplit: (part) => {
     const delimiter = textAt(part, "delimiter").codePointAt(0);
@@ -135,11 +138,23 @@ export function preTokenization(part: Part | undefined): PreTokenization {
     if (make === undefined) throw unsupported(`pre-tokenizer ${kind}`);
     return make(each);
   });
-  return { steps, byteLevel: bytes !== -1 };
+  return {
+    steps,
+    byteLevel: bytes !== -1,
+    asksPlaces: parts.some((each) => typeOf(each) === "Metaspace" && each.prepend_scheme === "first"),
+  };
 }
 
 function flattened(part: Part): readonly Part[] {
   return typeOf(part) === "Sequence" ? partsAt(part, "pretokenizers").flatMap(flattened) : [part];
+}
+
+const NEW_DIGITS = rangesOf(REFERENCE_UNICODE.newDigits);
+
+function isDigit(point: number): boolean {
+  return (
+    (classOf(point) & NUMBER) !== 0 || NEW_DIGITS.some(([first, last]) => point >= first && point <= last)
+  );
 }
 
 function cutBert(words: Words, line: Line, start: number, end: number): void {
@@ -262,7 +277,8 @@ function metaspace(part: Part): readonly PreTokenizer[] {
     (words) =>
       words.rewrite((source, start, end, out) => {
         const { units } = source;
-        const wanted = scheme === "always" || (scheme === "first" && source.atStart && start === 0);
+        const opens = source.aligned ? source.from[start] === 0 : source.atStart && start === 0;
+        const wanted = scheme === "always" || (scheme === "first" && opens);
         if (wanted && units[start] !== mark && units[start] !== 0x20) out.put(mark, source, start, start + 1);
         out.reserve(end - start);
         for (let i = start; i < end; i++) out.put(units[i] === 0x20 ? mark : units[i]!, source, i, i + 1);
@@ -302,9 +318,8 @@ function splitBy(pattern: RegExp, behavior: Behavior, invert: boolean): PreToken
   return (words) =>
     words.cut((line, start, end) => {
       const spans = new Spans(words, start, end, behavior, invert);
-      for (const match of line.text(start, end).matchAll(pattern)) {
-        if (match[0] !== "") spans.match(start + match.index, start + match.index + match[0].length);
-      }
+      for (const [from, to] of matchesOf(line.text(start, end), pattern))
+        spans.match(start + from, start + to);
       spans.finish();
     });
 }

@@ -76,6 +76,8 @@ export function templateOf(part: Part | undefined): Template {
 function joined(templates: readonly Template[]): Template {
   const adding = templates.filter((template) => template.single.length > 1);
   if (adding.length > 1) throw unsupported("post-processor Sequence that adds special tokens twice");
+  if (templates.filter((template) => template.trimOffsets).length > 1)
+    throw unsupported("post-processor Sequence that trims offsets twice");
   const trimming = templates.find((template) => template.trimOffsets);
   const { single, pair } = adding[0] ?? templates.find((template) => template.pair !== PLAIN.pair) ?? PLAIN;
   return {

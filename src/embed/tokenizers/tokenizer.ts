@@ -1,7 +1,6 @@
 /** Tokenizer: texts to ids and back, as a tokenizer.json says. */
 import { TenonError } from "../../base/index.js";
-import { type AddedToken, AddedTokens, type AddedVisitor, addedToken } from "./added-tokens.js";
-import { classes, SPACE } from "./characters.js";
+import { type AddedToken, AddedTokens, type AddedVisitor, addedTokens } from "./added-tokens.js";
 import { decoderOf } from "./decoders.js";
 import { Line, type Normalizer } from "./line.js";
 import { modelOf } from "./model.js";
@@ -55,8 +54,11 @@ export interface WindowOptions {
 
 /** Tokens of one text, before special ones are put around them. */
 interface Sequence {
+  readonly text: string;
   readonly ids: Int32Array;
   readonly offsets: Int32Array | undefined;
+  /** White space that each token begins and ends with, where offsets leave it out. */
+  readonly spaces: Int32Array | undefined;
 }
 
 export class Tokenizer {
@@ -66,13 +68,15 @@ export class Tokenizer {
   readonly #added: ReadonlyMap<string, AddedToken>;
   readonly #normalizers: readonly Normalizer[];
   readonly #steps: readonly PreTokenizer[];
-  readonly #byteLevel: boolean;
+  readonly #asksPlaces: boolean;
   readonly #words: WordModel;
   readonly #template: Template;
   readonly #decode: (tokens: readonly string[]) => string;
   readonly #raw: AddedTokens;
   readonly #normal: AddedTokens;
   #texts: readonly (string | undefined)[] | undefined;
+  #normalForms: ReadonlyMap<number, string> | undefined;
+  readonly #spaces = new Map<number, readonly [before: number, after: number]>();
 
   readonly #source = new Line();
   readonly #piece = new Line();
@@ -82,6 +86,8 @@ export class Tokenizer {
   readonly #tokens = new Tokens();
   /** Starts and ends in the text, two a token. */
   #places = new Int32Array(0);
+  /** White space at both ends of a token. */
+  #edges = new Int32Array(0);
 
   /** `file` is the parsed JSON. Throws TOKENIZER_UNSUPPORTED or FILE_INVALID. */
   constructor(file: unknown) {
@@ -92,14 +98,15 @@ export class Tokenizer {
     this.#normalizers = normalizer === undefined ? [] : normalizersOf(normalizer);
     const pre = preTokenization(partAt(file, "pre_tokenizer"));
     this.#steps = pre.steps;
-    this.#byteLevel = pre.byteLevel;
+    this.#asksPlaces = pre.asksPlaces && this.#normalizers.length > 0;
     const { words, vocabulary } = modelOf(model, pre.byteLevel);
     this.#vocabulary = vocabulary;
     this.#words = cached(words);
     this.#template = templateOf(partAt(file, "post_processor"));
     this.#decode = decoderOf(partAt(file, "decoder"));
-    const added = file.added_tokens === undefined ? [] : partsAt(file, "added_tokens").map(addedToken);
-    this.#added = new Map(added.map((token) => [token.content, token]));
+    const listed = file.added_tokens === undefined ? [] : partsAt(file, "added_tokens");
+    this.#added = addedTokens(listed, vocabulary);
+    const added = [...this.#added.values()];
     this.#raw = new AddedTokens(
       added.filter((token) => !token.normalized),
       (token) => token.content,
@@ -166,8 +173,8 @@ export class Tokenizer {
       options.truncatePair ?? "longest",
     );
     const left = options.truncate === "left";
-    const sequences = [kept(first, keepFirst, left)];
-    if (second !== undefined) sequences.push(kept(second, keepSecond, left));
+    const sequences = [this.#trimmed(kept(first, keepFirst, left))];
+    if (second !== undefined) sequences.push(this.#trimmed(kept(second, keepSecond, left)));
     const truncated = keepFirst < first.ids.length || keepSecond < (second?.ids.length ?? 0);
     return assemble(template, sequences, special > 0, spans, truncated);
   }
@@ -191,10 +198,7 @@ export class Tokenizer {
     const made: Encoding[] = [];
     for (let start = 0; ; start += room - stride) {
       const end = Math.min(start + room, whole.ids.length);
-      const part = {
-        ids: whole.ids.subarray(start, end),
-        offsets: whole.offsets?.subarray(2 * start, 2 * end),
-      };
+      const part = this.#trimmed(sliced(whole, start, end));
       made.push(assemble(template, [part], special > 0, spans, false));
       if (end === whole.ids.length) return made;
     }
@@ -205,7 +209,7 @@ export class Tokenizer {
     const skip = options.skipSpecialTokens ?? true;
     const tokens: string[] = [];
     for (let i = 0; i < ids.length; i++) {
-      const token = this.tokenOf(ids[i]!);
+      const token = this.#decoded(ids[i]!);
       if (token === undefined || (skip && this.#added.get(token)?.special)) continue;
       tokens.push(token);
     }
@@ -222,6 +226,16 @@ export class Tokenizer {
       this.#texts = texts;
     }
     return this.#texts;
+  }
+
+  /** A token's text for the decoder: of an added one that is looked for in normalised text, its normal form. */
+  #decoded(id: number): string | undefined {
+    this.#normalForms ??= new Map(
+      [...this.#added.values()]
+        .filter((token) => token.normalized && this.#normalizers.length > 0)
+        .map((token) => [token.id, this.#normalText(token.content)]),
+    );
+    return this.#normalForms.get(id) ?? this.tokenOf(id);
   }
 
   #normalText(text: string): string {
@@ -248,20 +262,23 @@ export class Tokenizer {
     this.#run(text, spans, skip);
     const { length } = this.#tokens;
     return {
+      text,
       ids: this.#tokens.ids.slice(0, length),
       offsets: spans ? this.#places.slice(0, 2 * length) : undefined,
+      spaces: spans && this.#template.trimOffsets ? this.#edges.slice(0, 2 * length) : undefined,
     };
   }
 
   #run(text: string, spans: boolean, skip: ((token: AddedToken) => boolean) | undefined): void {
-    this.#source.fill(text, spans);
+    const aligned = spans || this.#asksPlaces;
+    this.#source.fill(text, aligned);
     this.#tokens.reset(spans);
     const normal: AddedVisitor = {
       text: (start, end) => this.#cutWords(start, end),
       token: (token, start, end) => {
         const at = this.#tokens.length;
         this.#tokens.push(token.id, start, end);
-        if (spans) this.#place(this.#current, at);
+        if (spans) this.#place(this.#current, at, true);
       },
     };
     this.#raw.split(this.#source, 0, this.#source.length, skip, {
@@ -269,7 +286,7 @@ export class Tokenizer {
         let line = this.#source;
         if (start !== 0 || end !== line.length) {
           line = this.#piece;
-          line.reset(spans);
+          line.reset(aligned);
           line.copy(this.#source, start, end);
         }
         line.atStart = start === 0;
@@ -279,7 +296,7 @@ export class Tokenizer {
       token: (token, start, end) => {
         const at = this.#tokens.length;
         this.#tokens.push(token.id, start, end);
-        if (spans) this.#place(this.#source, at);
+        if (spans) this.#place(this.#source, at, true);
       },
     });
   }
@@ -302,30 +319,85 @@ export class Tokenizer {
     const { units } = pre.line;
     const at = tokens.length;
     for (let i = 0; i < pre.count; i++) this.#words.encode(units, pre.starts[i]!, pre.ends[i]!, tokens);
-    if (tokens.spans) this.#place(pre.line, at, this.#byteLevel && this.#template.trimOffsets);
+    if (tokens.spans) this.#place(pre.line, at, false);
   }
 
   /** Turns spans of tokens from `at` on, in units of `line`, into places in the text. */
-  #place(line: Line, at: number, trim = false): void {
-    const { starts, ends, length } = this.#tokens;
+  #place(line: Line, at: number, added: boolean): void {
+    const { ids, starts, ends, length } = this.#tokens;
     if (this.#places.length < 2 * starts.length) {
-      const places = new Int32Array(2 * starts.length);
-      places.set(this.#places);
-      this.#places = places;
+      this.#places = widened(this.#places, 2 * starts.length);
+      this.#edges = widened(this.#edges, 2 * starts.length);
     }
-    const flags = classes();
+    const trimming = this.#template.trimOffsets;
     for (let i = at; i < length; i++) {
-      let start = starts[i]!;
-      let end = ends[i]!;
-      if (trim) {
-        while (start < end && flags[line.units[start]!]! & SPACE) start++;
-        while (end > start && flags[line.units[end - 1]!]! & SPACE) end--;
-      }
-      const from = start < end ? line.from[start]! : line.to[start - 1]!;
-      this.#places[2 * i] = from;
-      this.#places[2 * i + 1] = start < end ? line.to[end - 1]! : from;
+      const start = starts[i]!;
+      const end = ends[i]!;
+      this.#places[2 * i] = line.from[start]!;
+      this.#places[2 * i + 1] = line.to[end - 1]!;
+      if (!trimming) continue;
+      const [before, after] = added ? spacesOf(line.text(start, end)) : this.#spacesOfToken(ids[i]!);
+      this.#edges[2 * i] = before;
+      this.#edges[2 * i + 1] = after;
     }
   }
+
+  #spacesOfToken(id: number): readonly [before: number, after: number] {
+    let known = this.#spaces.get(id);
+    if (known === undefined) {
+      known = spacesOf(this.tokenOf(id) ?? "");
+      this.#spaces.set(id, known);
+    }
+    return known;
+  }
+
+  /** With offsets that leave white space out, where the post-processor says so. */
+  #trimmed(sequence: Sequence): Sequence {
+    const { text, spaces } = sequence;
+    if (sequence.offsets === undefined || spaces === undefined) return sequence;
+    const offsets = sequence.offsets.slice();
+    for (let i = 0; 2 * i < offsets.length; i++) {
+      let [start, end] = [offsets[2 * i]!, offsets[2 * i + 1]!];
+      const after = spaces[2 * i + 1]!;
+      let before = spaces[2 * i]!;
+      // The one space that was put before the text is not counted.
+      if (before === 1 && this.#template.addPrefixSpace && (i === 0 || start === 0)) before = 0;
+      for (; before > 0 && start < end; before--) start += text.codePointAt(start)! > 0xffff ? 2 : 1;
+      start = Math.min(start, end);
+      const back = steppedBack(text, end, after);
+      if (back >= 0) end = Math.max(back, start);
+      offsets[2 * i] = start;
+      offsets[2 * i + 1] = end;
+    }
+    return { ...sequence, offsets };
+  }
+}
+
+function widened(array: Int32Array<ArrayBuffer>, size: number): Int32Array<ArrayBuffer> {
+  const wider = new Int32Array(size);
+  wider.set(array);
+  return wider;
+}
+
+const NO_SPACES = [0, 0] as const;
+
+/** White space, or its byte-level sign, at both ends of a token. */
+function spacesOf(token: string): readonly [before: number, after: number] {
+  const before = /^[\u0120\p{White_Space}]*/u.exec(token)![0].length;
+  if (before === 0 && !/[\u0120\p{White_Space}]$/u.test(token)) return NO_SPACES;
+  let after = 0;
+  while (after < token.length && /[\u0120\p{White_Space}]/u.test(token[token.length - 1 - after]!)) after++;
+  return [before, after];
+}
+
+/** The place `count` code points before `end`, or -1 where there are not as many. */
+function steppedBack(text: string, end: number, count: number): number {
+  let at = end;
+  for (let i = 0; i < count; i++) {
+    if (at <= 0) return -1;
+    at -= at >= 2 && text.codePointAt(at - 2)! > 0xffff ? 2 : 1;
+  }
+  return at;
 }
 
 function counted(pieces: readonly TemplatePiece[]): number {
@@ -336,9 +408,15 @@ function kept(sequence: Sequence, count: number, left: boolean): Sequence {
   const { length } = sequence.ids;
   if (count >= length) return sequence;
   const start = left ? length - count : 0;
+  return sliced(sequence, start, start + count);
+}
+
+function sliced(sequence: Sequence, start: number, end: number): Sequence {
   return {
-    ids: sequence.ids.subarray(start, start + count),
-    offsets: sequence.offsets?.subarray(2 * start, 2 * (start + count)),
+    text: sequence.text,
+    ids: sequence.ids.subarray(start, end),
+    offsets: sequence.offsets?.subarray(2 * start, 2 * end),
+    spaces: sequence.spaces?.subarray(2 * start, 2 * end),
   };
 }
 
