@@ -1,7 +1,7 @@
 /** Batches of a plan: windows in order, the next one read while this one is cut into batches of a fixed size. */
 import { TenonError } from "../base/index.js";
-import type { DType, NumericArray } from "../tensor/index.js";
-import type { Column, Columns } from "./column.js";
+import { type DType, dtypeInfo, type NumericArray } from "../tensor/index.js";
+import type { Column, Columns, ColumnType } from "./column.js";
 import type { Plan } from "./plan.js";
 import { BatchMemory } from "./pool.js";
 import { checkPosition, filesHash, type Position } from "./position.js";
@@ -15,8 +15,10 @@ import {
   loadWindow,
   select,
   splitsOf,
+  type Window,
   windowsOf,
 } from "./window.js";
+import { Workspace } from "./workspace.js";
 
 /** Rows that belong together, and where the stream goes on after them. */
 export interface RawBatch {
@@ -111,6 +113,8 @@ async function* placedWindows(
     return;
   }
   const windows = windowsOf(splitsOf(scan, plan), plan);
+  const workspace = workspaceFor(plan, scan, windows, wanted);
+  let number = 0;
   const jobs = function* (): Generator<() => Promise<Placed>> {
     for (let epoch = from?.epoch ?? plan.epoch; epoch < plan.epoch + plan.repeat; epoch++) {
       const order = epochOrder(windows, plan, epoch);
@@ -118,7 +122,7 @@ async function* placedWindows(
         yield async () => ({
           place,
           epoch,
-          window: await loadWindow(scan, order[place]!, wanted, plan, epoch, signal),
+          window: await loadWindow(scan, order[place]!, wanted, plan, epoch, signal, workspace, number++),
         });
       }
     }
@@ -138,6 +142,39 @@ async function* placedWindows(
   }
 }
 
+/** Memory for windows whose columns become rows of float32; undefined where there are none, or it is not to be had. */
+function workspaceFor(
+  plan: Plan,
+  scan: Scan,
+  windows: readonly Window[],
+  wanted: readonly string[],
+): Workspace | undefined {
+  const packs = Object.values(plan.tensors ?? {}).filter(
+    ({ kind, dtype, columns }) =>
+      kind === "pack" &&
+      dtype === "float32" &&
+      columns.every((name) => scan.schema.get(name)!.dtype === "float32"),
+  );
+  if (packs.length === 0 || scan.usesMemory !== true) return undefined;
+  const rows = windows.reduce((most, window) => Math.max(most, window.rows), 0);
+  const splits = windows.reduce((most, window) => Math.max(most, window.splits.length), 0);
+  const widths = columnsToRead(wanted, plan).map((name) => storedBytes(scan.schema.get(name)!.dtype));
+  return Workspace.create({
+    columns: widths.reduce((sum, width) => sum + rows * width + splits * COLUMN_ROUNDING, 0),
+    orderedRows: plan.shuffle === null ? 0 : rows,
+    packs: packs.map(({ columns }) => columns.length),
+  });
+}
+
+/** Each column starts on a boundary of so many bytes. */
+const COLUMN_ROUNDING = 64;
+
+/** Bytes of a value while it is decoded; texts and lists have memory of their own. */
+function storedBytes(dtype: ColumnType): number {
+  if (typeof dtype !== "string" || dtype === "utf8" || dtype === "binary") return 0;
+  return Math.max(4, dtypeInfo(dtype).bits / 8);
+}
+
 async function* streamed(
   plan: Plan,
   scan: Scan,
@@ -155,7 +192,7 @@ async function* streamed(
   let place = 0;
   for await (const chunk of scan.stream(columnsToRead(wanted, plan), signal)) {
     if (from === undefined || place >= from.window)
-      yield { place, epoch: plan.epoch, window: select(chunk, [], plan, plan.epoch, place) };
+      yield { place, epoch: plan.epoch, window: select([chunk], [], plan, plan.epoch, place) };
     place++;
   }
 }

@@ -2,6 +2,7 @@
 import type { NumericArray } from "../tensor/index.js";
 import type { Column } from "./column.js";
 import type { Rows } from "./convert.js";
+import type { Source } from "./tensors.js";
 
 /** Rows of one pass: their tensor stays in the cache while all columns go by. */
 const TILE = 2048;
@@ -11,23 +12,19 @@ const SPARSE = 4;
 /** Fills `out` from entry `at` on; false, with nothing written, unless all columns are float32 without nulls. */
 export function interleave(
   names: readonly string[],
-  columns: ReadonlyMap<string, Column>,
+  source: Source,
   rows: Rows,
   out: NumericArray,
   at: number,
 ): boolean {
   if (!(out instanceof Float32Array)) return false;
-  const sources: Float32Array[] = [];
-  for (const name of names) {
-    const column = columns.get(name)!;
-    if (column.kind !== "fixed" || column.valid !== null || !(column.values instanceof Float32Array))
-      return false;
-    sources.push(column.values);
-  }
+  if (inWorkspace(names, source, rows, out, at)) return true;
+  const sources = floatColumns(names, source.columns);
+  if (sources === undefined) return false;
   const { order, from, to } = rows;
   if (order !== null && order.length * SPARSE < sources[0]!.length) {
-    sources.forEach((source, j) => {
-      for (let i = from, o = at + j; i < to; i++, o += names.length) out[o] = source[order[i]!]!;
+    sources.forEach((column, j) => {
+      for (let i = from, o = at + j; i < to; i++, o += names.length) out[o] = column[order[i]!]!;
     });
     return true;
   }
@@ -39,6 +36,52 @@ export function interleave(
     const end = Math.min(to, start + TILE);
     const o = at + (start - from) * names.length;
     tile(sources, start, end, out, o);
+  }
+  return true;
+}
+
+/** The columns' values; undefined unless all are float32 without nulls. */
+function floatColumns(
+  names: readonly string[],
+  columns: Pick<ReadonlyMap<string, Column>, "get">,
+): Float32Array[] | undefined {
+  const sources: Float32Array[] = [];
+  for (const name of names) {
+    const column = columns.get(name)!;
+    if (column.kind !== "fixed" || column.valid !== null || !(column.values instanceof Float32Array))
+      return undefined;
+    sources.push(column.values);
+  }
+  return sources;
+}
+
+/** By the kernels of the workspace, where every column lies in its memory. */
+function inWorkspace(
+  names: readonly string[],
+  { parts, workspace }: Source,
+  { order, from, to }: Rows,
+  out: Float32Array,
+  at: number,
+): boolean {
+  if (workspace === undefined || parts === undefined) return false;
+  const floats: { readonly rows: number; readonly columns: readonly Float32Array[] }[] = [];
+  let total = 0;
+  for (const part of parts) {
+    const columns = floatColumns(names, part.columns);
+    if (columns?.every((values) => workspace.holds(values)) !== true) return false;
+    floats.push({ rows: part.rows, columns });
+    total += part.rows;
+  }
+  if (order !== null) {
+    if (order.length * SPARSE < total) return false;
+    return workspace.taken(names.join("\u0000"), floats, order, from, to, out, at);
+  }
+  let before = 0;
+  for (const { rows, columns } of floats) {
+    const [start, end] = [Math.max(from, before), Math.min(to, before + rows)];
+    if (start < end)
+      workspace.rows(columns, start - before, end - before, out, at + (start - from) * names.length);
+    before += rows;
   }
   return true;
 }

@@ -1,5 +1,6 @@
 /** What an engine gives: a schema, seekable splits, and the columns of a split. */
 import type { Column, Schema } from "./column.js";
+import type { ColumnMemory } from "./workspace.js";
 
 /** A run of rows that can be read by itself: a row group, a block of lines. */
 export interface Split {
@@ -36,7 +37,15 @@ export interface Scan extends AsyncDisposable {
   /** All splits in the order of the rows; null for a stream, which is read once from its start. */
   readonly splits: readonly Split[] | null;
   /** The named columns of one split. */
-  read(split: Split, columns: readonly string[], signal?: AbortSignal): Promise<Chunk>;
+  read(
+    split: Split,
+    columns: readonly string[],
+    signal?: AbortSignal,
+    /** Where numbers may be decoded to; they stay there until its next use. */
+    memory?: ColumnMemory,
+  ): Promise<Chunk>;
+  /** True when `read` decodes into the memory that it is given. */
+  readonly usesMemory?: boolean;
   /** Chunks from the start, where there are no splits. */
   stream?(columns: readonly string[], signal?: AbortSignal): AsyncIterable<Chunk>;
   /** True when the split's statistics tell that no row has a value of `column` in `[low, high]`. */

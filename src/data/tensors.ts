@@ -12,8 +12,10 @@ import { type Column, type Columns, columnStrings, printType, type Schema, typeO
 import { type Nulls, type Rows, writeRows } from "./convert.js";
 import { interleave } from "./interleave.js";
 import { takeRows } from "./rows.js";
+import type { Chunk } from "./scan.js";
 import { unknownColumn } from "./where.js";
 import { wholeNumber } from "./whole-number.js";
+import type { Workspace } from "./workspace.js";
 
 /** A tensor of a batch, told by the columns that it is made of. Made by `pack`, `col`, `matrix` and `strings`. */
 export interface TensorSpec<D extends DType = DType> {
@@ -119,8 +121,12 @@ export function checkSpecs(specs: TensorSpecs, schema: Schema): void {
 
 /** The rows of a window that a batch takes. */
 export interface Source {
-  readonly columns: ReadonlyMap<string, Column>;
+  readonly columns: Pick<ReadonlyMap<string, Column>, "get">;
   readonly order: Uint32Array | null;
+  /** The chunks that the columns are joined of. */
+  readonly parts?: readonly Chunk[];
+  /** Whose memory numbers may lie in. */
+  readonly workspace?: Workspace | undefined;
 }
 
 /** A tensor under construction; `storage` may come from a pool. */
@@ -147,11 +153,12 @@ export function fillerOf(
   const width = spec.kind === "col" ? 1 : spec.size;
   const values = memory(dtype, rows * width);
   return {
-    fill({ columns, order }, from, to, row) {
+    fill(source, from, to, row) {
+      const { columns, order } = source;
       const slice: Rows = { order, from, to };
       if (spec.kind === "matrix")
         return fillMatrix(name, spec, columns.get(name)!, slice, dtype, values, row * width);
-      if (spec.kind === "pack" && interleave(spec.columns, columns, slice, values, row * width)) return;
+      if (spec.kind === "pack" && interleave(spec.columns, source, slice, values, row * width)) return;
       spec.columns.forEach((column, j) => {
         writeRows(
           column,

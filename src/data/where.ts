@@ -104,7 +104,11 @@ export function unknownColumn(name: string, schema: Schema): TenonError {
 }
 
 /** Marks the rows that fulfil every condition: 1 stays, 0 goes. */
-export function evaluate(where: Where, columns: ReadonlyMap<string, Column>, rows: number): Uint8Array {
+export function evaluate(
+  where: Where,
+  columns: Pick<ReadonlyMap<string, Column>, "get">,
+  rows: number,
+): Uint8Array {
   const keep = new Uint8Array(rows).fill(1);
   for (const [name, condition] of Object.entries(where)) apply(name, condition, columns.get(name)!, keep);
   return keep;

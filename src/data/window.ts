@@ -8,6 +8,7 @@ import { joinColumns } from "./rows.js";
 import type { Chunk, Scan, Split } from "./scan.js";
 import type { Source } from "./tensors.js";
 import { boundsOf, evaluate } from "./where.js";
+import type { Workspace } from "./workspace.js";
 
 export interface Window {
   /** Place in the files' own order. */
@@ -72,6 +73,7 @@ export function epochOrder(windows: readonly Window[], plan: Plan, epoch: number
 
 /** A window's rows, ready to be taken: `order` tells which, and in which order; null: all as they are. */
 export interface LoadedWindow extends Source {
+  /** Rows that `order` gives, or all. */
   readonly rows: number;
   /** The splits whose rows the columns hold, one after the other. */
   readonly splits: readonly Split[];
@@ -89,11 +91,14 @@ export async function loadWindow(
   plan: Plan,
   epoch: number,
   signal: AbortSignal,
+  workspace: Workspace | undefined,
+  number: number,
 ): Promise<LoadedWindow> {
   const names = columnsToRead(wanted, plan);
   const splits = window.splits.filter((split) => !excluded(scan, split, plan));
-  const chunks = await Promise.all(splits.map((split) => scan.read(split, names, signal)));
-  return select(joinChunks(chunks, names), splits, plan, epoch, window.index);
+  const memory = workspace?.slot(number);
+  const parts = await Promise.all(splits.map((split) => scan.read(split, names, signal, memory)));
+  return { ...select(parts, splits, plan, epoch, window.index), workspace };
 }
 
 function excluded(scan: Scan, split: Split, plan: Plan): boolean {
@@ -104,35 +109,41 @@ function excluded(scan: Scan, split: Split, plan: Plan): boolean {
   });
 }
 
-function joinChunks(chunks: readonly Chunk[], names: readonly string[]): Chunk {
-  if (chunks.length === 1) return chunks[0]!;
-  const columns = new Map<string, Column>();
-  const rows = chunks.reduce((sum, chunk) => sum + chunk.rows, 0);
-  if (chunks.length > 0)
-    for (const name of names)
-      columns.set(
-        name,
-        joinColumns(
-          name,
-          chunks.map((chunk) => ({ column: chunk.columns.get(name)!, rows: chunk.rows })),
-        ),
-      );
-  return { rows, columns };
+/** Columns of several chunks, each joined when it is asked for. */
+class JoinedColumns {
+  readonly #parts: readonly Chunk[];
+  readonly #joined = new Map<string, Column>();
+
+  constructor(parts: readonly Chunk[]) {
+    this.#parts = parts;
+  }
+
+  get(name: string): Column | undefined {
+    const known = this.#joined.get(name);
+    if (known !== undefined || this.#parts.length === 0) return known;
+    const joined = joinColumns(
+      name,
+      this.#parts.map(({ columns, rows }) => ({ column: columns.get(name)!, rows })),
+    );
+    this.#joined.set(name, joined);
+    return joined;
+  }
 }
 
-/** Applies filter, hash ranges and shuffle to a chunk. */
+/** Applies filter, hash ranges and shuffle to chunks. */
 export function select(
-  chunk: Chunk,
+  parts: readonly Chunk[],
   splits: readonly Split[],
   plan: Plan,
   epoch: number,
   index: number,
 ): LoadedWindow {
   let order: Uint32Array | null = null;
-  let rows = chunk.rows;
+  let rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  const columns = parts.length === 1 ? parts[0]!.columns : new JoinedColumns(parts);
   if (rows > 0 && (Object.keys(plan.where).length > 0 || plan.ranges.length > 0)) {
-    const keep = evaluate(plan.where, chunk.columns, rows);
-    for (const range of plan.ranges) keepRange(range, chunk.columns.get(range.by)!, keep);
+    const keep = evaluate(plan.where, columns, rows);
+    for (const range of plan.ranges) keepRange(range, columns.get(range.by)!, keep);
     let kept = 0;
     for (const flag of keep) kept += flag;
     if (kept < rows) {
@@ -146,7 +157,7 @@ export function select(
     if (order !== null) for (let i = 0; i < rows; i++) mixed[i] = order[mixed[i]!]!;
     order = mixed;
   }
-  return { columns: chunk.columns, order, rows, splits };
+  return { columns, parts, order, rows, splits };
 }
 
 function keepRange({ from, to }: HashRange, column: Column, keep: Uint8Array): void {

@@ -3,6 +3,7 @@ import { TenonError } from "../../base/index.js";
 import type { DType, NumericArray } from "../../tensor/index.js";
 import { viewStorage } from "../../tensor/index.js";
 import type { Column, ListColumn } from "../column.js";
+import { type ColumnMemory, FRESH_MEMORY } from "../workspace.js";
 import { decimalColumn } from "./decimal.js";
 import type { ChunkMeta } from "./footer.js";
 import type { Leaf } from "./leaf.js";
@@ -20,23 +21,24 @@ export function decodeChunk(
   meta: ChunkMeta,
   rows: number,
   scratch: PageScratch,
+  memory: ColumnMemory,
 ): Column {
   if (meta.physical !== leaf.physical) throw invalid("a column differs in type from the schema");
   return leaf.lists.length === 0
-    ? flat(bytes, leaf, meta, rows, scratch)
+    ? flat(bytes, leaf, meta, rows, scratch, memory)
     : nested(bytes, leaf, meta, rows, scratch);
 }
 
 type Collected = WordValues | ByteValues;
 
-function valuesFor(leaf: Leaf, capacity: number): Collected {
+function valuesFor(leaf: Leaf, capacity: number, memory: ColumnMemory): Collected {
   const { value, physical, typeLength } = leaf;
   if (physical === "FIXED_LEN_BYTE_ARRAY" && !(typeLength > 0))
     throw invalid("a fixed-length type has no length");
-  if (value.kind === "fixed" && value.dtype === "float16") return new WordValues("HALF", capacity);
+  if (value.kind === "fixed" && value.dtype === "float16") return new WordValues("HALF", capacity, memory);
   if (physical === "BYTE_ARRAY") return new ByteValues(0, capacity);
   if (physical === "FIXED_LEN_BYTE_ARRAY") return new ByteValues(typeLength, capacity);
-  return new WordValues(physical satisfies Word, capacity);
+  return new WordValues(physical satisfies Word, capacity, memory);
 }
 
 /** Reads a dictionary page where the chunk starts with one; gives the collector and where the data pages start. */
@@ -71,10 +73,17 @@ function* dataPages(
   }
 }
 
-function flat(bytes: Uint8Array, leaf: Leaf, meta: ChunkMeta, rows: number, scratch: PageScratch): Column {
+function flat(
+  bytes: Uint8Array,
+  leaf: Leaf,
+  meta: ChunkMeta,
+  rows: number,
+  scratch: PageScratch,
+  memory: ColumnMemory,
+): Column {
   if (meta.values !== rows)
     throw invalid("a column differs in length from its row group", `${meta.values} for ${rows}`);
-  const values = valuesFor(leaf, startsWithDictionary(bytes) ? 0 : rows);
+  const values = valuesFor(leaf, startsWithDictionary(bytes) ? 0 : rows, memory);
   let valid: Uint8Array | null = null;
   const max = leaf.maxDefinition;
   for (const { page, data } of dataPages(bytes, leaf, meta, values, rows, scratch)) {
@@ -111,7 +120,7 @@ function columnOf(leaf: Leaf, values: Collected, rows: number, valid: Uint8Array
       return {
         kind: "fixed",
         dtype: "int64",
-        values: new BigInt64Array(values.buffer, 0, rows),
+        values: new BigInt64Array(values.buffer, values.offset, rows),
         valid,
         logical: leaf.field.logical,
       };
@@ -120,7 +129,7 @@ function columnOf(leaf: Leaf, values: Collected, rows: number, valid: Uint8Array
     return {
       kind: "fixed",
       dtype: value.dtype,
-      values: narrowed(leaf, value.dtype, values.buffer, rows),
+      values: narrowed(leaf, value.dtype, values, rows),
       valid,
       logical: value.logical,
     };
@@ -131,15 +140,15 @@ function columnOf(leaf: Leaf, values: Collected, rows: number, valid: Uint8Array
 }
 
 /** 8- and 16-bit integers are stored in 32 bits. */
-function narrowed(leaf: Leaf, dtype: DType, buffer: ArrayBuffer, rows: number): NumericArray {
+function narrowed(leaf: Leaf, dtype: DType, { buffer, offset }: WordValues, rows: number): NumericArray {
   if (leaf.physical === "INT32") {
-    const wide = new Int32Array(buffer, 0, rows);
+    const wide = new Int32Array(buffer, offset, rows);
     if (dtype === "int8") return Int8Array.from(wide);
     if (dtype === "uint8") return Uint8Array.from(wide);
     if (dtype === "int16") return Int16Array.from(wide);
     if (dtype === "uint16") return Uint16Array.from(wide);
   }
-  return viewStorage(dtype, buffer, 0, rows);
+  return viewStorage(dtype, buffer, offset, rows);
 }
 
 /** Levels of all pages one after the other. */
@@ -168,7 +177,7 @@ class LevelList {
 
 function nested(bytes: Uint8Array, leaf: Leaf, meta: ChunkMeta, rows: number, scratch: PageScratch): Column {
   const max = leaf.maxDefinition;
-  const values = valuesFor(leaf, 0);
+  const values = valuesFor(leaf, 0, FRESH_MEMORY);
   const definition = new LevelList();
   const repetition = new LevelList();
   for (const { page, data } of dataPages(bytes, leaf, meta, values, 0, scratch)) {

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { TenonError } from "../../base/index.js";
 import type { Column } from "../column.js";
+import type { ColumnMemory } from "../workspace.js";
 import { decodeChunk } from "./decode.js";
 import { type ChunkMeta, type Footer, footerLength, parseFooter, TAIL_BYTES } from "./footer.js";
 import { type Leaf, leavesOf } from "./leaf.js";
@@ -24,6 +25,7 @@ export class ParquetFile {
   readonly size: number;
   readonly #handle: FileHandle;
   readonly #scratch = new PageScratch();
+  readonly #spare = new SpareBytes();
 
   private constructor(path: string, handle: FileHandle, size: number, footer: Footer, footerHash: string) {
     this.path = path;
@@ -58,7 +60,11 @@ export class ParquetFile {
   }
 
   /** The named columns of one row group. Throws FILE_INVALID with the file's path. */
-  async readGroup(index: number, names: readonly string[]): Promise<Map<string, Column>> {
+  async readGroup(
+    index: number,
+    names: readonly string[],
+    memory: ColumnMemory,
+  ): Promise<Map<string, Column>> {
     const group = this.footer.groups[index]!;
     const wanted = names.map((name) => {
       const { leaf, index: at } = this.leaves.get(name)!;
@@ -75,11 +81,12 @@ export class ParquetFile {
       )!;
       const bytes = range.bytes.subarray(meta.start - range.start, meta.start - range.start + meta.length);
       try {
-        columns.set(name, decodeChunk(bytes, leaf, meta, group.rows, this.#scratch));
+        columns.set(name, decodeChunk(bytes, leaf, meta, group.rows, this.#scratch, memory));
       } catch (error) {
         throw within(error, `${this.path}, column "${name}", row group ${index}`);
       }
     }
+    for (const { bytes } of ranges) this.#spare.give(bytes);
     return columns;
   }
 
@@ -96,7 +103,7 @@ export class ParquetFile {
     return Promise.all(
       ranges.map(async ({ start, end }) => ({
         start,
-        bytes: await readAt(this.#handle, start, end - start),
+        bytes: await readAt(this.#handle, start, end - start, this.#spare.take(end - start)),
       })),
     );
   }
@@ -115,8 +122,30 @@ function namedLeaves(footer: Footer): Map<string, { leaf: Leaf; index: number }>
   return named;
 }
 
-async function readAt(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
+/** Memory of bytes that were decoded, for those that are read next. */
+class SpareBytes {
+  readonly #buffers: ArrayBuffer[] = [];
+
+  take(length: number): Uint8Array {
+    const at = this.#buffers.findIndex(({ byteLength }) => byteLength >= length);
+    // Row groups differ a little in size.
+    const buffer = at < 0 ? new ArrayBuffer(length + (length >> 4)) : this.#buffers.splice(at, 1)[0]!;
+    return new Uint8Array(buffer, 0, length);
+  }
+
+  /** Keeps the largest two. */
+  give(bytes: Uint8Array): void {
+    this.#buffers.push(bytes.buffer as ArrayBuffer); // take() made it
+    this.#buffers.sort((a, b) => b.byteLength - a.byteLength).splice(2);
+  }
+}
+
+async function readAt(
+  handle: FileHandle,
+  position: number,
+  length: number,
+  bytes: Uint8Array = new Uint8Array(length),
+): Promise<Uint8Array> {
   let done = 0;
   while (done < length) {
     const { bytesRead } = await handle.read(bytes, done, length - done, position + done);

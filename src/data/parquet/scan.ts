@@ -7,6 +7,7 @@ import { type FieldType, printType, type Schema, sameLogical } from "../column.j
 import { expandGlobs } from "../glob.js";
 import { constantColumn, partitionsOf } from "../partitions.js";
 import type { Chunk, Scan, Source, SourceFile, Split } from "../scan.js";
+import { type ColumnMemory, FRESH_MEMORY } from "../workspace.js";
 import { ParquetFile } from "./file.js";
 import { mayHold } from "./prune.js";
 
@@ -48,6 +49,7 @@ async function identify({ file }: OpenFile): Promise<SourceFile> {
 
 class ParquetScan implements Scan {
   readonly engine = "ts";
+  readonly usesMemory = true;
   readonly schema: Schema;
   readonly files: readonly SourceFile[];
   readonly splits: readonly Split[];
@@ -73,11 +75,16 @@ class ParquetScan implements Scan {
     this.splits = splits;
   }
 
-  async read(split: Split, columns: readonly string[], signal?: AbortSignal): Promise<Chunk> {
+  async read(
+    split: Split,
+    columns: readonly string[],
+    signal?: AbortSignal,
+    memory: ColumnMemory = FRESH_MEMORY,
+  ): Promise<Chunk> {
     signal?.throwIfAborted();
     const { file, partitions } = this.#opened[split.source]!;
     const stored = columns.filter((name) => !partitions.has(name));
-    const read = await file.readGroup(this.#groups.get(split)!, stored);
+    const read = await file.readGroup(this.#groups.get(split)!, stored, memory);
     for (const name of columns)
       if (partitions.has(name)) read.set(name, constantColumn(partitions.get(name) ?? null, split.rows));
     return { rows: split.rows, columns: read };

@@ -1,5 +1,6 @@
 /** Where the values of a column chunk go while its pages are read: numbers into a typed array, bytes into one block. */
 import { TenonError } from "../../base/index.js";
+import type { ColumnMemory } from "../workspace.js";
 import { readDeltaLengths, readDeltaStrings, readDeltas } from "./delta.js";
 import { readHybrid } from "./hybrid.js";
 import { ENCODING } from "./page.js";
@@ -40,16 +41,33 @@ export class WordValues implements Values {
   #indices: Uint32Array = new Uint32Array(0);
   length = 0;
 
+  readonly #memory: ColumnMemory;
+
   /** Room for `capacity` values from the start; it grows when there are more. */
-  constructor(word: Word, capacity: number) {
+  constructor(word: Word, capacity: number, memory: ColumnMemory) {
     this.#word = word;
     this.#width = WIDTHS[word];
-    this.#bytes = allocate(capacity * this.#width);
+    this.#memory = memory;
+    this.#bytes = this.#take(capacity);
   }
 
-  /** The memory of the values: `length` of them, from offset 0 of the buffer on. */
+  #take(capacity: number): Uint8Array {
+    const size = checkedSize(capacity * this.#width);
+    return size === 0 ? new Uint8Array(0) : this.#memory.take(size);
+  }
+
+  /** The memory of the values: `length` of them, from `offset` bytes on. */
   get buffer(): ArrayBuffer {
     return this.#bytes.buffer as ArrayBuffer;
+  }
+
+  get offset(): number {
+    return this.#bytes.byteOffset;
+  }
+
+  /** All memory as words of 2, 4 or 8 bytes. */
+  #words(): Uint8Array | Uint16Array | Uint32Array | Float64Array {
+    return wordsOf(this.#bytes, this.#width);
   }
 
   #reserve(count: number): void {
@@ -96,7 +114,7 @@ export class WordValues implements Values {
     }
     if (this.#word === "INT96") {
       if (start + 12 * count > end) throw invalid("values are cut off");
-      nanosecondsOf(bytes, start, new BigInt64Array(out.buffer as ArrayBuffer, 8 * this.length, count));
+      nanosecondsOf(bytes, start, new BigInt64Array(this.buffer, this.offset + 8 * this.length, count));
       return;
     }
     const size = count * this.#width;
@@ -109,20 +127,21 @@ export class WordValues implements Values {
     const indices = readIndices(bytes, start, end, count, this.#indices, dictionary?.length);
     this.#indices = indices;
     if (count === 0 || dictionary === undefined) return;
-    const from = dictionary.bytes.buffer;
-    const to = this.#bytes.buffer;
+    const from = wordsOf(dictionary.bytes, this.#width);
+    const to = this.#words();
     const at = this.length;
-    if (this.#width === 4) gather(new Uint32Array(from), indices, new Uint32Array(to), at, count);
-    else if (this.#width === 8) gather(new Float64Array(from), indices, new Float64Array(to), at, count);
-    else if (this.#width === 2) gather(new Uint16Array(from), indices, new Uint16Array(to), at, count);
-    else gather(dictionary.bytes, indices, this.#bytes, at, count);
+    // One width, one type of array on both sides; each is a loop of its own.
+    if (from instanceof Uint32Array) gather(from, indices, to as Uint32Array, at, count);
+    else if (from instanceof Float64Array) gather(from, indices, to as Float64Array, at, count);
+    else if (from instanceof Uint16Array) gather(from, indices, to as Uint16Array, at, count);
+    else gather(from, indices, to as Uint8Array, at, count);
   }
 
   #deltas(bytes: Uint8Array, start: number, end: number, count: number): void {
     if (this.#word !== "INT32" && this.#word !== "INT64")
       throw unreadable(ENCODING.deltaBinaryPacked, this.#word);
     const wide = this.#word === "INT64";
-    const target = new Uint32Array(this.#bytes.buffer);
+    const target = new Uint32Array(this.buffer, this.offset, this.#bytes.length >> 2);
     readDeltas(bytes, start, end, count, () => ({ target, at: this.length * (wide ? 2 : 1), wide }));
   }
 
@@ -147,29 +166,29 @@ export class WordValues implements Values {
 
   /** Sizes the memory anew, after the dictionary was read. */
   reserve(capacity: number): void {
-    this.#bytes = allocate(capacity * this.#width);
+    this.#bytes = this.#take(capacity);
   }
 
   spread(count: number, levels: Uint8Array, max: number): void {
     const total = levels.length;
     this.#reserve(total - count);
     const from = this.length - count;
-    const { buffer } = this.#bytes;
-    const words =
-      this.#width === 4
-        ? new Uint32Array(buffer)
-        : this.#width === 8
-          ? new Float64Array(buffer)
-          : this.#width === 2
-            ? new Uint16Array(buffer)
-            : this.#bytes;
+    const words = this.#words();
     let source = from + count - 1;
     for (let i = total - 1; i >= 0; i--) words[from + i] = levels[i] === max ? words[source--]! : 0;
     this.length = from + total;
   }
 }
 
-function allocate(size: number): Uint8Array {
+/** Bytes as words; a byte each where the width is none of theirs. */
+function wordsOf(bytes: Uint8Array, width: number): Uint8Array | Uint16Array | Uint32Array | Float64Array {
+  const { buffer, byteOffset, length } = bytes;
+  if (width === 4) return new Uint32Array(buffer, byteOffset, length >> 2);
+  if (width === 8) return new Float64Array(buffer, byteOffset, length >> 3);
+  return width === 2 ? new Uint16Array(buffer, byteOffset, length >> 1) : bytes;
+}
+
+function checkedSize(size: number): number {
   if (size > MAX_BYTES) {
     throw new TenonError("FILE_INVALID", {
       problem: "a column of one row group is too large to be read at once",
@@ -178,8 +197,12 @@ function allocate(size: number): Uint8Array {
       do: "write the file with smaller row groups",
     });
   }
+  return size;
+}
+
+function allocate(size: number): Uint8Array {
   // Whole 8-byte words, so that any view fits.
-  return new Uint8Array(Math.ceil(size / 8) * 8);
+  return new Uint8Array(Math.ceil(checkedSize(size) / 8) * 8);
 }
 
 function gather<A extends Uint8Array | Uint16Array | Uint32Array | Float64Array>(
