@@ -166,8 +166,8 @@ function workspaceFor(
   });
 }
 
-/** Each column starts on a boundary of so many bytes. */
-const COLUMN_ROUNDING = 64;
+/** Each column of a split starts on a boundary, with room for levels in front of it. */
+const COLUMN_ROUNDING = 192;
 
 /** Bytes of a value while it is decoded; texts and lists have memory of their own. */
 function storedBytes(dtype: ColumnType): number {

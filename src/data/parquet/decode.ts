@@ -7,7 +7,7 @@ import { type ColumnMemory, FRESH_MEMORY } from "../workspace.js";
 import { decimalColumn } from "./decimal.js";
 import type { ChunkMeta } from "./footer.js";
 import type { Leaf } from "./leaf.js";
-import { openPage, type PageScratch, readPage } from "./page.js";
+import { openInPlace, openPage, type PageScratch, readPage } from "./page.js";
 import { invalid } from "./thrift.js";
 import { ByteValues, type Word, WordValues } from "./values.js";
 
@@ -52,6 +52,8 @@ function* dataPages(
 ) {
   let at = 0;
   let left = meta.values;
+  // Given up at the first page that is not so: columns seldom change from page to page.
+  let inPlace = leaf.lists.length === 0;
   while (left > 0) {
     if (at >= bytes.length) throw invalid("a column has fewer values than its header says");
     const page = readPage(bytes, at);
@@ -69,6 +71,15 @@ function* dataPages(
     }
     if (page.values > left) throw invalid("a column has more values than its header says");
     left -= page.values;
+    if (inPlace && values instanceof WordValues && values.plainWidth > 0) {
+      inPlace = openInPlace(page, meta, leaf, values.plainWidth, (count, before) =>
+        values.room(count, before),
+      );
+      if (inPlace) {
+        yield { page, data: null };
+        continue;
+      }
+    }
     yield { page, data: openPage(page, meta, leaf, scratch) };
   }
 }
@@ -87,8 +98,13 @@ function flat(
   let valid: Uint8Array | null = null;
   const max = leaf.maxDefinition;
   for (const { page, data } of dataPages(bytes, leaf, meta, values, rows, scratch)) {
-    const { definition } = data;
     const at = values.length;
+    if (data === null) {
+      (values as WordValues).advance(page.values); // only words are read in place
+      valid?.fill(1, at, at + page.values);
+      continue;
+    }
+    const { definition } = data;
     if (definition === null) {
       values.read(page.encoding, data.bytes, data.start, data.end, page.values);
       valid?.fill(1, at, at + page.values);
@@ -181,6 +197,7 @@ function nested(bytes: Uint8Array, leaf: Leaf, meta: ChunkMeta, rows: number, sc
   const definition = new LevelList();
   const repetition = new LevelList();
   for (const { page, data } of dataPages(bytes, leaf, meta, values, 0, scratch)) {
+    if (data === null) throw new TenonError("INTERNAL", { problem: "a list was read in place" });
     definition.push(data.definition, page.values, max);
     repetition.push(data.repetition, page.values, 0);
     let present = page.values;

@@ -157,6 +157,53 @@ export function openPage(page: PageHeader, meta: ChunkMeta, leaf: Leaf, scratch:
   return { bytes, start, end: size, definition, repetition };
 }
 
+/**
+ * Decompresses a page of plain values that are all there straight to where they belong; false, with nothing changed,
+ * where the page is another. `room` gives the memory of `count` values with so many bytes before it, which are kept.
+ */
+export function openInPlace(
+  page: PageHeader,
+  meta: ChunkMeta,
+  leaf: Leaf,
+  width: number,
+  room: (count: number, before: number) => Uint8Array,
+): boolean {
+  const { kind, values, size, compressed, levelBytes, isCompressed } = page;
+  if (page.encoding !== ENCODING.plain || meta.codec === "UNCOMPRESSED" || !isCompressed || values === 0)
+    return false;
+  const max = leaf.maxDefinition;
+  if (kind === "dataV2") {
+    const [repetition, definition] = levelBytes;
+    const levels = repetition + definition;
+    if (size - levels !== values * width) return false;
+    if (max > 0 && !isOneRun(compressed, repetition, levels, max, values)) return false;
+    if (values > 0)
+      decompressPage(meta.codec, compressed.subarray(levels), values * width, room(values, 0), 0);
+    return true;
+  }
+  // Levels of one run: their length, the run's header, the level.
+  const before = max === 0 ? 0 : 5 + varintBytes(2 * values);
+  if (size !== before + values * width) return false;
+  const target = room(values, before);
+  const kept = target.slice(0, before);
+  decompressPage(meta.codec, compressed, size, target, 0);
+  const whole =
+    before === 0 ||
+    (target[0] === before - 4 &&
+      target[1] === 0 &&
+      target[2] === 0 &&
+      target[3] === 0 &&
+      isOneRun(target, 4, before, max, values));
+  target.set(kept);
+  return whole;
+}
+
+function varintBytes(value: number): number {
+  let bytes = 1;
+  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes++;
+  return bytes;
+}
+
 /** `null` of `readLevels` means all at the maximum; repetition levels are wanted in full. */
 function levelsOrZero(levels: Levels, max: number, values: number): Uint8Array {
   return levels ?? new Uint8Array(values).fill(max);

@@ -33,6 +33,9 @@ const WIDTHS: Readonly<Record<Word, number>> = {
 };
 const SPLITTABLE: ReadonlySet<Word> = new Set<Word>(["INT32", "INT64", "FLOAT", "DOUBLE", "HALF"]);
 
+/** Room in front of the values, for the levels of a page that is decompressed in place. */
+const BEFORE = 64;
+
 export class WordValues implements Values {
   readonly #word: Word;
   readonly #width: number;
@@ -53,7 +56,24 @@ export class WordValues implements Values {
 
   #take(capacity: number): Uint8Array {
     const size = checkedSize(capacity * this.#width);
-    return size === 0 ? new Uint8Array(0) : this.#memory.take(size);
+    return size === 0 ? new Uint8Array(0) : this.#memory.take(size + BEFORE).subarray(BEFORE);
+  }
+
+  /** Bytes of a value of a plain page, where those are the values' own; else 0. */
+  get plainWidth(): number {
+    return this.#word === "BOOLEAN" || this.#word === "INT96" ? 0 : this.#width;
+  }
+
+  /** Memory of the next `count` values, with `before` bytes in front of it, which must be kept. */
+  room(count: number, before: number): Uint8Array {
+    this.#reserve(count);
+    const at = this.offset + this.length * this.#width - before;
+    return new Uint8Array(this.buffer, at, before + count * this.#width);
+  }
+
+  /** Counts values that were written into `room`. */
+  advance(count: number): void {
+    this.length += count;
   }
 
   /** The memory of the values: `length` of them, from `offset` bytes on. */
@@ -73,9 +93,9 @@ export class WordValues implements Values {
   #reserve(count: number): void {
     const wanted = (this.length + count) * this.#width;
     if (wanted <= this.#bytes.length) return;
-    const larger = allocate(Math.max(wanted, Math.min(MAX_BYTES, 2 * this.#bytes.length)));
-    larger.set(this.#bytes);
-    this.#bytes = larger;
+    const larger = allocate(BEFORE + Math.max(wanted, Math.min(MAX_BYTES - BEFORE, 2 * this.#bytes.length)));
+    larger.set(this.#bytes, BEFORE);
+    this.#bytes = larger.subarray(BEFORE);
   }
 
   read(encoding: number, bytes: Uint8Array, start: number, end: number, count: number): void {
@@ -160,7 +180,7 @@ export class WordValues implements Values {
 
   keepDictionary(): void {
     this.#dictionary = { bytes: this.#bytes, length: this.length };
-    this.#bytes = allocate(0);
+    this.#bytes = new Uint8Array(0);
     this.length = 0;
   }
 
