@@ -2,7 +2,7 @@
 import type { NumericArray } from "../tensor/index.js";
 import type { Column } from "./column.js";
 import type { Rows } from "./convert.js";
-import type { Source } from "./tensors.js";
+import type { Source } from "./row-source.js";
 
 /** Rows of one pass: their tensor stays in the cache while all columns go by. */
 const TILE = 2048;

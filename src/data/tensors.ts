@@ -11,11 +11,10 @@ import {
 import { type Column, type Columns, columnStrings, printType, type Schema, typeOf } from "./column.js";
 import { type Nulls, type Rows, writeRows } from "./convert.js";
 import { interleave } from "./interleave.js";
+import type { Source } from "./row-source.js";
 import { takeRows } from "./rows.js";
-import type { Chunk } from "./scan.js";
 import { unknownColumn } from "./where.js";
 import { wholeNumber } from "./whole-number.js";
-import type { Workspace } from "./workspace.js";
 
 /** A tensor of a batch, told by the columns that it is made of. Made by `pack`, `col`, `matrix` and `strings`. */
 export interface TensorSpec<D extends DType = DType> {
@@ -117,16 +116,6 @@ export function checkSpecs(specs: TensorSpecs, schema: Schema): void {
         });
     }
   }
-}
-
-/** The rows of a window that a batch takes. */
-export interface Source {
-  readonly columns: Pick<ReadonlyMap<string, Column>, "get">;
-  readonly order: Uint32Array | null;
-  /** The chunks that the columns are joined of. */
-  readonly parts?: readonly Chunk[];
-  /** Whose memory numbers may lie in. */
-  readonly workspace?: Workspace | undefined;
 }
 
 /** A tensor under construction; `storage` may come from a pool. */

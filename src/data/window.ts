@@ -4,9 +4,9 @@ import { TenonError } from "../base/index.js";
 import { type Column, columnValue, type Schema } from "./column.js";
 import type { HashRange, Plan } from "./plan.js";
 import { keyOf, permutation } from "./random.js";
+import type { Source } from "./row-source.js";
 import { joinColumns } from "./rows.js";
 import type { Chunk, Scan, Split } from "./scan.js";
-import type { Source } from "./tensors.js";
 import { boundsOf, evaluate } from "./where.js";
 import type { Workspace } from "./workspace.js";
 

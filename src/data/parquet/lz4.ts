@@ -2,7 +2,7 @@
 import { invalid } from "./thrift.js";
 
 /** Decompresses `source` into `target` at `at`; returns the bytes written. Throws FILE_INVALID, never writes outside. */
-export function lz4Decompress(source: Uint8Array, target: Uint8Array, at: number): number {
+export function lz4Decompress(source: Uint8Array, target: Uint8Array, at: number, history = at): number {
   const start = at;
   const limit = source.length;
   let s = 0;
@@ -27,7 +27,7 @@ export function lz4Decompress(source: Uint8Array, target: Uint8Array, at: number
     const distance = source[s]! | (source[s + 1]! << 8);
     s += 2;
     const size = longer(token & 15) + 4;
-    if (distance === 0 || distance > at - start || at + size > target.length) throw cut();
+    if (distance === 0 || distance > at - history || at + size > target.length) throw cut();
     let from = at - distance;
     for (const stop = at + size; at < stop; ) target[at++] = target[from++]!;
   }
