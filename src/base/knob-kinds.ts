@@ -74,6 +74,24 @@ export function countOrAuto(description: string, range: Range = {}): Knob<number
   };
 }
 
+/** A whole number, or `off`. */
+export function countOrOff(
+  fallback: number | "off",
+  description: string,
+  range: Range = {},
+): Knob<number | "off"> {
+  const { parse, expected, placeholder } = count(0, description, range);
+  return {
+    default: fallback,
+    description,
+    placeholder: `${placeholder}|off`,
+    expected: `${expected}, or off`,
+    accepts: "number",
+    parse: (text) => (text === "off" ? "off" : parse(text)),
+    format: String,
+  };
+}
+
 /** A port, `auto` for the one that `chosen` describes, or `off`. */
 export function portOf(what: string, chosen: string): Knob<number | "auto" | "off"> {
   const { parse, expected } = count(0, "", { max: 65_535 });

@@ -60,6 +60,12 @@ export const LIMITS = {
     code: "RATE_LIMITED",
     note: "with `Retry-After`",
   },
+  crashStrikes: {
+    what: "requests of one API key, or address, that end the process of a model within a minute",
+    over: 429,
+    code: "RATE_LIMITED",
+    note: "on this model, for a minute, with `Retry-After`",
+  },
   runDeadline: { what: "time of one run, waiting included", over: 504, code: "DEADLINE" },
   loadTimeout: {
     what: "time of loading a model",

@@ -36,6 +36,7 @@ export function serveCommand(): Command {
     "apiKey",
     "apiKeyFile",
     "keyRequests",
+    "crashStrikes",
     "tlsCert",
     "tlsKey",
     "allowedHosts",

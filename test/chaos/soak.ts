@@ -25,7 +25,9 @@ export interface SoakReport {
 }
 
 /** How often a client of each kind asks, in milliseconds of pause between two requests, and how many such clients. */
-const PACE: Readonly<Record<keyof typeof GOOD | keyof typeof OTHERS, readonly [pauseMs: number, clients: number]>> = {
+const PACE: Readonly<
+  Record<keyof typeof GOOD | keyof typeof OTHERS, readonly [pauseMs: number, clients: number]>
+> = {
   json: [20, 3],
   binary: [20, 3],
   divide: [30, 2],
@@ -60,7 +62,9 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       try {
         count(report.outcomes, `${kind} ${await ask(target, dice)}`);
       } catch (error) {
-        report.defects.push(`${elapsed().toFixed(2)} min, ${kind}: ${error instanceof Error ? error.message : error}`);
+        report.defects.push(
+          `${elapsed().toFixed(2)} min, ${kind}: ${error instanceof Error ? error.message : error}`,
+        );
       }
       await sleep(PACE[kind][0], undefined, { signal: ended.signal }).catch(() => undefined);
     }

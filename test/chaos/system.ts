@@ -44,7 +44,11 @@ export async function startSystem(options: readonly string[] = []): Promise<Syst
   for (const [name, make] of Object.entries(FILES)) writeFileSync(join(models, `${name}.onnx`), make());
   const env = { TENON_CACHE: join(folder, "cache"), TENON_HTTP_PORT: "0" };
   const control = ["--model-control", "explicit", "--load-model", "*"];
-  const child = startCli(["serve", models, "--json", ...control, ...options], { cwd: folder, env, timeout: 0 });
+  const child = startCli(["serve", models, "--json", ...control, ...options], {
+    cwd: folder,
+    env,
+    timeout: 0,
+  });
   const log = collect(child.stderr);
   const dispose = async (): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) {

@@ -3,7 +3,12 @@ import { once } from "node:events";
 import { gzipSync } from "node:zlib";
 import { inferRequest } from "../../bench/harness/requests.js";
 import { type Dice, hostileRequest } from "../fuzz/request-kinds.js";
-import { type GrpcClient, inferRequest as grpcRequest, simpleGrpc, streamAnswer } from "../support/grpc-client.js";
+import {
+  type GrpcClient,
+  inferRequest as grpcRequest,
+  simpleGrpc,
+  streamAnswer,
+} from "../support/grpc-client.js";
 import { MODELS } from "../support/models.js";
 import { RawConnection, rawRequest, simpleRequest } from "../support/served.js";
 
@@ -70,7 +75,7 @@ export const GOOD = {
     const answer = await post(`${url}/v2/models/identity_BYTES/infer`, body, headers);
     if (typeof answer === "string") return answer;
     const { outputs } = (await answer.json()) as { outputs: { data: string[] }[] };
-    data.forEach((text, i) => same(outputs[0]!.data[i], text));
+    for (const [i, text] of data.entries()) same(outputs[0]!.data[i], text);
     return "right";
   },
   async rpc({ grpc }, dice) {
@@ -97,7 +102,8 @@ export const GOOD = {
     const answers = messages.map(streamAnswer);
     // The answers of one stream come as they are ready.
     for (const { error, answer } of answers) {
-      if (error === "") same(Buffer.from(answer!.outputs[0]!.raw).readInt32LE(12), start + Number(answer!.id) + 4);
+      if (error === "")
+        same(Buffer.from(answer!.outputs[0]!.raw).readInt32LE(12), start + Number(answer!.id) + 4);
     }
     return answers.every(({ error }) => error === "") ? "right" : "MODEL_UNAVAILABLE";
   },
@@ -106,7 +112,13 @@ export const GOOD = {
 /** What else comes to a server: questions, mistakes, attacks, clients that leave, models that are replaced. */
 export const OTHERS = {
   async questions({ url }, dice) {
-    const path = dice.pick(["/v2", "/v2/health/ready", "/v2/models/mlp", "/v2/models/stats", "/v2/models/simple/ready"]);
+    const path = dice.pick([
+      "/v2",
+      "/v2/health/ready",
+      "/v2/models/mlp",
+      "/v2/models/stats",
+      "/v2/models/simple/ready",
+    ]);
     const answer = await fetch(url + path);
     await answer.arrayBuffer();
     if (answer.status !== 200) throw new Error(`${path}: ${answer.status}`);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
-import { LIMIT_NAMES, type LimitName, limit } from "tenon/base";
+import { LIMIT_NAMES, type LimitName, limit, on } from "tenon/base";
 import { graph, writeModel } from "tenon/onnx";
 import { Engine, type Model } from "tenon/runtime";
 import { ModelRepository, type RunningServer, serve } from "tenon/serve";
@@ -22,7 +22,7 @@ import {
   simpleRequest,
   until,
 } from "../support/served.js";
-import { longLoopModel } from "../support/small-models.js";
+import { intDivideModel, longLoopModel } from "../support/small-models.js";
 
 const INFER = "/v2/models/simple/infer";
 
@@ -41,10 +41,11 @@ const SMALL = {
   tensorElements: 1000,
   tensorRank: 4,
   stringBytes: 64,
-  runDeadline: 800,
 };
 const QUEUE = 3;
 const KEY_REQUESTS = 2;
+const CRASH_STRIKES = 2;
+const RUN_DEADLINE = 500;
 
 /** Gives back an int8 tensor of four dimensions. */
 function rankedModel(): Uint8Array {
@@ -89,6 +90,10 @@ interface Border {
 }
 
 let engine: Engine;
+/** Its model runs in a process that may end. */
+let crashing: Engine;
+/** Each poison is another: the same one would be refused for what it did. */
+let poisons = 0;
 let looping: Model;
 let server: RunningServer;
 /** The same with room for the bodies that outputs and loops need. */
@@ -104,14 +109,17 @@ describe("limits", () => {
     await engine.load(rankedModel(), { name: "ranked", calibrate: false });
     looping = await engine.load(longLoopModel(), { name: "loop", calibrate: false });
     server = await serve(engine, { port: 0, ...SMALL });
+    crashing = await Engine.open({ cache: false, lanes: 1, isolation: "process" });
+    await crashing.load(intDivideModel(), { name: "divide", calibrate: false });
     keyed = await serve(engine, { port: 0, apiKey: "key", keyRequests: KEY_REQUESTS });
-    roomy = await serve(engine, { port: 0, replyTimeout: 2000, runDeadline: SMALL.runDeadline });
+    roomy = await serve(engine, { port: 0 });
   });
   after(async () => {
     await keyed.close();
     await server.close();
     await roomy.close();
     await engine.close();
+    await crashing.close();
   });
 
   const ask = (request: Uint8Array, port = server.port): Promise<RawAnswer> => send(port, request);
@@ -160,8 +168,9 @@ describe("limits", () => {
   async function slowly(
     pieces: readonly (string | Uint8Array)[],
     pause: number,
+    port = server.port,
   ): Promise<RawAnswer | "closed"> {
-    using connection = await RawConnection.open(server.port);
+    using connection = await RawConnection.open(port);
     for (const piece of pieces) {
       connection.write(piece);
       await sleep(pause);
@@ -192,9 +201,9 @@ describe("limits", () => {
     return answers;
   }
 
-  /** An answer that does not fit the socket's buffers, read after `pause` milliseconds. */
-  async function unread(pause: number): Promise<number | "closed"> {
-    using connection = await RawConnection.open(roomy.port);
+  /** An answer that does not fit the socket's buffers, read only after `pause`. */
+  async function unread(port: number, pause: Promise<unknown>): Promise<number | "closed"> {
+    using connection = await RawConnection.open(port);
     connection.socket.pause();
     const size = 8 << 20;
     const inputs = [
@@ -203,9 +212,39 @@ describe("limits", () => {
     connection.write(
       binary("bytes", { inputs, parameters: { binary_data_output: true } }, new Uint8Array(size)),
     );
-    await sleep(pause);
+    await pause;
     connection.socket.resume();
     return (await connection.answer())?.status ?? "closed";
+  }
+
+  /** The same from a server that gives its clients no time; it is read when the server has given it up. */
+  async function givenUp(): Promise<number | "closed"> {
+    await using hasty = await serve(engine, { port: 0, replyTimeout: 100 });
+    let stop: (() => void) | undefined;
+    // Nobody reads, so the exchange ends only by the limit.
+    const ended = new Promise<void>((resolve) => {
+      stop = on("server:request", ({ path }) => {
+        if (path === "/v2/models/bytes/infer") resolve();
+      });
+    });
+    try {
+      return await unread(hasty.port, ended);
+    } finally {
+      stop?.();
+    }
+  }
+
+  /** What a good request gets after `count` requests that each ended the process of their model. */
+  async function struck(count: number): Promise<RawAnswer> {
+    await using other = await serve(crashing, { port: 0, crashStrikes: CRASH_STRIKES });
+    const divide = (value: number, second: number): Promise<RawAnswer> => {
+      const inputs = [{ name: "x", shape: [1, 4], datatype: "INT32", data: [value, second, 3, 4] }];
+      return ask(rawRequest("/v2/models/divide/infer", JSON.stringify({ inputs })), other.port);
+    };
+    for (let i = 0; i < count; i++) {
+      assert.equal((await divide(-(2 ** 31), ++poisons)).headers.get("x-tenon-error"), "MODEL_CRASHED");
+    }
+    return await divide(5, 6);
   }
 
   // Total: a new limit does not compile before its border is tested.
@@ -232,20 +271,21 @@ describe("limits", () => {
       over: () => ask(countOf(SMALL.headerCount + 1)),
     },
     headersTimeout: {
-      at: async () => statusIn(await slowly(["GET /v2 HTTP/1.1\r\n", "Host: localhost\r\n\r\n"], 50)),
+      at: async () =>
+        statusIn(await slowly(["GET /v2 HTTP/1.1\r\n", "Host: localhost\r\n\r\n"], 50, roomy.port)),
       over: () => slowly(["GET /v2 HTTP/1.1\r\n"], 50),
     },
     requestTimeout: {
-      at: async () => statusIn(await slowly(halves(), 50)),
+      at: async () => statusIn(await slowly(halves(), 50, roomy.port)),
       over: () => slowly([halves()[0]!], 50),
     },
     replyTimeout: {
-      at: () => unread(10),
-      over: async () => ((await unread(4500)) === "closed" ? "closed" : never()),
+      at: () => unread(roomy.port, ask(get({}), roomy.port)),
+      over: async () => ((await givenUp()) === "closed" ? "closed" : never()),
     },
     keepAlive: {
       at: async () => {
-        using connection = await RawConnection.open(server.port);
+        using connection = await RawConnection.open(roomy.port);
         connection.write(get({}));
         await connection.answer();
         await sleep(100);
@@ -278,9 +318,20 @@ describe("limits", () => {
       at: async () => Math.max(...(await keyedLoops(KEY_REQUESTS)).map(({ status }) => status)),
       over: async () => refusedOf(await keyedLoops(KEY_REQUESTS + 1)),
     },
+    crashStrikes: {
+      at: async () => (await struck(CRASH_STRIKES - 1)).status,
+      over: async () => {
+        const refused = await struck(CRASH_STRIKES);
+        assert.match(refused.headers.get("retry-after") ?? "", /^[1-9][0-9]?$/);
+        return refused;
+      },
+    },
     runDeadline: {
       at: () => statusOf(loop(500), roomy.port),
-      over: () => ask(loop(1_000_000_000), roomy.port),
+      over: async () => {
+        await using hurried = await serve(engine, { port: 0, runDeadline: RUN_DEADLINE });
+        return await ask(loop(1_000_000_000), hurried.port);
+      },
     },
     loadTimeout: { at: async () => (await loading(30_000)).status, over: () => loading(1) },
     drain: {

@@ -7,6 +7,7 @@ import type { BodyPool } from "../http/body-pool.js";
 import type { Caller } from "../http/key-ring.js";
 import type { HandlerSettings } from "../http/settings.js";
 import { STATUS } from "../http/status.js";
+import { networkOf, type Sender, type Strikes } from "../http/strikes.js";
 import { type ErrorContext, errorText } from "../oip/errors.js";
 import type { Asking } from "../oip/run.js";
 import { compressedFrame, prefixOf } from "./frames.js";
@@ -15,6 +16,7 @@ import { GRPC, grpcStatus, percentEncoded, timeoutOf } from "./status.js";
 /** What the calls of one server share. */
 export interface Calls {
   readonly settings: HandlerSettings;
+  readonly strikes: Strikes;
   readonly bodies: BodyPool;
   readonly open: Set<Call>;
   draining: boolean;
@@ -89,6 +91,14 @@ export class Call implements Asking, Subject {
 
   get caller(): Caller | undefined {
     return this.#caller;
+  }
+
+  get sender(): Sender {
+    return this.#caller ?? networkOf(this.stream.session?.socket.remoteAddress);
+  }
+
+  get strikes(): Strikes {
+    return this.calls.strikes;
   }
 
   /** Counts the call as the caller's until it is closed. */

@@ -11,7 +11,7 @@ import {
   type Parameters,
   type ParameterValue,
 } from "../oip/request.js";
-import { type Ran, runRequest } from "../oip/run.js";
+import { checkStrikes, type Ran, runRequest } from "../oip/run.js";
 import { decode, WireReader } from "../protobuf/decode.js";
 import { encodeInto, WireWriter } from "../protobuf/encode.js";
 import type { DecodedOf } from "../protobuf/table.js";
@@ -72,6 +72,7 @@ export function readInfer(
   const findNow = (): Model => find(message.model_name, version);
   const model = findNow();
   subject.model = model;
+  checkStrikes(call, model);
   return {
     message,
     find: findNow,

@@ -68,7 +68,8 @@ interface Connection {
 /** Listens. Rejects with the error of the socket. */
 export async function serveGrpc(options: GrpcOptions): Promise<GrpcServer> {
   const { settings, keys } = options;
-  const calls: Calls = { settings, bodies: new BodyPool(), open: new Set(), draining: false };
+  const { strikes } = options.oip;
+  const calls: Calls = { settings, strikes, bodies: new BodyPool(), open: new Set(), draining: false };
   const methods = new Map(grpcMethods(options.oip).map((method) => [method.path, method]));
   const stream = inferStream(options.oip);
   const connections = new Map<ServerHttp2Session, Connection>();

@@ -4,6 +4,7 @@ import { type ErrorCode, emit, heard } from "../../base/index.js";
 import type { BodyPool } from "./body-pool.js";
 import type { Caller } from "./key-ring.js";
 import type { HandlerSettings } from "./settings.js";
+import { networkOf, type Sender, type Strikes } from "./strikes.js";
 
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 
@@ -16,6 +17,7 @@ let lastId = 0;
 /** What the exchanges of one handler share. */
 export interface Exchanges {
   readonly settings: HandlerSettings;
+  readonly strikes: Strikes;
   readonly bodies: BodyPool;
   /** Requests without an answer, and answers that the client has not taken yet. */
   readonly open: Set<Exchange>;
@@ -69,6 +71,14 @@ export class Exchange {
   /** Whose key the request shows; undefined where none is asked for. */
   get caller(): Caller | undefined {
     return this.#caller;
+  }
+
+  get sender(): Sender {
+    return this.#caller ?? networkOf(this.req.socket.remoteAddress);
+  }
+
+  get strikes(): Strikes {
+    return this.exchanges.strikes;
   }
 
   /** Counts the exchange as the caller's until it is closed. */

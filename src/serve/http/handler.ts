@@ -16,6 +16,7 @@ import { KeyRing } from "./key-ring.js";
 import { type Match, Router } from "./router.js";
 import { type HandlerOptions, type HandlerSettings, resolveSettings } from "./settings.js";
 import { RETRY_AFTER, STATUS } from "./status.js";
+import { Strikes } from "./strikes.js";
 
 /** The path under which all routes lie; `next` takes the others. */
 const MOUNT = "/v2";
@@ -54,12 +55,20 @@ export function createHandler(engine: Engine, options: HandlerOptions = {}): Han
 /** What the routes of a server work on. */
 export function makeOip(engine: Engine, settings: HandlerSettings): OipServer {
   const { serverName, isReady, repository = new ModelRepository(engine) } = settings;
-  return { engine, repository, scans: new ScanPool(settings), serverName, isReady };
+  const strikes = new Strikes(settings.crashStrikes);
+  return { engine, repository, scans: new ScanPool(settings), strikes, serverName, isReady };
 }
 
 /** As `createHandler`, from settings that are resolved already, on what other protocols may share. */
 export function makeHandler(oip: OipServer, settings: HandlerSettings, keys: KeyRing | undefined): Handler {
-  const exchanges: Exchanges = { settings, bodies: new BodyPool(), open: new Set(), draining: false };
+  const { strikes } = oip;
+  const exchanges: Exchanges = {
+    settings,
+    strikes,
+    bodies: new BodyPool(),
+    open: new Set(),
+    draining: false,
+  };
   const routes = oipRoutes(oip);
   const router = new Router(routes);
   const openPaths = new Set(routes.flatMap(({ path, open }) => (open === true ? [path] : [])));

@@ -9,6 +9,7 @@ const FROM_KNOBS = [
   "apiKey",
   "apiKeyFile",
   "keyRequests",
+  "crashStrikes",
   "corsOrigin",
   "responseCompression",
   "bodyMax",

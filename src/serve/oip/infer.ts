@@ -10,7 +10,7 @@ import { BinarySection, headerLength } from "./binary.js";
 import { wireOf } from "./model-wire.js";
 import { rawInput } from "./raw-request.js";
 import { booleanParameter, type InferInput, type InferRequest } from "./request.js";
-import { runRequest } from "./run.js";
+import { checkStrikes, runRequest } from "./run.js";
 import type { ScanPool } from "./scan-pool.js";
 
 /**
@@ -20,6 +20,7 @@ import type { ScanPool } from "./scan-pool.js";
 export async function infer(exchange: Exchange, find: () => Model, scans: ScanPool): Promise<void> {
   const model = find();
   exchange.model = model;
+  checkStrikes(exchange, model);
   const { settings } = exchange.exchanges;
   // A model with values that the protocol cannot carry is refused before its body is read.
   wireOf(model);

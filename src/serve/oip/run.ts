@@ -5,6 +5,7 @@ import type { Tensor } from "../../tensor/index.js";
 import { labelsOf } from "../config/model-folder.js";
 import { FairShare } from "../http/fair-share.js";
 import type { Caller } from "../http/key-ring.js";
+import type { Sender, Strikes } from "../http/strikes.js";
 import { statisticsOf } from "../metrics/statistics.js";
 import { classified, withReplaced } from "./classification.js";
 import { classifiedWire, type ModelWire, type WantedOutput, wireOf } from "./model-wire.js";
@@ -13,12 +14,20 @@ import { countParameter, type InferRequest } from "./request.js";
 /** Who asks, and how long the answer is waited for. */
 export interface Asking {
   readonly caller: Caller | undefined;
+  /** Who pays for a model's process that the request ends: the caller, else the address. */
+  readonly sender: Sender;
+  readonly strikes: Strikes;
   /** Aborted when nobody waits for the answer any more; made when it is first read. */
   readonly signal: AbortSignal;
   /** Longest time of one run in milliseconds, its queue included; a deadline of the transport makes it shorter. */
   readonly runDeadline: number;
   /** Milliseconds that the transport leaves. */
   readonly timeLeft?: number | undefined;
+}
+
+/** Throws RATE_LIMITED for who has ended this model's process too often; before anything else is read of a request. */
+export function checkStrikes(asking: Pick<Asking, "sender" | "strikes">, model: Model): void {
+  asking.strikes.check(() => asking.sender, model.name, performance.now());
 }
 
 export type RunRequest = Pick<InferRequest, "parameters" | "outputs">;
@@ -54,6 +63,9 @@ export async function runRequest(
       learn(wire, milliseconds);
       statistics.succeeded(milliseconds);
     } catch (error) {
+      if (isTenonError(error, "MODEL_CRASHED")) {
+        asking.strikes.add(asking.sender, model.name, performance.now());
+      }
       if (isTenonError(error)) statistics.failed(error.code, performance.now() - startedAt);
       if (!isTenonError(error, "ENGINE_CLOSED")) throw error;
       const successor = find();

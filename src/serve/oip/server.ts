@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { type TenonError, toTenonError } from "../../base/index.js";
 import type { Engine } from "../../runtime/index.js";
+import type { Strikes } from "../http/strikes.js";
 import { type ModelRepository, reasonOf } from "../repository.js";
 import type { ScanPool } from "./scan-pool.js";
 
@@ -9,6 +10,7 @@ export interface OipServer {
   readonly engine: Engine;
   readonly repository: ModelRepository;
   readonly scans: ScanPool;
+  readonly strikes: Strikes;
   readonly serverName: string;
   readonly isReady: () => boolean;
 }
