@@ -22,6 +22,9 @@ interface Scope extends Place {
   readonly declared: (name: string) => TypeName;
 }
 
+/** What `Names` knows of a value that nothing defines. */
+const UNDEFINED = Symbol("undefined");
+
 /** The values of a graph with their types and, through `outer`, those around it. */
 class Names {
   readonly own = new Map<string, TypeName>();
@@ -35,8 +38,19 @@ class Names {
     return this.own.has(name) || (this.#outer?.has(name) ?? false);
   }
 
-  typeOf(name: string): TypeName {
-    return this.own.has(name) ? this.own.get(name) : this.#outer?.typeOf(name);
+  /** The type, where it is known. Names are long and many, so each is looked up once where that suffices. */
+  typeOf(name: string): TypeName | typeof UNDEFINED {
+    const type = this.own.get(name);
+    if (type !== undefined || this.own.has(name)) return type;
+    return this.#outer === undefined ? UNDEFINED : this.#outer.typeOf(name);
+  }
+
+  /** False when the value is defined already. */
+  define(name: string, type: TypeName): boolean {
+    if (this.#outer?.has(name)) return false;
+    const before = this.own.size;
+    this.own.set(name, type);
+    return this.own.size > before;
   }
 
   hasOuter(name: string): boolean {
@@ -93,8 +107,9 @@ function checkGraph(graph: Graph, place: Place, names: Names): void {
     checkTensorData(indices);
   }
   const outputTypes = new Map(graph.outputs.map(({ name, type }) => [name, typeName(type)]));
+  const { valueInfo } = graph;
   const declared = (name: string): TypeName =>
-    outputTypes.get(name) ?? typeName(graph.valueInfo.get(name)?.type);
+    outputTypes.get(name) ?? (valueInfo.size === 0 ? undefined : typeName(valueInfo.get(name)?.type));
   checkNodes(graph.nodes, { ...place, names, declared });
   const outputs = new Set<string>();
   for (const { name } of graph.outputs) {
@@ -110,15 +125,20 @@ function checkGraph(graph: Graph, place: Place, names: Names): void {
 
 function define(name: string, names: Names, what: string, type: TypeName): void {
   if (name === "") throw defect(`a ${what} has no name`);
-  if (names.has(name)) throw defect(`the ${what} "${name}" is defined twice`, { details: { value: name } });
-  names.own.set(name, type);
+  if (names.define(name, type)) return;
+  throw defect(`the ${what} "${name}" is defined twice`, { details: { value: name } });
 }
 
 function checkNodes(nodes: readonly Node[], scope: Scope): void {
   const { names } = scope;
   for (const node of nodes) {
+    const inputs: TypeName[] = [];
     for (const input of node.inputs) {
-      if (input === "" || names.has(input)) continue;
+      const type = input === "" ? undefined : names.typeOf(input);
+      if (type !== UNDEFINED) {
+        inputs.push(type);
+        continue;
+      }
       const later = nodes.some((other) => other.outputs.includes(input));
       throw nodeDefect(
         node,
@@ -129,27 +149,26 @@ function checkNodes(nodes: readonly Node[], scope: Scope): void {
         },
       );
     }
-    const types = checkLegality(node, scope);
-    for (const graph of subgraphsOf(node)) {
-      checkGraph(graph, scope, new Names(names));
+    const types = checkLegality(node, inputs, scope);
+    if (node.attrs.size > 0) {
+      for (const graph of subgraphsOf(node)) checkGraph(graph, scope, new Names(names));
     }
-    for (const [i, output] of node.outputs.entries()) {
+    for (let i = 0; i < node.outputs.length; i++) {
+      const output = node.outputs[i]!;
       if (output === "") continue;
-      if (names.has(output)) {
-        throw nodeDefect(node, "defines a value that is already defined", {
-          given: `"${output}"`,
-          details: { value: output },
-        });
-      }
       const declared = scope.declared(output);
       checkDeclared(output, declared, types?.[i]);
-      names.own.set(output, types?.[i] ?? declared);
+      if (names.define(output, types?.[i] ?? declared)) continue;
+      throw nodeDefect(node, "defines a value that is already defined", {
+        given: `"${output}"`,
+        details: { value: output },
+      });
     }
   }
 }
 
 /** The types of the node's outputs, where they are known. */
-function checkLegality(node: Node, scope: Scope): TypeName[] | undefined {
+function checkLegality(node: Node, inputs: readonly TypeName[], scope: Scope): TypeName[] | undefined {
   for (const [name, attr] of node.attrs) {
     if (attr.kind !== "reference") continue;
     const owner = scope.inside;
@@ -158,7 +177,8 @@ function checkLegality(node: Node, scope: Scope): TypeName[] | undefined {
       given: `"${attr.to}"`,
     });
   }
-  const target = scope.model.functions.get(functionKey(node));
+  const { functions } = scope.model;
+  const target = functions.size === 0 ? undefined : functions.get(functionKey(node));
   if (target !== undefined) {
     checkCall(node, target, scope);
     return undefined;
@@ -180,7 +200,6 @@ function checkLegality(node: Node, scope: Scope): TypeName[] | undefined {
   }
   checkNodeAgainstRow(node, row);
   checkSubgraphArity(node, row.since);
-  const inputs = node.inputs.map((name) => (name === "" ? undefined : scope.names.typeOf(name)));
   return checkTypes(node, row, inputs);
 }
 

@@ -20,8 +20,6 @@ const FILES = {
   identity_FP32: () => identityModel("float32"),
 } as const satisfies Record<string, () => Uint8Array>;
 
-export const MODEL_COUNT = Object.keys(FILES).length;
-
 export interface System extends AsyncDisposable {
   readonly pid: number;
   readonly port: number;

@@ -39,7 +39,8 @@ export class Facts {
 
   of(name: string): Fact | undefined {
     if (name === "") return undefined;
-    if (this.#known.has(name)) return this.#known.get(name);
+    const known = this.#known.get(name);
+    if (known !== undefined || this.#known.has(name)) return known;
     if (this.#inputs.has(name)) return this.set(name, fromType(this.#inputs.get(name)));
     const initializer = this.#graph?.initializers.get(name);
     if (initializer !== undefined) return this.set(name, fromTensor(initializer));
