@@ -1,5 +1,6 @@
 /** Exchange: one request and its answer, from the first look at the headers to the line in the access log. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { type ErrorCode, emit, heard } from "../../base/index.js";
 import type { BodyPool } from "./body-pool.js";
 import type { Caller } from "./key-ring.js";
@@ -55,6 +56,8 @@ export class Exchange {
   #abort: AbortController | undefined;
   #closed = false;
   #held: Disposable | undefined;
+  /** Called when it is closed. */
+  #told: (() => void) | undefined;
 
   constructor(req: IncomingMessage, res: ServerResponse, exchanges: Exchanges, path: string) {
     this.req = req;
@@ -66,6 +69,14 @@ export class Exchange {
       typeof given === "string" && REQUEST_ID.test(given) ? given : idPrefix + (++lastId).toString(36);
     exchanges.open.add(this);
     res.on("close", () => this.#close());
+    // Behind another request of its connection an answer has no socket yet, and is not told when that closes.
+    if (res.socket === null) this.#watch(req.socket);
+  }
+
+  #watch(socket: Socket): void {
+    const gone = (): void => this.#close();
+    socket.setMaxListeners(0).once("close", gone);
+    this.#told = () => void socket.off("close", gone);
   }
 
   /** Whose key the request shows; undefined where none is asked for. */
@@ -99,7 +110,14 @@ export class Exchange {
 
   /** Resolves when the client is gone or has its answer. */
   get ended(): Promise<void> {
-    return this.#closed ? Promise.resolve() : new Promise((resolve) => this.res.once("close", resolve));
+    if (this.#closed) return Promise.resolve();
+    const told = this.#told;
+    return new Promise((resolve) => {
+      this.#told = () => {
+        told?.();
+        resolve();
+      };
+    });
   }
 
   /** Aborted when the client goes away before it has its answer. */
@@ -208,6 +226,7 @@ export class Exchange {
     }
     if (!this.res.writableFinished) this.#abort?.abort();
     this.#report();
+    this.#told?.();
   }
 
   #report(): void {
