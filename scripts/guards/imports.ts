@@ -20,12 +20,12 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   score: { layers: ["tensor", "runtime", "data"], packages: [] },
   runtime: { layers: ["tensor", "onnx"], packages: ["koffi", "onnxruntime-node"] },
   train: { layers: ["simd", "tensor", "onnx", "runtime"], packages: [] },
-  embed: { layers: [], packages: [] },
+  embed: { layers: ["simd", "tensor", "onnx", "torch", "runtime"], packages: [] },
   serve: { layers: ["tensor", "runtime"], packages: ["pino"] },
   client: { layers: [], packages: [] },
   doctor: { layers: [], packages: [] },
   cli: {
-    layers: ["tensor", "client", "doctor", "onnx", "torch", "runtime", "data", "score", "serve"],
+    layers: ["tensor", "client", "doctor", "onnx", "torch", "runtime", "data", "score", "embed", "serve"],
     packages: ["commander", "pino"],
   },
   // The public surface, src/index.ts.

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { benchCommand } from "./bench.js";
 import { convertCommand } from "./convert.js";
 import { doctorCommand } from "./doctor.js";
+import { embedCommand } from "./embed.js";
 import { envCommand } from "./env.js";
 import { EXIT, exitCodeHelp } from "./exit-codes.js";
 import { reportFailure } from "./failure.js";
@@ -37,6 +38,7 @@ export function createProgram(): Command {
     serveCommand(),
     runCommand(),
     scoreCommand(),
+    embedCommand(),
     benchCommand(),
     inspectCommand(),
     convertCommand(),

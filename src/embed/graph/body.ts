@@ -1,0 +1,112 @@
+/** The transformer's graph: from an ONNX file in the folder, else built on its weights; and what goes in and comes out. */
+import { join } from "node:path";
+import { TenonError } from "../../base/index.js";
+import { type OnnxModel, readModel, upgrade, type Value } from "../../onnx/index.js";
+import { architectureFromFolder } from "../../torch/index.js";
+import { incomplete, type ModelCard } from "../card/card.js";
+import { type Fields, isFile } from "../card/files.js";
+
+/** Where a folder keeps an ONNX file; the first that is there counts. */
+const GRAPHS = [
+  "onnx/model.onnx",
+  "model.onnx",
+  "model_optimized.onnx",
+  "onnx/model_optimized.onnx",
+  "model_quantized.onnx",
+  "onnx/model_quantized.onnx",
+];
+
+const WEIGHTS = [
+  "model.safetensors",
+  "model.safetensors.index.json",
+  "pytorch_model.bin",
+  "pytorch_model.bin.index.json",
+];
+
+/** Inputs that are filled here, all int64 [batch, sequence]. */
+export const TOKEN_INPUTS = ["input_ids", "attention_mask", "token_type_ids", "position_ids"] as const;
+export type TokenInput = (typeof TOKEN_INPUTS)[number];
+
+export interface Body {
+  readonly model: OnnxModel;
+  /** The file that the graph came from. */
+  readonly from: string;
+}
+
+type Place = Pick<ModelCard, "folder" | "transformer">;
+
+/** Whether a folder holds what a graph can come from. */
+function graphFile(card: Place): string | undefined {
+  for (const folder of new Set([card.folder, card.transformer])) {
+    const name = GRAPHS.find((name) => isFile(join(folder, name)));
+    if (name !== undefined) return join(folder, name);
+  }
+  return undefined;
+}
+
+/** Opset in which the graph's tail is written. */
+const OPSET = 20;
+
+/** The body of the folder, in opset 20 or newer. Throws MODEL_INCOMPLETE and what reading throws. */
+export async function bodyOf(
+  card: Place,
+  head: "none" | "sequence-classification" | "token-classification" | "masked-lm" = "none",
+): Promise<Body> {
+  const weights = WEIGHTS.find((name) => isFile(join(card.transformer, name)));
+  const file = graphFile(card);
+  if (file === undefined && weights === undefined)
+    throw incomplete(card.transformer, [...GRAPHS.slice(0, 2), ...WEIGHTS]);
+  // Weights beside it make the same graph, and one whose making is known.
+  if (weights !== undefined) {
+    try {
+      return { model: await architectureFromFolder(card.transformer, { head }), from: weights };
+    } catch (error) {
+      if (file === undefined || !(error instanceof TenonError) || error.code !== "MODEL_UNSUPPORTED")
+        throw error;
+    }
+  }
+  const model = await readModel(file!);
+  const opset = model.opsets.get("") ?? 0;
+  return { model: opset < OPSET ? upgrade(model, OPSET) : model, from: file!.slice(card.folder.length + 1) };
+}
+
+/** The inputs of a graph, checked: those that are filled here. Throws MODEL_UNSUPPORTED, naming the other. */
+export function tokenInputs(model: OnnxModel): readonly TokenInput[] {
+  const names = model.graph.inputs
+    .map(({ name }) => name)
+    .filter((name) => !model.graph.initializers.has(name));
+  const unknown = names.find((name) => !(TOKEN_INPUTS as readonly string[]).includes(name));
+  if (unknown === undefined && names.includes("input_ids")) return names as TokenInput[];
+  throw new TenonError("MODEL_UNSUPPORTED", {
+    problem: "the graph has an input that a text cannot fill",
+    given: unknown ?? `no input "input_ids" among ${names.join(", ")}`,
+    expected: TOKEN_INPUTS.join(", "),
+  });
+}
+
+/** The hidden states among the outputs, [batch, sequence, size]. Throws MODEL_UNSUPPORTED. */
+export function hiddenStates(
+  model: OnnxModel,
+  config: Fields,
+): { readonly name: string; readonly size: number; readonly half: boolean } {
+  const { outputs } = model.graph;
+  const found =
+    ["last_hidden_state", "token_embeddings", "hidden_states"]
+      .map((name) => outputs.find((output) => output.name === name))
+      .find((output) => output !== undefined) ?? outputs.find((output) => rankOf(output) === 3);
+  const shape = found?.type?.kind === "tensor" ? found.type.shape : undefined;
+  const declared = shape?.[2];
+  const size = typeof declared === "number" ? declared : (config.hidden_size ?? config.dim ?? config.d_model);
+  if (found === undefined || typeof size !== "number") {
+    throw new TenonError("MODEL_UNSUPPORTED", {
+      problem: "the graph gives no hidden states of its tokens",
+      given: outputs.map(({ name }) => name).join(", "),
+      expected: "an output last_hidden_state of float [batch, sequence, size]",
+    });
+  }
+  return { name: found.name, size, half: found.type?.kind === "tensor" && found.type.dtype === "float16" };
+}
+
+function rankOf({ type }: Value): number | undefined {
+  return type?.kind === "tensor" ? type.shape?.length : undefined;
+}

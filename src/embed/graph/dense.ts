@@ -1,0 +1,79 @@
+/** The whole graph of a dense model: ids and mask in, one vector a row out. */
+import { TenonError } from "../../base/index.js";
+import {
+  appendGraph,
+  makeGraph,
+  type OnnxModel,
+  type Pass,
+  removeDead,
+  run,
+  withGraph,
+} from "../../onnx/index.js";
+import type { ModelCard } from "../card/card.js";
+import { bodyOf, hiddenStates, type TokenInput, tokenInputs } from "./body.js";
+import { EMBEDDING, type OutputType, tailOf, vectorSize } from "./tail.js";
+
+/** Tokens that are pooled, where a prompt is not. */
+export const POOLING_MASK = "pooling_mask";
+
+export interface DenseGraph {
+  readonly model: OnnxModel;
+  readonly from: string;
+  readonly inputs: readonly TokenInput[];
+  /** The graph has the input `pooling_mask`. */
+  readonly poolingMask: boolean;
+  /** Numbers of a vector, before it is packed into bits. */
+  readonly dims: number;
+  /** Numbers of a vector that is not cut. */
+  readonly fullDims: number;
+}
+
+/** Builds it. Throws DIMS_MISMATCH, and what reading a model throws. */
+export async function denseGraph(
+  card: ModelCard,
+  options: { readonly dims: number | undefined; readonly output: OutputType },
+): Promise<DenseGraph> {
+  const body = await bodyOf(card);
+  const inputs = tokenInputs(body.model);
+  if (!inputs.includes("attention_mask")) {
+    throw new TenonError("MODEL_UNSUPPORTED", {
+      problem: "the graph does not tell tokens from padding",
+      given: inputs.join(", "),
+      expected: "an input attention_mask",
+    });
+  }
+  const hidden = hiddenStates(body.model, card.config);
+  const fullDims = vectorSize(card, hidden.size);
+  const { dims = fullDims } = options;
+  if (!Number.isInteger(dims) || dims < 1 || dims > fullDims) {
+    throw new TenonError("DIMS_MISMATCH", {
+      problem: "the model's vectors cannot be cut to this size",
+      given: String(dims),
+      expected: `a whole number from 1 to ${fullDims}`,
+    });
+  }
+  const opset = body.model.opsets.get("") ?? 20;
+  const poolingMask = !card.includePrompt;
+  const mask = poolingMask ? POOLING_MASK : "mask";
+  const tail = await tailOf(card, { ...options, ...hidden, opset, mask });
+  const model = run(body.model, [
+    appendGraph(tail, {
+      hidden: hidden.name,
+      ...(poolingMask ? {} : { mask: "attention_mask" }),
+    }),
+    onlyOutput(EMBEDDING),
+    removeDead,
+  ]);
+  return { model, from: body.from, inputs, poolingMask, dims, fullDims };
+}
+
+/** Drops every output but one. */
+function onlyOutput(name: string): Pass {
+  return {
+    name: "only-output",
+    apply: (model) => {
+      const outputs = model.graph.outputs.filter((output) => output.name === name);
+      return withGraph(model, makeGraph({ ...model.graph, outputs }));
+    },
+  };
+}

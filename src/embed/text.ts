@@ -1,0 +1,103 @@
+/** Texts as tokens: prompts in front, cut to the model's length, told how many there are. */
+import { readFileSync } from "node:fs";
+import { TenonError } from "../base/index.js";
+import { type ModelCard, type TruncateSide, tokenizerFile } from "./card/card.js";
+import { Tokenizer } from "./tokenizers/tokenizer.js";
+
+/** The tokens of one text, as a model takes them. */
+export interface Tokens {
+  readonly ids: Int32Array;
+  readonly typeIds: Uint8Array;
+  /** Tokens at the start that are seen and not pooled. */
+  readonly unpooled: number;
+  readonly truncated: boolean;
+}
+
+export class TextEncoder {
+  readonly tokenizer: Tokenizer;
+  readonly maxTokens: number;
+  readonly #lowerCase: boolean;
+  readonly #truncate: TruncateSide;
+  readonly #includePrompt: boolean;
+  readonly #promptTokens = new Map<string, number>();
+
+  constructor(
+    card: Pick<ModelCard, "folder" | "transformer" | "lowerCase" | "includePrompt" | "maxTokens">,
+    truncate: TruncateSide,
+  ) {
+    this.tokenizer = Tokenizer.parse(readFileSync(tokenizerFile(card), "utf8"));
+    this.maxTokens = card.maxTokens.value;
+    this.#lowerCase = card.lowerCase;
+    this.#truncate = truncate;
+    this.#includePrompt = card.includePrompt;
+  }
+
+  /** `name` tells the text in errors. Throws TEXT_TOO_LONG where texts are not to be cut. */
+  encode(text: string, prompt: string, name: string, truncate: TruncateSide = this.#truncate): Tokens {
+    const whole = this.#prepared(prompt + text);
+    const encoding = this.tokenizer.encode(whole, {
+      maxTokens: this.maxTokens,
+      truncate: truncate === "left" ? "left" : "right",
+    });
+    if (encoding.truncated && truncate === "error") throw this.#tooLong(whole, name);
+    return {
+      ids: encoding.ids,
+      typeIds: encoding.typeIds,
+      unpooled: this.#includePrompt || prompt === "" ? 0 : this.#promptLength(prompt),
+      truncated: encoding.truncated,
+    };
+  }
+
+  /** Tokens of a caller, given as ids without the special ones. Throws TEXT_TOO_LONG, or USAGE for ids that are none. */
+  fromIds(ids: readonly number[], name: string): Tokens {
+    const { vocabularySize } = this.tokenizer;
+    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
+    if (wrong !== undefined || ids.length === 0) {
+      throw new TenonError("INPUT_VALUE", {
+        problem: `${name} is no list of token ids`,
+        given: wrong === undefined ? "no id" : String(wrong),
+        expected: `whole numbers from 0 to ${vocabularySize - 1}`,
+      });
+    }
+    return this.encode(this.tokenizer.decode(ids, { skipSpecialTokens: true }), "", name);
+  }
+
+  #prepared(text: string): string {
+    return this.#lowerCase ? text.toLowerCase() : text;
+  }
+
+  /** As sentence-transformers counts it: without the special token at the end. */
+  #promptLength(prompt: string): number {
+    const known = this.#promptTokens.get(prompt);
+    if (known !== undefined) return known;
+    const { ids } = this.tokenizer.encode(this.#prepared(prompt), { maxTokens: this.maxTokens });
+    const last = ids.at(-1);
+    const length = ids.length - (last !== undefined && this.tokenizer.isSpecial(last) ? 1 : 0);
+    if (this.#promptTokens.size >= 1000) this.#promptTokens.clear();
+    this.#promptTokens.set(prompt, length);
+    return length;
+  }
+
+  #tooLong(text: string, name: string): TenonError {
+    return new TenonError("TEXT_TOO_LONG", {
+      problem: `${name} is longer than the model reads`,
+      given: `${this.tokenizer.count(text)} tokens`,
+      expected: `at most ${this.maxTokens}`,
+      do: 'cut it, or let it be cut: { truncate: "right" }',
+    });
+  }
+}
+
+/** Throws USAGE, naming the index, unless every text is a string; the first has the index `from`. */
+export function checkTexts(texts: readonly unknown[], from = 0): asserts texts is readonly string[] {
+  if (!Array.isArray(texts))
+    throw new TenonError("USAGE", { problem: "texts are given as an array", given: typeof texts });
+  for (let i = 0; i < texts.length; i++) {
+    if (typeof texts[i] === "string") continue;
+    throw new TenonError("USAGE", {
+      problem: `text ${from + i} is no string`,
+      given: texts[i] === null ? "null" : typeof texts[i],
+      details: { index: from + i },
+    });
+  }
+}
