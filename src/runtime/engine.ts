@@ -1,5 +1,6 @@
 /** Engine: the models of a process, their shared lanes and cache; everything it opens it closes. */
-import { emit, isTenonError, suggest, TenonError } from "../base/index.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { emit, isTenonError, suggest, TenonError, toTenonError } from "../base/index.js";
 import { type OnnxModel, type Trust, writeBeside } from "../onnx/index.js";
 import { type BatchAxis, declaredObstacle, proveBatchAxis } from "./batch-axis.js";
 import { BufferPool } from "./buffers.js";
@@ -8,13 +9,22 @@ import { Calibration } from "./calibrate.js";
 import { CostModels } from "./cost-model.js";
 import { measureHop } from "./hop.js";
 import { LaneBudget } from "./lane-budget.js";
-import { type BuildOptions, type Loaded, loadModel, sourceKey } from "./load.js";
+import {
+  type BuildOptions,
+  type Identity,
+  isCompiled,
+  type Loaded,
+  loadModel,
+  ownIdentity,
+  sourceKey,
+} from "./load.js";
 import { defaultLanes, poolThreads, usableCores } from "./machine.js";
 import { Model } from "./model.js";
 import { modelNameOf } from "./model-name.js";
 import { ortLibrary } from "./ort/library.js";
 import { OutputShapes } from "./output-shapes.js";
 import { lowerPoolPriority } from "./pool-priority.js";
+import type { ModelSource } from "./prepare.js";
 import { canShareMemory } from "./runner/libc.js";
 import { ProcessHost } from "./runner/process-host.js";
 import type { Spare } from "./runner/process-settings.js";
@@ -83,6 +93,12 @@ export interface LoadOptions {
   };
   /** Run once before the promise resolves, so that the first request is not slower. Default false. */
   readonly warmup?: boolean;
+  /**
+   * Answer from the model as it is, within a fraction of a second, while it is optimised and compiled behind it; then
+   * calls go to that one, through the same handle. Until then requests are not batched. Does nothing where the compiled
+   * model is in the cache. Costs the memory of both for that time. Default false.
+   */
+  readonly quickStart?: boolean;
   /** Measure batch sizes in the background when idle; default true. */
   readonly calibrate?: boolean;
   /** Accept dimensions of size 0. Default false. */
@@ -108,8 +124,20 @@ const DEFAULT_CACHE_BYTES = 20 * 2 ** 30;
 const DEFAULT_QUEUE_LIMIT = 4096;
 const AUTO_MAX_ROWS = 64;
 
+/** When a model that answers already begins to be compiled. */
+const FOLLOW_AFTER_MS = 500;
+
 /** Milliseconds to a model process and back, at first; learned from then on. */
 const PROCESS_HOP_MS = 0.08;
+
+/** A model to load, as it was asked for. */
+interface Order {
+  readonly source: ModelSource;
+  readonly name: string;
+  readonly version: string;
+  readonly options: LoadOptions;
+  readonly build: BuildOptions;
+}
 
 interface Shared {
   readonly loaded: Promise<Loaded>;
@@ -129,6 +157,9 @@ export class Engine {
   readonly #alive = new Set<Model>();
   /** Sessions by content key: handles on the same content share one. */
   readonly #shared = new Map<string, Shared>();
+  /** Models that are compiled behind others; none rejects. */
+  readonly #background = new Set<Promise<void>>();
+  readonly #ending = new AbortController();
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -198,21 +229,83 @@ export class Engine {
   async load(source: Source, options: LoadOptions = {}): Promise<Model> {
     this.#assertOpen();
     const { from, baseDir } = sourceOf(source, options.baseDir);
-    const given = { from, baseDir, trust: options.trust ?? "pinned" };
-    const name = modelNameOf(from, options.name);
-    const version = options.version ?? "1";
+    const order: Order = {
+      source: { from, baseDir, trust: options.trust ?? "pinned" },
+      name: modelNameOf(from, options.name),
+      version: options.version ?? "1",
+      options,
+      build: this.#buildOptions(options),
+    };
+    const { name, version } = order;
     if (!/^[0-9]+$/.test(version))
       throw new TenonError("USAGE", { problem: "model version", given: version, expected: "decimal digits" });
     if (!options.replace && this.#models.get(name)?.has(version)) throw taken(name, version);
+    if (options.quickStart && !(await this.#isCompiled(order))) return await this.#quickStart(order);
 
-    const build = this.#buildOptions(options);
-    const identity = await sourceKey(given, build, this.#cache, this.runtimeVersion);
+    const identity = await sourceKey(order.source, order.build, this.#cache, this.runtimeVersion);
+    return await this.#make(order, identity, this.#cache, (model) =>
+      this.#place(model, options.replace ?? false),
+    );
+  }
+
+  async #isCompiled({ source, build }: Order): Promise<boolean> {
+    return this.#cache !== undefined && (await isCompiled(source, build, this.#cache, this.runtimeVersion));
+  }
+
+  /** The model as it is, and behind it the compiled one, which takes over when it is ready. */
+  async #quickStart(order: Order): Promise<Model> {
+    const { name, options } = order;
+    const asItIs: Order = {
+      ...order,
+      options: { ...options, batch: { max: 1 }, calibrate: false },
+      build: { ...order.build, optimization: "none" },
+    };
+    // Hashing large files would take as long as a run.
+    const identity = await ownIdentity(order.source);
+    const first = await this.#make(asItIs, identity, undefined, (model) =>
+      this.#place(model, options.replace ?? false),
+    );
+    const following = this.#follow(first, order)
+      .catch((cause: unknown) => {
+        if (first.unloaded) return;
+        emit("engine:warning", {
+          code: "NOT_OPTIMIZED",
+          message: `model "${name}" goes on as it is, it could not be optimised: ${toTenonError(cause).message}`,
+        });
+      })
+      .finally(() => this.#background.delete(following));
+    this.#background.add(following);
+    return first;
+  }
+
+  async #follow(first: Model, order: Order): Promise<void> {
+    // The first request has the machine to itself.
+    await sleep(FOLLOW_AFTER_MS, undefined, { signal: this.#ending.signal });
+    const identity = await sourceKey(order.source, order.build, this.#cache, this.runtimeVersion);
+    if (first.unloaded) return;
+    const quiet = { ...order, options: { ...order.options, warmup: true } };
+    const next = await this.#make(quiet, identity, this.#cache, (model) => {
+      if (first.unloaded) throw gone(order.name);
+      const versions = this.#models.get(order.name);
+      if (versions?.get(order.version) === first) versions.set(order.version, model);
+    });
+    await (first.unloaded ? next.close() : first.supersede(next));
+  }
+
+  /** Loads and makes a model, and has it placed when it is ready. */
+  async #make(
+    order: Order,
+    identity: Identity,
+    cache: ModelCache | undefined,
+    place: (model: Model) => void,
+  ): Promise<Model> {
+    const { source, name, version, options, build } = order;
     // Sessions are shared among those who trust the author alike.
-    const shareKey = `${identity.key} ${given.trust}`;
+    const shareKey = `${identity.key} ${source.trust}`;
     const shared = this.#share(shareKey, () =>
       this.#host === undefined
-        ? loadModel(given, identity, build, this.#cache)
-        : this.#host.load(given, identity, build, this.#cache, name),
+        ? loadModel(source, identity, build, cache)
+        : this.#host.load(source, identity, build, cache, name),
     );
     let made: Model | undefined;
     try {
@@ -247,7 +340,7 @@ export class Engine {
       if (options.warmup) await calibration.warmUp(model, axis);
       this.#assertOpen();
       options.signal?.throwIfAborted();
-      this.#place(model, options.replace ?? false);
+      place(model);
       if (options.calibrate !== false) calibration.start(model, loaded, axis, costs);
       for (const finding of loaded.findings) {
         if (finding.severity !== "warning") continue;
@@ -316,6 +409,8 @@ export class Engine {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#alive].map((model) => model.close()));
+    this.#ending.abort();
+    await Promise.all(this.#background);
     await this.#host?.close();
   }
 
@@ -458,6 +553,10 @@ function sourceOf(
   if (typeof source === "string" || source instanceof Uint8Array) return { from: source, baseDir };
   const { bytes, folder } = writeBeside(source);
   return { from: bytes, baseDir: folder ?? baseDir };
+}
+
+function gone(name: string): TenonError {
+  return new TenonError("ENGINE_CLOSED", { problem: `model "${name}" was unloaded` });
 }
 
 function taken(name: string, version: string): TenonError {

@@ -1,5 +1,6 @@
 /** Loading: from a model file or bytes to a session on the compiled cache, everything slow off the event loop. */
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isTenonError } from "../base/index.js";
 import { type Finding, PREFLIGHT_VERSION, refusal, underTrust, weightFiles } from "../onnx/index.js";
@@ -10,7 +11,7 @@ import { packedWeightsAligned } from "./prepacked.js";
 import { type ModelSource, type Prepared, prepareModel, readStructure } from "./prepare.js";
 import { inlineSession, type Session } from "./session.js";
 import type { Signature } from "./signature.js";
-import { identify, identifyBytes } from "./source-identity.js";
+import { identify, identifyBytes, recallBytes, recallIdentity } from "./source-identity.js";
 
 /** Graph optimisation level of the built model, and what the session is given beside it. */
 export interface BuildOptions {
@@ -39,7 +40,18 @@ const SHARED_WEIGHT_BYTES = "1024";
 export interface Identity {
   /** Equal keys are the same compiled model. */
   readonly key: string;
+  /** Of the model and its weight files. */
   readonly bytes: number;
+  /** Whether the key tells the content. */
+  readonly hashed: boolean;
+}
+
+/** An identity that no other load has, without hashing; for models that are not kept. Throws FILE_NOT_FOUND or MODEL_INVALID. */
+export async function ownIdentity(source: ModelSource): Promise<Identity> {
+  const files = [...(typeof source.from === "string" ? [source.from] : []), ...(await externalFiles(source))];
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+  const inMemory = typeof source.from === "string" ? 0 : source.from.byteLength;
+  return { key: randomUUID(), bytes: sizes.reduce((sum, size) => sum + size, inMemory), hashed: false };
 }
 
 /** Content key of a source with these options, for this version of ONNX Runtime. Throws FILE_NOT_FOUND or MODEL_INVALID. */
@@ -49,17 +61,36 @@ export async function sourceKey(
   cache: ModelCache | undefined,
   runtimeVersion: string,
 ): Promise<Identity> {
-  const external = async (): Promise<readonly string[]> => weightFiles(await readStructure(source));
   const { sha256, bytes } =
     typeof source.from === "string"
-      ? await identify(source.from, external, cache?.hashFolder)
-      : await identifyBytes(
-          source.from,
-          source.baseDir === undefined ? [] : await external(),
-          cache?.hashFolder,
-        );
+      ? await identify(source.from, () => externalFiles(source), cache?.hashFolder)
+      : await identifyBytes(source.from, await externalFiles(source), cache?.hashFolder);
+  return { key: await keyOf(sha256, options, runtimeVersion), bytes, hashed: true };
+}
+
+/** Whether this model was compiled before, as far as can be told without hashing its files. */
+export async function isCompiled(
+  source: ModelSource,
+  options: BuildOptions,
+  cache: ModelCache,
+  runtimeVersion: string,
+): Promise<boolean> {
+  const known =
+    typeof source.from === "string"
+      ? await recallIdentity(source.from, cache.hashFolder)
+      : await recallBytes(source.from, await externalFiles(source), cache.hashFolder);
+  if (known === undefined) return false;
+  return (await cache.find(await keyOf(known.sha256, options, runtimeVersion))) !== undefined;
+}
+
+async function externalFiles(source: ModelSource): Promise<readonly string[]> {
+  if (typeof source.from !== "string" && source.baseDir === undefined) return [];
+  return weightFiles(await readStructure(source));
+}
+
+async function keyOf(sha256: string, options: BuildOptions, runtimeVersion: string): Promise<string> {
   const parts = JSON.stringify([sha256, runtimeVersion, PREFLIGHT_VERSION, await machineKey(), options]);
-  return { key: createHash("sha256").update(parts).digest("hex").slice(0, 40), bytes };
+  return createHash("sha256").update(parts).digest("hex").slice(0, 40);
 }
 
 /** Loads what `sourceKey` identified. Throws MODEL_INVALID, MODEL_UNSUPPORTED, FILE_NOT_FOUND or ENGINE_PROVIDER. */

@@ -83,8 +83,6 @@ export class Model {
   readonly name: string;
   readonly version: string;
   readonly signature: Signature;
-  /** Most rows in one batch; 0 when requests to this model are not batched. */
-  readonly maxBatch: number;
   readonly #parts: ModelParts;
   readonly #scheduler: Scheduler;
   readonly #log: BatchLog;
@@ -95,14 +93,19 @@ export class Model {
   readonly #allNames: readonly string[];
   readonly #leases = new Set<Lease>();
   #leased = 0;
+  /** Rows of one batch here; 0 when requests are not batched. */
+  readonly #maxBatch: number;
+  #successor: Model | undefined;
+  #unleased: (() => void) | undefined;
   #syncLane: RunLane | undefined;
   #unloading: Promise<void> | undefined;
+  #freeing: Promise<void> | undefined;
 
   constructor(parts: ModelParts) {
     this.name = parts.name;
     this.version = parts.version;
     this.signature = parts.loaded.signature;
-    this.maxBatch = parts.axis.batchable ? parts.maxRows : 0;
+    this.#maxBatch = parts.axis.batchable ? parts.maxRows : 0;
     this.#parts = parts;
     this.#log = new BatchLog(parts.name);
     const { session } = parts.loaded;
@@ -113,7 +116,7 @@ export class Model {
     this.#scheduler = new Scheduler(
       {
         model: parts.name,
-        maxRows: Math.max(1, this.maxBatch),
+        maxRows: Math.max(1, this.#maxBatch),
         queueLimit: parts.queueLimit,
         maxDelayMs: parts.maxDelayMs,
       },
@@ -129,6 +132,11 @@ export class Model {
     );
   }
 
+  /** Most rows in one batch; 0 when requests to this model are not batched. */
+  get maxBatch(): number {
+    return this.#successor?.maxBatch ?? this.#maxBatch;
+  }
+
   /**
    * Runs the model, together with other requests when its rows are independent. The inputs must not change until the
    * promise settles. Rejects with INPUT_*, OUTPUT_UNKNOWN, QUEUE_FULL, DEADLINE, CANCELLED, ENGINE_CLOSED or ENGINE_FAILED.
@@ -138,6 +146,7 @@ export class Model {
    * ```
    */
   run(inputs: Inputs, options: RunOptions = {}): Promise<Outputs> {
+    if (this.#successor !== undefined) return this.#successor.run(inputs, options);
     let ordered: Tensor[];
     let outputs: readonly number[];
     let into: ReadonlyMap<number, Tensor> | undefined;
@@ -150,13 +159,14 @@ export class Model {
     } catch (error) {
       return Promise.reject(error);
     }
-    if (this.maxBatch > 0 && rows > this.maxBatch)
+    if (this.#maxBatch > 0 && rows > this.#maxBatch)
       return this.#runSplit(ordered, rows, outputs, into, options);
     return this.#submit({ inputs: ordered, rows, into }, outputs, options);
   }
 
   /** Runs on this thread, at once and alone: for scripts and tiny models. Blocks the event loop. Throws USAGE when the model has its own process. */
   runSync(inputs: Inputs, options: Pick<RunOptions, "outputs" | "into"> = {}): Outputs {
+    if (this.#successor !== undefined) return this.#successor.runSync(inputs, options);
     this.#assertLoaded();
     this.#syncLane ??= this.#newLane();
     if (this.#syncLane.runSync === undefined) {
@@ -189,9 +199,10 @@ export class Model {
   }
 
   #mapWindow(): number {
+    if (this.#successor !== undefined) return this.#successor.#mapWindow();
     let knee = 1;
     for (const [, cost] of this.#parts.costs.entries()) knee = Math.max(knee, cost.knee);
-    return this.#parts.budget.lanes * Math.max(this.#parts.budget.depth, 2) * (this.maxBatch > 0 ? knee : 1);
+    return this.#parts.budget.lanes * Math.max(this.#parts.budget.depth, 2) * (this.#maxBatch > 0 ? knee : 1);
   }
 
   /**
@@ -202,6 +213,7 @@ export class Model {
     rows: number,
     options: { readonly shapes?: Readonly<Record<string, readonly number[]>> } = {},
   ): Promise<Lease> {
+    if (this.#successor !== undefined) return this.#successor.lease(rows, options);
     this.#assertLoaded();
     const key = `lease ${this.#leased++}`;
     return Lease.open({
@@ -211,19 +223,23 @@ export class Model {
       ...(options.shapes === undefined ? {} : { shapes: options.shapes }),
       submit: (member, lane, runOptions) => this.#submit(member, this.#allOutputs, runOptions, { lane, key }),
       register: (lease) => void this.#leases.add(lease),
-      released: (lease) => void this.#leases.delete(lease),
+      released: (lease) => {
+        this.#leases.delete(lease);
+        if (this.#leases.size === 0) this.#unleased?.();
+      },
     });
   }
 
   /** What was measured about this model. */
   get profile(): ModelProfile {
+    if (this.#successor !== undefined) return this.#successor.profile;
     const { loaded, axis, budget, costs } = this.#parts;
     return {
       loadMs: loaded.milliseconds,
       cacheHit: loaded.cacheHit,
       lanes: budget.lanes,
       pid: loaded.session.pid,
-      batch: { ...axis, maxRows: this.maxBatch },
+      batch: { ...axis, maxRows: this.#maxBatch },
       cost: [...costs.entries()].map(([shapes, cost]) => ({
         shapes,
         knee: cost.knee,
@@ -237,28 +253,49 @@ export class Model {
 
   /** Why the last batches were formed as they were, oldest first; at most 4,096. */
   explain(count?: number): BatchRecord[] {
-    return this.#log.last(count);
+    return this.#successor?.explain(count) ?? this.#log.last(count);
   }
 
   /** Requests that wait in the queue. */
   get waiting(): number {
-    return this.#scheduler.waiting;
+    return this.#scheduler.waiting + (this.#successor?.waiting ?? 0);
   }
 
   /** Lets the accepted requests finish, then frees everything. New calls are refused with ENGINE_CLOSED. */
   unload(): Promise<void> {
-    this.#unloading ??= this.#end((reason) => this.#scheduler.drain(reason));
+    this.#unloading ??= this.#end((reason) => this.#scheduler.drain(reason), this.#successor?.unload());
     return this.#unloading;
   }
 
   /** Rejects what waits and stops what runs, then frees everything. */
   close(): Promise<void> {
-    this.#unloading ??= this.#end((reason) => this.#scheduler.close(reason));
+    this.#unloading ??= this.#end((reason) => this.#scheduler.close(reason), this.#successor?.close());
     return this.#unloading;
   }
 
-  async #end(stop: (reason: TenonError) => Promise<void>): Promise<void> {
+  /**
+   * Hands every further call to `next`, which answers the same from another session. What was accepted is answered
+   * here, leases live until they are released; then this one's session is freed.
+   */
+  async supersede(next: Model): Promise<void> {
+    this.#successor = next;
+    if (this.#leases.size > 0) await new Promise<void>((resolve) => (this.#unleased = resolve));
+    this.#freeing ??= this.#free((reason) => this.#scheduler.drain(reason));
+    await this.#freeing;
+  }
+
+  async #end(
+    stop: (reason: TenonError) => Promise<void>,
+    successor: Promise<void> | undefined,
+  ): Promise<void> {
     this.#parts.onRetire();
+    this.#freeing ??= this.#free(stop);
+    this.#unleased?.();
+    await Promise.all([this.#freeing, successor]);
+    if (successor === undefined) emit("model:unloaded", { model: this.name, version: this.version });
+  }
+
+  async #free(stop: (reason: TenonError) => Promise<void>): Promise<void> {
     await stop(
       new TenonError("ENGINE_CLOSED", {
         problem: `model "${this.name}" was unloaded`,
@@ -270,7 +307,11 @@ export class Model {
     await this.#wide.close();
     this.#pool.clear();
     await this.#parts.onUnload();
-    emit("model:unloaded", { model: this.name, version: this.version });
+  }
+
+  /** Whether it takes no more calls, for it was unloaded. */
+  get unloaded(): boolean {
+    return this.#unloading !== undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -315,7 +356,7 @@ export class Model {
 
   /** Size of the batch axis; throws INPUT_BATCH when the inputs differ in it. */
   #rowsOf(inputs: readonly Tensor[]): number {
-    if (this.maxBatch === 0) return 1;
+    if (this.#maxBatch === 0) return 1;
     const rows = inputs[0]!.shape[0]!;
     for (let i = 1; i < inputs.length; i++) {
       if (inputs[i]!.shape[0] === rows) continue;
@@ -369,7 +410,7 @@ export class Model {
 
   /** Requests with equal keys may share a batch: all dims but the batch axis, and the outputs wanted. */
   #batchKey(inputs: readonly Tensor[], outputs: readonly number[]): string {
-    const from = this.maxBatch > 0 ? 1 : 0;
+    const from = this.#maxBatch > 0 ? 1 : 0;
     let key = "";
     for (const { shape } of inputs) {
       for (let axis = from; axis < shape.length; axis++) key += `${shape[axis]},`;
@@ -390,8 +431,8 @@ export class Model {
     const signal =
       options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal]);
     const parts: Promise<Outputs>[] = [];
-    for (let start = 0; start < rows; start += this.maxBatch) {
-      const count = Math.min(this.maxBatch, rows - start);
+    for (let start = 0; start < rows; start += this.#maxBatch) {
+      const count = Math.min(this.#maxBatch, rows - start);
       const part = inputs.map((tensor) => tensor.slice([start, start + count]));
       parts.push(
         this.#submit({ inputs: part, rows: count, into: undefined }, outputs, { ...options, signal }),

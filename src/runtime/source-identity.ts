@@ -6,6 +6,8 @@ import { TenonError } from "../base/index.js";
 
 /** Large enough to be fast, small enough to hash within 5 ms on the event loop. */
 const CHUNK = 2 << 20;
+/** Hashed within 20 ms. */
+const QUICK_BYTES = 8 << 20;
 
 interface FileStamp {
   readonly path: string;
@@ -22,7 +24,26 @@ export async function identifyBytes(
   bytes: Uint8Array,
   externalFiles: readonly string[],
   memoFolder: string | undefined,
-): Promise<{ sha256: string; bytes: number }> {
+): Promise<Identified> {
+  return (await sumOf(bytes, externalFiles, (file) => identify(file, async () => [], memoFolder)))!;
+}
+
+/** What `identifyBytes` gives, where no file and no more than a few MB of `bytes` have to be hashed for it. */
+export async function recallBytes(
+  bytes: Uint8Array,
+  externalFiles: readonly string[],
+  memoFolder: string | undefined,
+): Promise<Identified | undefined> {
+  if (bytes.byteLength > QUICK_BYTES) return undefined;
+  return sumOf(bytes, externalFiles, (file) => recallIdentity(file, memoFolder));
+}
+
+/** Undefined as soon as a file's hash is. */
+async function sumOf(
+  bytes: Uint8Array,
+  externalFiles: readonly string[],
+  identityOf: (file: string) => Promise<Identified | undefined>,
+): Promise<Identified | undefined> {
   if (bytes.byteLength === 0) {
     throw new TenonError("MODEL_INVALID", {
       problem: "the model has no bytes",
@@ -34,7 +55,8 @@ export async function identifyBytes(
   const hash = createHash("sha256").update(own);
   let size = bytes.byteLength;
   for (const file of externalFiles) {
-    const known = await identify(file, async () => [], memoFolder);
+    const known = await identityOf(file);
+    if (known === undefined) return undefined;
     hash.update(known.sha256);
     size += known.bytes;
   }
@@ -83,11 +105,10 @@ interface Remembered {
   readonly sha256: string;
 }
 
-/** Identity of a model file and the external data files it names. */
-export interface SourceIdentity {
-  readonly path: string;
-  readonly bytes: number;
+/** Identity of a model and the external data files it names. */
+interface Identified {
   readonly sha256: string;
+  readonly bytes: number;
 }
 
 /**
@@ -98,7 +119,7 @@ export async function identify(
   path: string,
   externalFiles: () => Promise<readonly string[]>,
   memoFolder: string | undefined,
-): Promise<SourceIdentity> {
+): Promise<Identified> {
   let real: string;
   let stamp: FileStamp;
   try {
@@ -120,12 +141,8 @@ export async function identify(
       expected: "an ONNX file",
     });
 
-  const memo =
-    memoFolder && join(memoFolder, `${createHash("sha256").update(real).digest("hex").slice(0, 32)}.json`);
-  const remembered = memo && (await recall(memo));
-  if (remembered && remembered.stamps[0]?.path === real && (await unchanged(remembered))) {
-    return { path: real, bytes: total(remembered.stamps), sha256: remembered.sha256 };
-  }
+  const known = await recallIdentity(real, memoFolder);
+  if (known !== undefined) return known;
 
   const files = [real, ...(await externalFiles())];
   const stamps = await Promise.all(files.map(stampOf));
@@ -140,8 +157,24 @@ export async function identify(
       do: "load it again when the copy is complete",
     });
   }
-  if (memo !== undefined) await remember(memo, { stamps, sha256 });
-  return { path: real, bytes: total(stamps), sha256 };
+  if (memoFolder !== undefined) await remember(memoOf(real, memoFolder), { stamps, sha256 });
+  return { bytes: total(stamps), sha256 };
+}
+
+/** What `identify` gives, where it is remembered; nothing is hashed. */
+export async function recallIdentity(
+  path: string,
+  memoFolder: string | undefined,
+): Promise<Identified | undefined> {
+  if (memoFolder === undefined) return undefined;
+  const real = await realpath(path).catch(() => path);
+  const remembered = await recall(memoOf(real, memoFolder));
+  if (remembered?.stamps[0]?.path !== real || !(await unchanged(remembered))) return undefined;
+  return { bytes: total(remembered.stamps), sha256: remembered.sha256 };
+}
+
+function memoOf(path: string, memoFolder: string): string {
+  return join(memoFolder, `${createHash("sha256").update(path).digest("hex").slice(0, 32)}.json`);
 }
 
 function total(stamps: readonly FileStamp[]): number {

@@ -151,6 +151,7 @@ async function open(memory: ArrayBuffer, message: LoadMessage): Promise<Served> 
 
 /** Without a cache a process that takes over reads the file again, which may have changed. */
 async function assertSame(given: ModelSource, { identity, build }: LoadMessage): Promise<void> {
+  if (!identity.hashed) return;
   const now = await sourceKey(given, build, undefined, (await ortLibrary()).version);
   if (now.key !== identity.key)
     throw new TenonError("FILE_INVALID", { problem: "the model file has changed since it was loaded" });
