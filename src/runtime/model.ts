@@ -311,7 +311,7 @@ export class Model {
 
   /** Whether it takes no more calls, for it was unloaded. */
   get unloaded(): boolean {
-    return this.#unloading !== undefined;
+    return this.#unloading !== undefined || (this.#successor?.unloaded ?? false);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
