@@ -3,19 +3,14 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { gunzipSync } from "node:zlib";
 import { Engine, type Model } from "tenon/runtime";
-import { denseStrides, readNpy, readNpz, type Tensor, tensorFromStorage } from "tenon/tensor";
-import {
-  convertProgram,
-  decodeProgram,
-  type ExportedProgram,
-  programToModel,
-  type TensorRef,
-} from "tenon/torch";
+import { readNpy, type Tensor, tensorFromStorage } from "tenon/tensor";
+import { convertProgram, programToModel } from "tenon/torch";
 import { formulaInput, formulaWeight } from "../support/formula-weights.js";
+import { type GraphFixture, graphFixture, type WeightMaker } from "../support/graph-fixture.js";
 
 const shared = resolve(import.meta.dirname, "../../../../shared/torch");
+const graphs = join(shared, "graph");
 const models = readdirSync(join(shared, "torch2.13"), { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map(({ name }) => name);
@@ -45,53 +40,18 @@ async function compare(model: Model, inputs: readonly Tensor[], outputs: readonl
   });
 }
 
-interface GraphFixture {
-  readonly program: ExportedProgram;
-  readonly values: Readonly<Record<string, Tensor>>;
-}
-
 /** Largest total of weight values that is filled in by default; TENON_ALL_GRAPHS takes all. */
 const MAX_VALUES = process.env.TENON_ALL_GRAPHS ? Number.POSITIVE_INFINITY : 12e6;
 
-function bytesOf(x: Tensor): Uint8Array {
-  const { buffer, byteOffset, byteLength } = x.contiguous().data as Uint8Array;
-  return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
-/** A graph without weights, and the weights that both sides compute. */
-function graphFixture(name: string): GraphFixture | undefined {
-  const bare = decodeProgram(gunzipSync(readFileSync(join(shared, "graph", `${name}.graph.json.gz`))), name);
-  const meta = JSON.parse(readFileSync(join(shared, "graph", `${name}.meta.json`), "utf8"));
-  const values = readNpz(readFileSync(join(shared, "graph", `${name}.npz`)));
-  const weights = new Map<string, TensorRef>();
-  const storages = new Map<string, Uint8Array>();
+/** Weights by the formula, up to a total of values. */
+function filled(): WeightMaker {
   let total = 0;
-  for (const spec of bare.inputs) {
-    if (spec.kind !== "parameter" && spec.kind !== "buffer" && spec.kind !== "tensorConstant") continue;
-    const { dtype, sizes } = bare.graph.tensors.get(spec.name)!;
-    const shape = sizes.map(Number);
-    const source: string = meta.alias?.[spec.target] ?? spec.target;
-    let storage = storages.get(source);
-    if (storage === undefined) {
-      const stored = values[`w/${spec.target}`] ?? values[`w/${source}`];
-      if (stored === undefined) total += shape.reduce((product, size) => product * size, 1);
-      if (total > MAX_VALUES) return undefined;
-      storage =
-        stored === undefined
-          ? new Uint8Array(formulaWeight(source, shape).buffer as ArrayBuffer)
-          : bytesOf(stored);
-      storages.set(source, storage);
-    }
-    weights.set(spec.target, {
-      name: spec.target,
-      dtype,
-      shape,
-      strides: denseStrides(shape),
-      offset: 0,
-      storage,
-    });
-  }
-  return { program: { ...bare, weights }, values };
+  return (name, shape) => {
+    total += shape.reduce((product, size) => product * size, 1);
+    return total > MAX_VALUES
+      ? undefined
+      : new Uint8Array(formulaWeight(name, shape).buffer as ArrayBuffer);
+  };
 }
 
 function inputsOf({ program, values }: GraphFixture, c: number): Tensor[] {
@@ -107,12 +67,12 @@ function inputsOf({ program, values }: GraphFixture, c: number): Tensor[] {
 }
 
 describe("graphs of real architectures, converted", { concurrency: false }, () => {
-  const names = readdirSync(join(shared, "graph"))
+  const names = readdirSync(graphs)
     .filter((file) => file.endsWith(".graph.json.gz"))
     .map((file) => file.replace(".graph.json.gz", ""));
   for (const name of names) {
     test(name, async (t) => {
-      const fixture = graphFixture(name);
+      const fixture = graphFixture(graphs, name, filled());
       if (fixture === undefined) {
         t.skip("large: runs with TENON_ALL_GRAPHS=1");
         return;

@@ -116,7 +116,7 @@ export function programToModel(program: ExportedProgram, options: ProgramOptions
     results.length,
   );
   results.forEach((name, i) => {
-    const meta = metaOf(name);
+    const meta = translator.metaOf(name)!;
     const type = { kind: "tensor", dtype: dtypeOf(meta.dtype), shape: meta.sizes.map(dims) } as const;
     g.output(values[i]!, freeName(program, names[i]!), type);
   });

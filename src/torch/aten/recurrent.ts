@@ -89,6 +89,14 @@ const recurrent =
     ];
   };
 
+/** Ops whose results after the first are states of the sizes of those in their second argument. */
+export const GIVES_STATES: ReadonlySet<string> = new Set([
+  "aten.lstm.input",
+  "aten.gru.input",
+  "aten.rnn_tanh.input",
+  "aten.rnn_relu.input",
+]);
+
 export const RECURRENT: OpRows = {
   "lstm.input": recurrent(LSTM),
   "gru.input": recurrent(GRU),

@@ -12,6 +12,7 @@ import type {
 import { Arguments, type Bindings, type Size, type TensorValue } from "./arguments.js";
 import { Emitter, type Origin } from "./emitter.js";
 import type { OpHandler, OutputMeta } from "./handler.js";
+import { GIVES_STATES } from "./recurrent.js";
 import { isSilent, sizeOf } from "./symbols.js";
 import { handlerOf } from "./table.js";
 import { Unsupported } from "./unsupported.js";
@@ -68,6 +69,11 @@ export class Translator {
   bind(name: string, value: string | (() => string), meta: TensorMeta): void {
     this.#values.set(name, value);
     this.#metas.set(name, meta);
+  }
+
+  /** What is known of a name; undefined when the node that makes it is unsupported. */
+  metaOf(name: string): TensorMeta | undefined {
+    return this.#metas.get(name);
   }
 
   bindSize(name: string, size: Size): void {
@@ -130,7 +136,11 @@ export class Translator {
     const functional = inPlace === undefined ? target : inPlace;
     const handler = handlerOf(target) ?? (inPlace === undefined ? undefined : handlerOf(inPlace));
     if (handler === undefined) throw new Unsupported("no handler");
-    const metas = names.map((name) => this.#meta(name, scope));
+    const states = GIVES_STATES.has(target) ? readNames(node.inputs[1]!.arg) : [];
+    const metas = names.map((name, i) =>
+      // torch 2.6 describes them with an axis too many.
+      states[i - 1] === undefined ? this.#meta(name, scope) : this.#metas.get(scope.prefix + states[i - 1]),
+    );
     const values = this.#call(handler, node, scope, metas);
     names.forEach((name, i) => {
       if (name === "") return;
