@@ -1,7 +1,15 @@
 /** Converted programs before the onnx package: its checker accepts every file, shapes inferred strictly. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -30,7 +38,10 @@ describe("onnx.checker", { skip: process.env.TENON_PYTHON ? false : "TENON_PYTHO
   }
 
   function complaints(paths: readonly string[]): string {
-    return execFileSync(process.env.TENON_PYTHON!, [CHECK, ...paths], { encoding: "utf8", maxBuffer: 2 ** 26 });
+    return execFileSync(process.env.TENON_PYTHON!, [CHECK, ...paths], {
+      encoding: "utf8",
+      maxBuffer: 2 ** 26,
+    });
   }
 
   /** Weights that lie one after the other in a file of holes, since their values do not matter here. */
@@ -42,7 +53,10 @@ describe("onnx.checker", { skip: process.env.TENON_PYTHON ? false : "TENON_PYTHO
     const file = { path, size: Number(size), mtimeNs, inode: ino };
     let end = 0;
     return (_, shape, dtype) => {
-      const length = byteLengthOf(dtype as "float32", shape.reduce((product, size) => product * size, 1));
+      const length = byteLengthOf(
+        dtype as "float32",
+        shape.reduce((product, size) => product * size, 1),
+      );
       const offset = end;
       end += Math.ceil(length / 64) * 64;
       return { file, offset, length };

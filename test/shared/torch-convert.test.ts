@@ -48,9 +48,7 @@ function filled(): WeightMaker {
   let total = 0;
   return (name, shape) => {
     total += shape.reduce((product, size) => product * size, 1);
-    return total > MAX_VALUES
-      ? undefined
-      : new Uint8Array(formulaWeight(name, shape).buffer as ArrayBuffer);
+    return total > MAX_VALUES ? undefined : new Uint8Array(formulaWeight(name, shape).buffer as ArrayBuffer);
   };
 }
 

@@ -285,7 +285,6 @@ export const ELEMENTWISE: OpRows = {
   "mul.Scalar": binary(mul),
   "div.Tensor": binary((c, a, b) => c.add("Div", [a, b])),
   "div.Scalar": binary((c, a, b) => c.add("Div", [a, b])),
-  "true_divide.Tensor": binary((c, a, b) => c.add("Div", [a, b])),
   "div.Tensor_mode": binary(divMode),
   "div.Scalar_mode": binary(divMode),
   "floor_divide.default": binary(divFloor),

@@ -37,6 +37,15 @@ const addProduct =
     return beta === 0 ? value : c.add("Add", [times(c, self.value, beta, dtype), value]);
   };
 
+/** beta · self + alpha · the sum of the products of a batch. */
+const addSummed: OpHandler = (c, args, { dtype }) => {
+  const [beta, alpha] = [args.scalar("beta", 1), args.scalar("alpha", 1)];
+  const self = args.tensor("self");
+  const products = c.add("MatMul", [args.tensor("batch1").value, args.tensor("batch2").value]);
+  const value = times(c, c.add("ReduceSum", [products, c.ints([0])], { keepdims: 0 }), alpha, dtype);
+  return beta === 0 ? value : c.add("Add", [times(c, self.value, beta, dtype), value]);
+};
+
 const einsum: OpHandler = (c, args, { dtype }) => {
   args.ignore("path");
   const equation = args.text("equation").replaceAll(" ", "");
@@ -110,6 +119,7 @@ export const LINEAR: OpRows = {
   "addmm.default": addProduct("mat1", "mat2"),
   "addmv.default": addProduct("mat", "vec"),
   "baddbmm.default": addProduct("batch1", "batch2"),
+  "addbmm.default": addSummed,
   "einsum.default": einsum,
   "outer.default": outer,
   "scaled_dot_product_attention.default": attention,

@@ -52,6 +52,11 @@ const anyOf =
     return c.cast(reduced, "int32", dtype);
   };
 
+const countNonZero: OpHandler = (c, args, { dtype }) => {
+  const x = args.tensor("self");
+  return reduce(c, "ReduceSum", c.cast(truth(c, x), "bool", dtype), x, axesIn(args, x), false);
+};
+
 const arg =
   (op: "ArgMax" | "ArgMin"): OpHandler =>
   (c, args) => {
@@ -86,7 +91,7 @@ function variance(c: Emitter, args: Arguments, dtype: DType): { variance: string
   let correction = 1;
   if (args.has("correction")) correction = args.number("correction");
   if (args.has("unbiased")) correction = args.boolean("unbiased", true) ? 1 : 0;
-  if (x.rank === 0) throw new Unsupported("variance of a scalar");
+  if (x.rank === 0 || x.dims.includes(0)) throw new Unsupported("variance of a scalar or of nothing");
   const value = c.as(x, dtype);
   const mean = c.add("ReduceMean", [value, c.ints(axes)], { keepdims: 1 });
   const apart = c.add("Sub", [value, mean]);
@@ -193,6 +198,10 @@ export const REDUCTIONS: OpRows = {
   "std.correction": (c, args, { dtype }) => c.add("Sqrt", [variance(c, args, dtype).variance]),
   "std.dim": (c, args, { dtype }) => c.add("Sqrt", [variance(c, args, dtype).variance]),
   "std.default": (c, args, { dtype }) => c.add("Sqrt", [variance(c, args, dtype).variance]),
+  "std_mean.correction": (c, args, { dtype }) => { const { variance: v, mean } = variance(c, args, dtype); return [c.add("Sqrt", [v]), mean]; },
+  "aminmax.default": (c, args, meta, outputs) => ["ReduceMin", "ReduceMax"].map((op) => extreme(op as "ReduceMin" | "ReduceMax")(c, args, meta, outputs) as string),
+  "count_nonzero.default": countNonZero,
+  "count_nonzero.dim_IntList": countNonZero,
   "var_mean.correction": (c, args, { dtype }) => { const { variance: v, mean } = variance(c, args, dtype); return [v, mean]; },
   "linalg_vector_norm.default": vectorNorm,
   "norm.ScalarOpt_dim": vectorNorm,

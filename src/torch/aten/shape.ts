@@ -137,6 +137,32 @@ const cat: OpHandler = (c, args, meta) => {
   return values.length === 1 ? values[0]! : c.add("Concat", values, { axis });
 };
 
+/** Each with at least `rank` axes; joined along the last of these, vectors along their only one. */
+const joined =
+  (rank: 1 | 2 | 3): OpHandler =>
+  (c, args, meta) => {
+    const values = args.tensors("tensors").map((x) => {
+      const value = c.as(x, meta.dtype);
+      if (x.rank === 0) return c.unsqueeze(value, ...allAxes(rank));
+      if (x.rank >= rank) return value;
+      // A vector is a row, a matrix a plane without depth.
+      return x.rank === 1 && rank === 2
+        ? c.unsqueeze(value, 0)
+        : c.unsqueeze(value, ...(x.rank === 1 ? [0, 2] : [2]));
+    });
+    const axis = rank === 1 ? Math.min(1, meta.rank - 1) : rank === 2 ? 0 : 2;
+    return values.length === 1 ? values[0]! : c.add("Concat", values, { axis });
+  };
+
+/** Vectors as columns beside the columns of matrices. */
+const columns: OpHandler = (c, args, meta) => {
+  const values = args.tensors("tensors").map((x) => {
+    const value = c.as(x, meta.dtype);
+    return x.rank < 2 ? c.unsqueeze(value, ...(x.rank === 0 ? [0, 1] : [1])) : value;
+  });
+  return values.length === 1 ? values[0]! : c.add("Concat", values, { axis: 1 });
+};
+
 const stack: OpHandler = (c, args, meta) => {
   const axis = axisOf(args.number("dim", 0), meta.rank);
   const values = args.tensors("tensors").map((x) => c.unsqueeze(c.as(x, meta.dtype), axis));
@@ -358,6 +384,10 @@ export const SHAPE: OpRows = {
   "cat.default": cat,
   "concat.default": cat,
   "stack.default": stack,
+  "hstack.default": joined(1),
+  "vstack.default": joined(2),
+  "dstack.default": joined(3),
+  "column_stack.default": columns,
   "slice.Tensor": slice,
   "select.int": select,
   "narrow.default": narrow,

@@ -1,13 +1,16 @@
 /** The one table of ATen ops that have an ONNX form, and its door for users' own rows. */
 import { TenonError } from "../../base/index.js";
+import { canonical } from "./aliases.js";
 import { COMPARISON } from "./comparison.js";
 import { CONVOLUTION } from "./convolution.js";
 import { CREATION } from "./creation.js";
+import { DISTANCE } from "./distance.js";
 import { ELEMENTWISE } from "./elementwise.js";
 import type { OpHandler } from "./handler.js";
 import { INDEXING } from "./indexing.js";
 import { LINEAR } from "./linear.js";
 import { NORMALIZATION } from "./normalization.js";
+import { PIECEWISE } from "./piecewise.js";
 import { POOLING } from "./pooling.js";
 import { RECURRENT } from "./recurrent.js";
 import { REDUCTIONS } from "./reductions.js";
@@ -16,10 +19,12 @@ import { SHAPE } from "./shape.js";
 
 const FAMILIES = [
   ELEMENTWISE,
+  PIECEWISE,
   COMPARISON,
   REDUCTIONS,
   SHAPE,
   LINEAR,
+  DISTANCE,
   CONVOLUTION,
   POOLING,
   NORMALIZATION,
@@ -39,7 +44,7 @@ const added = new Map<string, OpHandler>();
 
 /** The handler of a target such as `aten.linear.default`; undefined: there is none. */
 export function handlerOf(target: string): OpHandler | undefined {
-  return added.get(target) ?? BUILT_IN.get(target);
+  return added.get(target) ?? BUILT_IN.get(canonical(target));
 }
 
 /** Targets of the built-in table, sorted. */

@@ -9,6 +9,7 @@ import type {
   SymSize,
   TensorMeta,
 } from "../pt2/program.js";
+import { canonical } from "./aliases.js";
 import { Arguments, type Bindings, type Size, type TensorValue } from "./arguments.js";
 import { Emitter, type Origin } from "./emitter.js";
 import type { OpHandler, OutputMeta } from "./handler.js";
@@ -155,7 +156,7 @@ export class Translator {
       return;
     }
     const baseMeta = this.#metas.get(base);
-    const op = functional.replace(/^aten\./, "");
+    const op = canonical(functional).replace(/^aten\./, "");
     names.forEach((name, index) => {
       const meta = metas[index];
       if (name === "" || baseMeta === undefined || meta === undefined) return;
