@@ -68,8 +68,11 @@ export function convertCommand(): Command {
     const written = placed.weights === "external" ? [output, dataFile(output)] : [output];
     refuseSources(written, [input, ...weightFiles(model)]);
     if (placed.weights === "external" && !options.force) refuseExisting(dataFile(output));
-    if (placed.copied > 0) bar.show(`writing ${formatBytes(placed.copied)} of weights …`);
-    await saveModel(model, output, { weights: placed.weights });
+    await saveModel(model, output, {
+      weights: placed.weights,
+      onWrite: (bytes, total) =>
+        bar.show(`writing ${formatBytes(total)}: ${Math.floor((100 * bytes) / total)} %`),
+    });
     bar.clear();
     await report(output, json, placed);
   });

@@ -113,6 +113,15 @@ describe("saveModel", () => {
     assert.deepEqual(weightOf(await readModel(writeModel(external))), [...VALUES]);
   });
 
+  test("tells what is written, over both files", async () => {
+    const path = join(folder, "told.onnx");
+    const told: [number, number][] = [];
+    await saveModel(model(), path, { weights: "external", onWrite: (...bytes) => told.push(bytes) });
+    const total = statSync(path).size + statSync(`${path}.data`).size;
+    assert.deepEqual(told.at(-1), [total, total]);
+    assert.ok(told.every(([written, of], i) => of === total && written > (told[i - 1]?.[0] ?? 0)));
+  });
+
   test("a model can be saved over itself and over its own data", async () => {
     const path = join(folder, "m.onnx");
     await saveModel(model(), path);

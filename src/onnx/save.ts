@@ -20,6 +20,8 @@ export interface SaveOptions {
   readonly threshold?: number;
   /** Name of the data file, in the output folder; default the model's name plus `.data`. */
   readonly dataFile?: string;
+  /** Called as bytes are written, with the bytes of all files together. */
+  readonly onWrite?: (written: number, total: number) => void;
 }
 
 /** Weights of this size start on a page, so that they can be mapped; smaller ones on a cache line. */
@@ -49,8 +51,17 @@ export async function saveModel(model: Model, path: string, options: SaveOptions
       do: 'save with weights: "external"',
     });
   }
-  if (placed.chunks.length > 0) await replaceFile(join(folder, placed.name), piecesIn(placed));
-  await replaceFile(path, piecesIn(encoded));
+  const total = placed.length + encoded.length;
+  let written = 0;
+  async function* counted(content: Encoded): AsyncGenerator<Uint8Array> {
+    for await (const piece of piecesIn(content)) {
+      yield piece;
+      written += piece.byteLength;
+      options.onWrite?.(written, total);
+    }
+  }
+  if (placed.chunks.length > 0) await replaceFile(join(folder, placed.name), counted(placed));
+  await replaceFile(path, counted(encoded));
 }
 
 /** External weights in a file of the folder are named from there; others go inside. */
