@@ -33,7 +33,7 @@ export function runPython(args: readonly string[], input = ""): string {
   return execFileSync(process.env.TENON_PYTHON!, [...args], {
     input,
     encoding: "utf8",
-    timeout: 300_000,
+    timeout: 900_000,
     maxBuffer: 64 * 2 ** 20,
   });
 }
