@@ -63,14 +63,18 @@ export function rowMixingModel(): OnnxModel {
   return g.model();
 }
 
-/** y: the rows of x (float32 [N, 4]) whose sum is below 1e6. No probe has another one, so the rows seem to be kept. */
+/** y, declared as [N, 4]: the rows of x (float32 [N, 4]) whose sum is below 1e6. No probe has another one, so the rows seem to be kept. */
 export function droppingModel(): OnnxModel {
   const g = graph({ opset: 17, name: "dropping" });
   const x = g.input("x", "float32", ["N", 4]);
   const limit = g.initializer("limit", tensorFromStorage("float32", [1], Float32Array.of(1e6)));
   const axis = g.initializer("axis", tensorFromStorage("int64", [1], BigInt64Array.of(1n)));
   const kept = g.add("Less", [g.add("ReduceSum", [x, axis], { keepdims: 0 }), limit]);
-  g.output(g.add("Compress", [x, kept], { axis: 0 }), "y");
+  g.output(g.add("Compress", [x, kept], { axis: 0 }), "y", {
+    kind: "tensor",
+    dtype: "float32",
+    shape: ["N", 4],
+  });
   return g.model();
 }
 
