@@ -86,7 +86,7 @@ export class Calibration {
       return;
     }
     const cost = costs.of(key);
-    const startedAt = performance.now();
+    let spentMs = 0;
     const points: CostPoint[] = [];
     let previous = 0;
     let complete = true;
@@ -95,13 +95,15 @@ export class Calibration {
         const inputs = probe.map((shape, i) =>
           probeOfShape(loaded.signature.inputs[i]!.dtype, batched ? [n, ...shape.slice(1)] : shape, i),
         );
-        const ms = await this.#leastOf(lane, inputs, n, previous * 2, cost.hopMs);
-        if (ms === undefined) return;
+        const measured = await this.#leastOf(lane, inputs, n, previous * 2, cost.hopMs);
+        if (measured === undefined) return;
+        const { ms } = measured;
+        spentMs += measured.spentMs;
         cost.calibrate(n, ms);
         points.push({ n, ms });
         previous = ms;
         if (ms > TOO_LONG_MS) break;
-        if (performance.now() - startedAt > BUDGET_MS && n < model.maxBatch) {
+        if (spentMs > BUDGET_MS && n < model.maxBatch) {
           complete = false;
           break;
         }
@@ -116,7 +118,7 @@ export class Calibration {
 
   /**
    * Least milliseconds of a run without the hop: other programs only ever add time. Undefined when the engine was
-   * closed meanwhile.
+   * closed meanwhile. `spentMs` is what all of it took, waiting for requests to pass not counted.
    */
   async #leastOf(
     lane: RunLane,
@@ -124,16 +126,11 @@ export class Calibration {
     rows: number,
     expectedMs: number,
     hopMs: number,
-  ): Promise<number | undefined> {
+  ): Promise<{ ms: number; spentMs: number } | undefined> {
     const times: number[] = [];
-    const startedAt = performance.now();
     let expected = expectedMs;
     let total = 0;
-    for (
-      let run = 0;
-      (run <= RUNS || total < TINY_TOTAL_MS) && performance.now() - startedAt < BUDGET_PER_SIZE_MS;
-      run++
-    ) {
+    for (let run = 0; (run <= RUNS || total < TINY_TOTAL_MS) && total < BUDGET_PER_SIZE_MS; run++) {
       if (!(await this.#idle())) return undefined;
       const sync = lane.runSync !== undefined && expected > 0 && expected < SYNC_BELOW_MS;
       const { ms, runMs } = await timed(this.#budget, lane, inputs, rows, sync);
@@ -141,7 +138,7 @@ export class Calibration {
       total += ms;
       times.push(expected);
     }
-    return Math.min(...times);
+    return { ms: Math.min(...times), spentMs: total };
   }
 
   /** Does not keep the process alive; `stop` ends it early. */

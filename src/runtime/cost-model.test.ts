@@ -81,6 +81,29 @@ suite("cost model", () => {
     assert.ok(slow.predict(1) <= 0.06);
   });
 
+  test("sizes that were measured wrong heal, where runs tell their own time", () => {
+    const truth = new CostModel(64, 0.05, MLP);
+    const wrong = MLP.map(({ n, ms }) => ({ n, ms: n < 4 ? ms : 40 * ms }));
+    const model = new CostModel(64, 0.05, wrong);
+    assert.equal(model.best, 2);
+    for (let i = 0; i < 2000; i++) {
+      const { rows } = model.choose(64, 1, 1);
+      model.learn(rows, truth.predict(rows) + 0.15, truth.predict(rows));
+    }
+    assert.ok(model.best >= 32, `best is ${model.best}`);
+    assert.ok(model.predict(64) < 1.1 * truth.predict(64));
+    assert.ok(Math.abs(model.hopMs - 0.15) < 0.01);
+  });
+
+  test("a run's own time counts little when it is longer than before, and not at all when it is a pause", () => {
+    const model = new CostModel(64, 0.05, MLP);
+    const before = model.predict(64);
+    model.learn(64, 100, 0.9);
+    assert.equal(model.predict(64), before);
+    model.learn(64, 1, 2 * before);
+    assert.ok(model.predict(64) > before && model.predict(64) < 1.05 * before);
+  });
+
   test("a calibration that was cut short is completed by assumption", () => {
     const model = new CostModel(64, 0.05);
     model.calibrate(1, 0.4);

@@ -16,6 +16,11 @@ export interface Choice {
 }
 
 const LEARNING_RATE = 1 / 8;
+/** Rates for runs whose own time is known: other programs only ever add to it, so shorter ones count for more. */
+const FASTER_RATE = 1 / 2;
+const SLOWER_RATE = 1 / 64;
+/** Of this many choices under backlog one tries a batch twice as large, since what was measured of it may be wrong. */
+const TRY_LARGER_EVERY = 32;
 /** A single sample this many times off is a pause of the machine, not of the model. */
 const OUTLIER = 4;
 /** The knee is the smallest batch within this factor of the best time per row. */
@@ -41,6 +46,9 @@ export class CostModel {
   #best = 1;
   #calibrated: boolean;
   #samples = 0;
+  /** Whether runs tell their own time, so that trying a size corrects what was believed of it. */
+  #runsTell = false;
+  #choices = 0;
 
   constructor(maxRows: number, hopMs = 0.05, points: readonly CostPoint[] = []) {
     this.maxRows = Math.max(1, maxRows);
@@ -110,12 +118,16 @@ export class CostModel {
     return this.#ms[low]! + share * (this.#ms[high]! - this.#ms[low]!);
   }
 
-  /** A batch of n rows took `ms` from dispatch to callback. */
-  learn(n: number, ms: number): void {
-    const run = Math.max(ms - this.#hopMs, ms / 4);
+  /** A batch of n rows took `ms` from dispatch to callback, and `runMs` of it where it ran, when that is known. */
+  learn(n: number, ms: number, runMs?: number): void {
+    const run = runMs ?? Math.max(ms - this.#hopMs, ms / 4);
     // Without a calibration the first run teaches little (it allocates), and the second replaces it.
     if (!this.#calibrated && this.#samples++ < 2) {
       this.#assume(run / n);
+      return;
+    }
+    if (runMs !== undefined && runMs < HOP_DOMINATES_BELOW_MS) {
+      this.#learnRun(n, runMs, Math.max(0, ms - runMs));
       return;
     }
     const predicted = this.predict(n);
@@ -136,6 +148,21 @@ export class CostModel {
     const nearest = this.#ms[exponent] ?? this.predict(2 ** exponent);
     const scaled = (sample * nearest) / predicted;
     this.#ms[exponent] = nearest + LEARNING_RATE * (scaled - nearest);
+    this.#findKnee();
+  }
+
+  /** A light run that took `runMs` itself, and `hop` to be handed over. */
+  #learnRun(n: number, runMs: number, hop: number): void {
+    this.#runsTell = true;
+    if (hop < OUTLIER * Math.max(this.#hopMs, 0.05)) this.#hopMs += LEARNING_RATE * (hop - this.#hopMs);
+    const exponent = Math.round(Math.log2(n));
+    const known = this.#ms[exponent] ?? this.predict(2 ** exponent);
+    const sample = known === 0 ? (runMs * 2 ** exponent) / n : (runMs * known) / this.predict(n);
+    const rate = known === 0 ? 1 : sample < known ? FASTER_RATE : sample < OUTLIER * known ? SLOWER_RATE : 0;
+    const ms = known + rate * (sample - known);
+    this.#ms[exponent] = ms;
+    // Fewer rows never take longer.
+    for (let e = 0; e < exponent; e++) if (this.#ms[e] !== undefined && this.#ms[e]! > ms) this.#ms[e] = ms;
     this.#findKnee();
   }
 
@@ -176,7 +203,9 @@ export class CostModel {
    */
   choose(waiting: number, free: number, lanes: number): Choice {
     const backlog = waiting > lanes * this.#knee;
-    const cap = Math.min(backlog ? this.#best : this.#knee, this.maxRows);
+    let cap = Math.min(backlog ? this.#best : this.#knee, this.maxRows);
+    if (this.#runsTell && waiting >= 2 * cap && ++this.#choices % TRY_LARGER_EVERY === 0)
+      cap = Math.min(2 * cap, this.maxRows);
     let chosen = { lanes: 1, rows: 1 };
     let least = Number.POSITIVE_INFINITY;
     for (let k = 1; k <= Math.min(free, waiting); k++) {

@@ -313,7 +313,7 @@ export class Scheduler implements Contender {
       if (shrink) lane.shrinkSlab();
       if (gear === "lane") {
         this.#idleLanes.push(lane);
-        if (error === null && outcomes === undefined) cost?.learn(batch.rows, actualMs);
+        if (error === null && outcomes === undefined) cost?.learn(batch.rows, actualMs, outputs?.runMs);
       } else if (gear === "wide") this.#wideGear.done(lane, actualMs, predictedMs);
       this.#log.add(
         describe({ batch, members, gear, reason, startedAt: now, predictedMs, actualMs, outputs, error }),

@@ -54,6 +54,8 @@ const models = new Map<number, Served>();
 /** What can be told to stop, by the sequence number of its run. */
 const running = new Map<number, Pick<RunLane, "terminate">>();
 const repeats = new Repeats();
+/** Runs side by side; more wait for a thread, and cannot tell how long they took themselves. */
+const lanes = poolThreads();
 /** Chunks are read into this one buffer; the reader of frames copies what it keeps. */
 const READ_BYTES = 64 << 10;
 let take: (chunk: Uint8Array) => void = () => undefined;
@@ -231,6 +233,7 @@ function run(served: Served, call: ChildCall, { sequence, flags }: Frame): void 
   const size = sizeOf(call);
   const shrink = served.arena.shrinkDue(startedAt);
   const batch = shrink ? { ...call.batch, shrink } : call.batch;
+  const waits = running.size >= lanes;
   running.set(sequence, lane);
   const finish = (error: TenonError | null, outputs: Parameters<ChildCall["answer"]>[0] | null): void => {
     const endedAt = performance.now();
@@ -244,7 +247,7 @@ function run(served: Served, call: ChildCall, { sequence, flags }: Frame): void 
       return;
     }
     try {
-      call.answer(outputs, ms, (position, bytes) => stream(sequence, position, bytes));
+      call.answer(outputs, waits ? 0 : ms, (position, bytes) => stream(sequence, position, bytes));
     } catch (cause) {
       fail(sequence, toTenonError(cause));
       return;
@@ -286,10 +289,11 @@ function runAgain(served: Served, repeat: Repeat, frame: Frame): void {
     const ms = endedAt - startedAt;
     served.arena.again(endedAt);
     learn(served, size, ms);
-    call.head[HEAD.runMs] = ms;
+    call.head[HEAD.runMs] = waits ? 0 : ms;
     repeats.keep(slot, repeat);
     doorbell.ring(encodeFrame(FRAME.done, 0, sequence));
   };
+  const waits = running.size >= lanes;
   running.set(sequence, bound);
   if (!isShort(served, size, flags)) {
     bound.run(finish);
