@@ -1,6 +1,5 @@
 /** Entry of a model process: loads models and runs them for its parent, from memory that both see. */
 import { closeSync, readFileSync } from "node:fs";
-import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
 import { TenonError, toTenonError } from "../../base/index.js";
 import { ArenaWatch } from "../arena-watch.js";
 import { BufferPool } from "../buffers.js";
@@ -15,7 +14,7 @@ import type { ModelSource } from "../prepare.js";
 import type { RunLane, Session } from "../session.js";
 import { HEAD } from "./call.js";
 import { ChildCall } from "./child-run.js";
-import { Doorbell } from "./doorbell.js";
+import { Doorbell, openSocket } from "./doorbell.js";
 import { errorToJson } from "./error-wire.js";
 import { ALONE, decodeJson, encodeFrame, encodeJson, FRAME, type Frame, FrameReader } from "./frames.js";
 import { libc } from "./libc.js";
@@ -56,22 +55,8 @@ const running = new Map<number, Pick<RunLane, "terminate">>();
 const repeats = new Repeats();
 /** Runs side by side; more wait for a thread, and cannot tell how long they took themselves. */
 const lanes = poolThreads();
-/** Chunks are read into this one buffer; the reader of frames copies what it keeps. */
-const READ_BYTES = 64 << 10;
 let take: (chunk: Uint8Array) => void = () => undefined;
-const options: SocketConstructorOpts & { readonly onread: OnReadOpts } = {
-  fd: DOORBELL_FD,
-  readable: true,
-  writable: true,
-  onread: {
-    buffer: new Uint8Array(READ_BYTES),
-    callback: (bytes, buffer) => {
-      take(buffer.subarray(0, bytes));
-      return true;
-    },
-  },
-};
-const socket = new Socket(options);
+const socket = openSocket({ fd: DOORBELL_FD }, (chunk) => take(chunk));
 const doorbell = new Doorbell(socket);
 
 /** Without a parent nothing is left to do; an exit would wait for runs that may never end. */

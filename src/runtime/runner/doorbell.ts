@@ -1,6 +1,6 @@
-/** Doorbell: writes frames to a socket by the shortest way, one system call without a stream's bookkeeping. */
+/** Doorbell: frames over a socket by the shortest way: written by one system call, read into memory that is kept. */
 import { writeSync } from "node:fs";
-import type { Socket } from "node:net";
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
 
 /** Sends frames in order over `socket`, whose other end is a model process or its parent. */
 export class Doorbell {
@@ -27,6 +27,40 @@ export class Doorbell {
     }
     if (sent < frame.length) socket.write(frame.subarray(sent));
   }
+}
+
+/** More than all frames that are ever on their way at once, but for results that are streamed. */
+const READ_BYTES = 64 << 10;
+
+/** A socket whose chunks come in memory that is used again: `take` copies what it keeps. It reads once it is resumed. */
+export function openSocket(
+  of: { readonly fd: number } | { readonly handle: object },
+  take: (chunk: Uint8Array) => void,
+): Socket {
+  const buffer = new Uint8Array(READ_BYTES);
+  const onread: OnReadOpts = {
+    buffer,
+    callback: (bytes) => {
+      take(buffer.subarray(0, bytes));
+      return true;
+    },
+  };
+  const options: SocketConstructorOpts & { readonly onread: OnReadOpts } = {
+    ...of,
+    readable: true,
+    writable: true,
+    onread,
+  };
+  return new Socket(options);
+}
+
+/** The other end of a child's pipe, as `openSocket` gives it; the socket that Node.js made for it lets go of it. */
+export function takeOver(socket: Socket, take: (chunk: Uint8Array) => void): Socket {
+  const made = socket as Socket & { _handle?: object | null };
+  const { _handle: handle } = made;
+  if (handle === undefined || handle === null) return socket.on("data", take);
+  made._handle = null;
+  return openSocket({ handle }, take).resume();
 }
 
 /** The descriptor of an open socket, asked for each time: the system gives that of a closed one to others. */

@@ -9,7 +9,7 @@ import type { Finding } from "../../onnx/index.js";
 import type { BatchOutputs } from "../lane.js";
 import type { Signature } from "../signature.js";
 import { LyingProcess, type RemoteCall } from "./call.js";
-import { Doorbell } from "./doorbell.js";
+import { Doorbell, takeOver } from "./doorbell.js";
 import { errorFromJson } from "./error-wire.js";
 import { findingsFromJson } from "./finding-wire.js";
 import { ALONE, decodeJson, encodeFrame, encodeJson, FRAME, type Frame, FrameReader } from "./frames.js";
@@ -110,16 +110,15 @@ export class ModelProcess {
     this.mapping = mapping;
     this.#lanes = options.lanes;
     this.#regions = new RegionPool(mapping, options.memoryBytes);
-    this.#socket = child.stdio[3] as Socket;
-    this.#doorbell = new Doorbell(this.#socket);
     const reader = new FrameReader(PAYLOAD_LIMIT, (frame, payload) => this.#handle(frame, payload));
-    this.#socket.on("data", (chunk: Uint8Array) => {
+    this.#socket = takeOver(child.stdio[3] as Socket, (chunk) => {
       try {
         reader.push(chunk);
       } catch {
         this.kill("lied");
       }
     });
+    this.#doorbell = new Doorbell(this.#socket);
     this.#socket.on("error", () => undefined); // its end follows
     this.#socket.on("close", () => {
       this.#socketClosed = true;
