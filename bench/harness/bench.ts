@@ -59,17 +59,31 @@ export async function withSides<Name extends string, R>(
   }
 }
 
-/**
- * Measures the sides in turn, the order reversed in every second round, and gives the median of each number.
- * `foreign` is the part of the machine that other programs took meanwhile.
- */
+type Measure<Name extends string> = (side: RunningSide, name: Name) => Promise<Sample>;
+
+/** Measures the sides in turn (`alternateRounds`), and gives the median of each number. */
 export async function alternate<Name extends string>(
   team: Team<Name>,
   effort: Effort,
   settings: Settings = {},
-  measure: (side: RunningSide, name: Name) => Promise<Sample> = (side) =>
-    side.measure({ seconds: effort.seconds, ...settings }),
+  measure?: Measure<Name>,
 ): Promise<Readonly<Record<Name, Sample>>> {
+  const rounds = await alternateRounds(team, effort, settings, measure);
+  return Object.fromEntries(
+    (Object.keys(team) as Name[]).map((name) => [name, medians(rounds[name])]),
+  ) as Record<Name, Sample>;
+}
+
+/**
+ * Measures the sides in turn, the order reversed in every second round; gives each side's samples by round.
+ * `foreign` is the part of the machine that other programs took meanwhile.
+ */
+export async function alternateRounds<Name extends string>(
+  team: Team<Name>,
+  effort: Effort,
+  settings: Settings = {},
+  measure: Measure<Name> = (side) => side.measure({ seconds: effort.seconds, ...settings }),
+): Promise<Readonly<Record<Name, readonly Sample[]>>> {
   const names = Object.keys(team) as Name[];
   const samples = new Map<Name, Sample[]>(names.map((name) => [name, []]));
   for (let round = 0; round < effort.rounds; round++) {
@@ -77,7 +91,7 @@ export async function alternate<Name extends string>(
       samples.get(name)!.push(await undisturbed(effort.tries, () => measure(team[name], name)));
     }
   }
-  return Object.fromEntries(names.map((name) => [name, medians(samples.get(name)!)])) as Record<Name, Sample>;
+  return Object.fromEntries(samples) as Record<Name, Sample[]>;
 }
 
 const DISTURBED = 0.05;
