@@ -95,6 +95,26 @@ suite("cost model", () => {
     assert.ok(Math.abs(model.hopMs - 0.15) < 0.01);
   });
 
+  test("a size that the calibration got wrong is tried again without a backlog that would fill it", () => {
+    const wrong = MLP.map(({ n, ms }) => ({ n, ms: n > 16 ? 8 * ms : ms }));
+    const model = new CostModel(64, 0.05, wrong);
+    assert.equal(model.choose(32, 1, 2).rows, 16);
+    model.learn(16, 0.2, MLP[4]!.ms);
+    assert.equal(model.choose(32, 1, 2).rows, 32);
+  });
+
+  test("where runs tell their own time, waiting for the process is no reason against two batches side by side", () => {
+    const model = new CostModel(
+      64,
+      0.3,
+      MLP.map(({ n, ms }) => ({ n, ms: ms + 0.06 })),
+    );
+    assert.deepEqual([model.choose(64, 2, 2).lanes, model.choose(64, 2, 2).rows], [1, 64]);
+    model.learn(64, 0.6, 0.2136);
+    assert.deepEqual([model.choose(64, 2, 2).lanes, model.choose(64, 2, 2).rows], [2, 32]);
+    assert.equal(model.choose(8, 2, 2).lanes, 1);
+  });
+
   test("a run's own time counts little when it is longer than before, and not at all when it is a pause", () => {
     const model = new CostModel(64, 0.05, MLP);
     const before = model.predict(64);

@@ -19,6 +19,8 @@ const LEARNING_RATE = 1 / 8;
 /** Rates for runs whose own time is known: other programs only ever add to it, so shorter ones count for more. */
 const FASTER_RATE = 1 / 2;
 const SLOWER_RATE = 1 / 64;
+/** Of the hop to where runs tell their own time, what it costs this thread; the rest is waiting, which batches do side by side. */
+const WAY_MS = 0.06;
 /** Of this many choices under backlog one tries a batch twice as large, since what was measured of it may be wrong. */
 const TRY_LARGER_EVERY = 32;
 /** A single sample this many times off is a pause of the machine, not of the model. */
@@ -37,6 +39,11 @@ const HEAVY_PRIOR = [1, 0.93, 0.9, 0.89] as const;
 const LIGHT_FIXED_SHARE = 0.3;
 const HEAVY_FIXED_SHARE = 0.05;
 
+/** What a light run is assumed to take after its rows were doubled this many times, in times of what it took. */
+function grown(doublings: number): number {
+  return LIGHT_FIXED_SHARE + (1 - LIGHT_FIXED_SHARE) * 2 ** doublings;
+}
+
 export class CostModel {
   /** Milliseconds by exponent of a power-of-two batch size. */
   readonly #ms: (number | undefined)[] = [];
@@ -46,8 +53,8 @@ export class CostModel {
   #best = 1;
   #calibrated: boolean;
   #samples = 0;
-  /** Whether runs tell their own time, so that trying a size corrects what was believed of it. */
-  #runsTell = false;
+  /** Sizes whose runs have told their own time, by exponent. Trying one corrects what was believed of it. */
+  readonly #told: boolean[] = [];
   #choices = 0;
 
   constructor(maxRows: number, hopMs = 0.05, points: readonly CostPoint[] = []) {
@@ -153,7 +160,6 @@ export class CostModel {
 
   /** A light run that took `runMs` itself, and `hop` to be handed over. */
   #learnRun(n: number, runMs: number, hop: number): void {
-    this.#runsTell = true;
     if (hop < OUTLIER * Math.max(this.#hopMs, 0.05)) this.#hopMs += LEARNING_RATE * (hop - this.#hopMs);
     const exponent = Math.round(Math.log2(n));
     const known = this.#ms[exponent] ?? this.predict(2 ** exponent);
@@ -161,8 +167,13 @@ export class CostModel {
     const rate = known === 0 ? 1 : sample < known ? FASTER_RATE : sample < OUTLIER * known ? SLOWER_RATE : 0;
     const ms = known + rate * (sample - known);
     this.#ms[exponent] = ms;
-    // Fewer rows never take longer.
-    for (let e = 0; e < exponent; e++) if (this.#ms[e] !== undefined && this.#ms[e]! > ms) this.#ms[e] = ms;
+    this.#told[exponent] = true;
+    // Fewer rows never take longer, and more rows not as long as a bad moment of the calibration made them seem.
+    for (let e = 0; e < this.#ms.length; e++) {
+      const most =
+        e < exponent ? ms : this.#told[e] === true ? Number.POSITIVE_INFINITY : ms * grown(e - exponent);
+      if (this.#ms[e] !== undefined && this.#ms[e]! > most) this.#ms[e] = most;
+    }
     this.#findKnee();
   }
 
@@ -203,15 +214,17 @@ export class CostModel {
    */
   choose(waiting: number, free: number, lanes: number): Choice {
     const backlog = waiting > lanes * this.#knee;
+    const tell = this.#told.length > 0;
+    const hopMs = tell ? Math.min(this.#hopMs, WAY_MS) : this.#hopMs;
     let cap = Math.min(backlog ? this.#best : this.#knee, this.maxRows);
-    if (this.#runsTell && waiting >= 2 * cap && ++this.#choices % TRY_LARGER_EVERY === 0)
+    if (tell && waiting >= 2 * cap && ++this.#choices % TRY_LARGER_EVERY === 0)
       cap = Math.min(2 * cap, this.maxRows);
     let chosen = { lanes: 1, rows: 1 };
     let least = Number.POSITIVE_INFINITY;
     for (let k = 1; k <= Math.min(free, waiting); k++) {
       const rows = Math.max(1, Math.min(Math.ceil(waiting / k), cap));
       const served = Math.min(waiting, k * rows);
-      const score = (this.#hopMs * k + this.predict(rows)) / served;
+      const score = (hopMs * k + this.predict(rows)) / served;
       if (score <= least) {
         least = score;
         chosen = { lanes: k, rows };

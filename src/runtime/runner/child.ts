@@ -16,7 +16,7 @@ import { HEAD } from "./call.js";
 import { ChildCall } from "./child-run.js";
 import { Doorbell, openSocket } from "./doorbell.js";
 import { errorToJson } from "./error-wire.js";
-import { ALONE, decodeJson, encodeFrame, encodeJson, FRAME, type Frame, FrameReader } from "./frames.js";
+import { decodeJson, encodeFrame, encodeJson, FRAME, type Frame, FrameReader } from "./frames.js";
 import { libc } from "./libc.js";
 import type { LoadMessage } from "./load-message.js";
 import { REGION_UNIT } from "./region-pool.js";
@@ -27,9 +27,7 @@ import { signatureToJson } from "./signature-wire.js";
 const DOORBELL_FD = 3;
 const MEMORY_FD = 4;
 /** Runs shorter than this are done on this thread: another would cost more than it takes over. */
-const INLINE_MS = 0.12;
-/** The same for a run that is alone in the process: nothing has to wait for this thread then. */
-const INLINE_ALONE_MS = 0.3;
+const INLINE_MS = 0.3;
 /** What is remembered of the fastest run grows by this factor with each slower one. */
 const FADING = 1.01;
 /** Longest LOAD message. */
@@ -202,9 +200,8 @@ function sizeOf(call: ChildCall): number {
 }
 
 /** Whether a run is so short that it is done on this thread. */
-function isShort(served: Served, size: number, flags: number): boolean {
-  const bound = (flags & ALONE) !== 0 ? INLINE_ALONE_MS : INLINE_MS;
-  return (served.leastMs.get(size) ?? bound) < bound;
+function isShort(served: Served, size: number): boolean {
+  return (served.leastMs.get(size) ?? INLINE_MS) < INLINE_MS;
 }
 
 /** A run took this long. */
@@ -212,7 +209,7 @@ function learn(served: Served, size: number, ms: number): void {
   served.leastMs.set(size, Math.min(ms, FADING * (served.leastMs.get(size) ?? ms)));
 }
 
-function run(served: Served, call: ChildCall, { sequence, flags }: Frame): void {
+function run(served: Served, call: ChildCall, { sequence }: Frame): void {
   const lane = served.idle.pop() ?? served.session.lane(served.shapes, served.pool);
   const startedAt = performance.now();
   const size = sizeOf(call);
@@ -240,7 +237,7 @@ function run(served: Served, call: ChildCall, { sequence, flags }: Frame): void 
     for (const buffer of outputs.buffers) served.pool.give(buffer);
     doorbell.ring(encodeFrame(FRAME.done, 0, sequence));
   };
-  if (lane.runSync === undefined || !isShort(served, size, flags) || shrink) {
+  if (lane.runSync === undefined || !isShort(served, size) || shrink) {
     lane.run(batch, finish);
     return;
   }
@@ -253,7 +250,7 @@ function run(served: Served, call: ChildCall, { sequence, flags }: Frame): void 
 
 /** The last call at this place once more: everything is bound, and the description holds already what will be answered. */
 function runAgain(served: Served, repeat: Repeat, frame: Frame): void {
-  const { slot, sequence, flags } = frame;
+  const { slot, sequence } = frame;
   const { bound, call } = repeat;
   const startedAt = performance.now();
   if (served.arena.shrinkDue(startedAt)) {
@@ -280,7 +277,7 @@ function runAgain(served: Served, repeat: Repeat, frame: Frame): void {
   };
   const waits = running.size >= lanes;
   running.set(sequence, bound);
-  if (!isShort(served, size, flags)) {
+  if (!isShort(served, size)) {
     bound.run(finish);
     return;
   }

@@ -15,9 +15,6 @@ export const FRAME = {
   bigResult: 11,
 } as const;
 
-/** Flag of `submit`: no other run is in the process. */
-export const ALONE = 1;
-
 export interface Frame {
   readonly kind: number;
   readonly flags: number;

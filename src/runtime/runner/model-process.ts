@@ -12,7 +12,7 @@ import { LyingProcess, type RemoteCall } from "./call.js";
 import { Doorbell, takeOver } from "./doorbell.js";
 import { errorFromJson } from "./error-wire.js";
 import { findingsFromJson } from "./finding-wire.js";
-import { ALONE, decodeJson, encodeFrame, encodeJson, FRAME, type Frame, FrameReader } from "./frames.js";
+import { decodeJson, encodeFrame, encodeJson, FRAME, type Frame, FrameReader } from "./frames.js";
 import { libc, type Mapping } from "./libc.js";
 import type { LoadMessage } from "./load-message.js";
 import { REGION_UNIT, type Region, RegionPool } from "./region-pool.js";
@@ -283,8 +283,7 @@ export class ModelProcess {
       cancelledAt: undefined,
     });
     if (this.#inFlight.size === 1) this.#hold();
-    const flags = this.#inFlight.size === 1 ? ALONE : 0;
-    this.#doorbell.ring(encodeFrame(FRAME.submit, region.offset / REGION_UNIT, sequence, flags));
+    this.#doorbell.ring(encodeFrame(FRAME.submit, region.offset / REGION_UNIT, sequence));
     return sequence;
   }
 
