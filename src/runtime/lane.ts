@@ -70,6 +70,8 @@ export class Lane {
   readonly #shapes: OutputShapes;
   readonly #pool: BufferPool;
   #slab = new ArrayBuffer(0);
+  #running = false;
+  #disposed = false;
 
   constructor(session: OrtSession, shapes: OutputShapes, pool: BufferPool) {
     this.#session = session;
@@ -116,6 +118,7 @@ export class Lane {
       done(toTenonError(error), null);
       return;
     }
+    this.#running = true;
     this.#call.run((error) => {
       if (error !== null && this.#maybeMisplanned(error, prepared)) this.#runUnplanned(batch, done);
       else this.#finish(batch, prepared, error, done);
@@ -141,6 +144,8 @@ export class Lane {
       }
     }
     this.#call.reset();
+    this.#running = false;
+    if (this.#disposed) this.#free();
     done(error, outputs);
   }
 
@@ -154,7 +159,14 @@ export class Lane {
     this.#slab = new ArrayBuffer(0);
   }
 
+  /** Frees the lane, after the run in flight if there is one: nobody may wait for it any more, but it goes on. */
   dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (!this.#running) this.#free();
+  }
+
+  #free(): void {
     this.#call.dispose();
     this.#slab = new ArrayBuffer(0);
   }

@@ -52,6 +52,7 @@ class RemoteLane implements RunLane {
   readonly #unpin: (() => void)[] = [];
   #run: SupervisedRun | undefined;
   #call: RemoteCall | undefined;
+  #disposed = false;
 
   constructor(
     supervisor: Supervisor,
@@ -75,6 +76,7 @@ class RemoteLane implements RunLane {
       cancelled: false,
       done: (error, outputs, outcomes) => {
         this.#run = undefined;
+        if (this.#disposed) this.#free();
         done(error, outputs, outcomes);
       },
       call: (memory, part) => this.#callOf(memory, part),
@@ -104,7 +106,13 @@ class RemoteLane implements RunLane {
     this.#supervisor.trim();
   }
 
+  /** Gives its memory back, after the run in flight if there is one: its process still writes there. */
   dispose(): void {
+    this.#disposed = true;
+    if (this.#run === undefined) this.#free();
+  }
+
+  #free(): void {
     this.#call = undefined;
     for (const unpin of this.#unpin.splice(0)) unpin();
   }
