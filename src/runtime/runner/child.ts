@@ -28,8 +28,11 @@ const DOORBELL_FD = 3;
 const MEMORY_FD = 4;
 /** Runs shorter than this are done on this thread: another would cost more than it takes over. */
 const INLINE_MS = 0.3;
+/** One in so many runs shorter than TRY_MS is done on this thread to see how long it takes without the way to another. */
+const TRY_EVERY = 8;
+const TRY_MS = 1;
 /** What is remembered of the fastest run grows by this factor with each slower one. */
-const FADING = 1.01;
+const FADING = 1.002;
 /** Longest LOAD message. */
 const MESSAGE_LIMIT = 64 << 20;
 /** Outputs that do not fit their region go in pieces of this size. */
@@ -45,6 +48,8 @@ interface Served {
   readonly idle: RunLane[];
   /** Least milliseconds of the last runs by exponent of their input bytes: other programs only ever add time. */
   readonly leastMs: Map<number, number>;
+  /** Runs that might have been done on this thread and were not. */
+  sentAway: number;
 }
 
 const models = new Map<number, Served>();
@@ -159,6 +164,7 @@ function serve(loaded: Loaded, session: Session): Served {
     arena: new ArenaWatch(session),
     idle: [],
     leastMs: new Map(),
+    sentAway: 0,
   };
 }
 
@@ -199,9 +205,10 @@ function sizeOf(call: ChildCall): number {
   return Math.round(Math.log2(call.inputBytes + 1));
 }
 
-/** Whether a run is so short that it is done on this thread. */
+/** Whether a run is done on this thread: because it is short, or to see whether it is. */
 function isShort(served: Served, size: number): boolean {
-  return (served.leastMs.get(size) ?? INLINE_MS) < INLINE_MS;
+  const ms = served.leastMs.get(size) ?? TRY_MS;
+  return ms < INLINE_MS || (ms < TRY_MS && ++served.sentAway % TRY_EVERY === 0);
 }
 
 /** A run took this long. */
