@@ -1,4 +1,31 @@
 /** tenon/train: models, losses, optimisers and loops; gradients as ONNX graphs. */
+export { evaluate } from "./fit/evaluation.js";
+export type {
+  CheckpointEvent,
+  EndEvent,
+  EpochEvent,
+  EvaluationEvent,
+  FitEvent,
+  StepEvent,
+} from "./fit/events.js";
+export { fit } from "./fit/fit.js";
+export {
+  type Accumulator,
+  accuracy,
+  auroc,
+  f1,
+  type Metric,
+  mae,
+  perplexity,
+  precision,
+  r2,
+  recall,
+  rmse,
+  topK,
+} from "./fit/metrics.js";
+export type { CheckpointOptions, EvaluateOptions, FitOptions, Mismatch } from "./fit/options.js";
+export { type ReporterOptions, reporter } from "./fit/report.js";
+export type { Arrays, BatchFunction, TrainData } from "./fit/source.js";
 export { type GradientOptions, gradients } from "./gradients/gradients.js";
 export {
   type AttentionOptions,

@@ -38,3 +38,13 @@ export function fillNormal(into: Float32Array, key: number, mean: number, deviat
     if (i + 1 < into.length) into[i + 1] = mean + radius * Math.sin(angle);
   }
 }
+
+/** The numbers 0 … count − 1 in an order that the key decides. */
+export function permutation(count: number, key: number): Uint32Array {
+  const order = Uint32Array.from({ length: count }, (_, i) => i);
+  for (let i = count - 1; i > 0; i--) {
+    const j = Math.floor((wordAt(key, i) / 2 ** 32) * (i + 1));
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  return order;
+}
