@@ -12,11 +12,10 @@ export const ERROR_CODES = {
   TENSOR_DTYPE: "A dtype is unknown or the operation does not take it.",
   TENSOR_VALUE: "A value cannot be stored in, or read from, a tensor of this dtype.",
   PLAN_MISMATCH:
-    "The folder holds a scoring job of another plan, or model or input changed since it was planned.",
+    "The folder holds a scoring job or a training run of another plan, or model or input changed since it was planned.",
   ROWS_REFUSED: "Rows of a table cannot be scored, and the job was told to fail then.",
   INTERRUPTED: "The work was stopped before its end; it can be resumed.",
   TRAINING_DIVERGED: "Gradients were not finite for many updates in a row.",
-  CHECKPOINT_MISMATCH: "A checkpoint of training was made with another model, configuration or data.",
   MODEL_INVALID: "The model file is damaged, truncated or breaks the ONNX specification.",
   MODEL_UNSUPPORTED: "The model is valid but uses something that this runtime cannot run.",
   MODEL_NOT_FOUND: "No model of this name or version is known.",

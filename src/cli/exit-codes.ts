@@ -45,7 +45,6 @@ const EXIT_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
   FILE_INVALID: EXIT.data,
   ROWS_REFUSED: EXIT.data,
   TRAINING_DIVERGED: EXIT.data,
-  CHECKPOINT_MISMATCH: EXIT.data,
   INTERRUPTED: EXIT.resumable,
   INPUT_SIZE: EXIT.data,
   INPUT_VALUE: EXIT.data,

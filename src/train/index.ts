@@ -1,4 +1,6 @@
 /** tenon/train: models, losses, optimisers and loops; gradients as ONNX graphs. */
+export { type FinetuneOptions, finetune } from "./finetune/finetune.js";
+export type { LoraOptions } from "./finetune/lora.js";
 export { evaluate } from "./fit/evaluation.js";
 export type {
   CheckpointEvent,
@@ -147,10 +149,10 @@ export {
   unsqueeze,
   where,
 } from "./model/ops.js";
-export type { Label, ModelParts, WeightStore } from "./model/parts.js";
+export type { Label, LoraChange, ModelParts, WeightStore } from "./model/parts.js";
 export type { Attrs, OpOptions, ParameterOptions, Tape, TapeMarks, Var } from "./model/tape.js";
 export { TrainableModel } from "./model/trainable.js";
-export { updateNodes } from "./optimizers/nodes.js";
+export { type NodeWriter, updateNodes } from "./optimizers/nodes.js";
 export {
   type AdagradOptions,
   type AdamOptions,
@@ -179,6 +181,7 @@ export {
   type Warmup,
 } from "./schedules.js";
 export type { Batch, BatchValue } from "./step/batch.js";
+export { type OneGraph, type OneGraphOptions, oneGraph } from "./step/one-graph.js";
 export type { BatchVars, CompileOptions, LossFunction, ParameterGroup } from "./step/options.js";
 export {
   type Evaluated,

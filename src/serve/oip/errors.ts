@@ -109,7 +109,6 @@ const WORDS: { readonly [Code in ErrorCode]: Words } = {
   PLAN_MISMATCH: codeOnly,
   ROWS_REFUSED: codeOnly,
   TRAINING_DIVERGED: codeOnly,
-  CHECKPOINT_MISMATCH: codeOnly,
   INTERRUPTED: codeOnly,
   ADDRESS_IN_USE: codeOnly,
   SERVER_FAILED: codeOnly,

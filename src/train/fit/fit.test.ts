@@ -219,11 +219,11 @@ describe("fit", () => {
     });
     const again = { ...FIT, epochs: 1, checkpoint, resume: true };
     await assert.rejects(events(step, DATA, { ...again, batch: 9 }), {
-      code: "CHECKPOINT_MISMATCH",
+      code: "PLAN_MISMATCH",
       message: /data/,
     });
     await assert.rejects(events(step, DATA, { ...again, epochs: 2 }), {
-      code: "CHECKPOINT_MISMATCH",
+      code: "PLAN_MISMATCH",
       message: /config/,
     });
     await events(step, DATA, { ...again, epochs: 2, allowMismatch: ["config"] });

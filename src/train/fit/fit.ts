@@ -25,7 +25,7 @@ const DEFAULT_KEEP = 3;
  * event is asked for; leaving the loop stops it after the step under way, without a checkpoint.
  *
  * The same step, data and seed give the same bits, also over a resume from any checkpoint. Throws USAGE for options that
- * contradict each other and for a run's folder that holds checkpoints already (give `resume`), CHECKPOINT_MISMATCH for a
+ * contradict each other and for a run's folder that holds checkpoints already (give `resume`), PLAN_MISMATCH for a
  * checkpoint of something else, and what `step.run` throws.
  */
 export async function* fit(

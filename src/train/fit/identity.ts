@@ -35,7 +35,7 @@ export function identityOf(step: TrainStep, options: FitOptions, data: string | 
   };
 }
 
-/** Throws CHECKPOINT_MISMATCH for differences that are not allowed. */
+/** Throws PLAN_MISMATCH for differences that are not allowed. */
 export function checkIdentity(
   saved: FitState["made"],
   now: FitState["made"],
@@ -45,7 +45,7 @@ export function checkIdentity(
   const kinds: readonly Mismatch[] = ["model", "config", "data", "threads"];
   const different = kinds.filter((kind) => saved[kind] !== now[kind] && !allowed.includes(kind));
   if (different.length === 0) return;
-  throw new TenonError("CHECKPOINT_MISMATCH", {
+  throw new TenonError("PLAN_MISMATCH", {
     given: `${folder}: another ${different.join(", ")}`,
     expected: "what the checkpoint was made with, so that it goes on with the same bits",
     do: `start a run in another folder, or name it in allowMismatch: [${different.map((kind) => `"${kind}"`).join(", ")}]`,

@@ -20,6 +20,22 @@ export interface ModelParts {
   readonly stopped: readonly string[];
   readonly mixesRows: boolean;
   readonly labels: ReadonlyMap<string, Label>;
+  /** Low-rank changes, and the model without them. */
+  readonly lora?: { readonly changes: readonly LoraChange[]; readonly plain: OnnxModel };
+}
+
+/** A low-rank change of one weight. */
+export interface LoraChange {
+  readonly weight: string;
+  /** Constants [in, rank] and [rank, out]. */
+  readonly a: string;
+  readonly b: string;
+  readonly rank: number;
+  readonly alpha: number;
+  /** alpha / rank. */
+  readonly scale: number;
+  /** The weight lies as [out, in]. */
+  readonly transposed: boolean;
 }
 
 /** A model's constants and their values now. */

@@ -10,6 +10,7 @@ import {
   withWeights,
 } from "../../onnx/index.js";
 import { tensorFromStorage } from "../../tensor/index.js";
+import { merged, saveAdapter } from "../finetune/lora.js";
 import type { CompileOptions } from "../step/options.js";
 import { TrainStep } from "../step/step.js";
 import type { ModelParts, WeightStore } from "./parts.js";
@@ -103,6 +104,16 @@ export class TrainableModel implements WeightStore {
       weights.set(name, tensorData(copy, name));
     }
     return weights.size === 0 ? this.parts.onnx : withWeights(this.parts.onnx, weights);
+  }
+
+  /** The inference model with LoRA's changes added to the weights that they change. Throws USAGE without LoRA. */
+  merge(): OnnxModel {
+    return merged(this);
+  }
+
+  /** Writes LoRA's weights into a folder as PEFT reads them. Throws USAGE without LoRA. */
+  saveAdapter(folder: string): Promise<void> {
+    return saveAdapter(this, folder);
   }
 
   /** Writes the inference model as an ONNX file. Throws as `saveModel` does. */
