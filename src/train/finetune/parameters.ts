@@ -27,7 +27,7 @@ const PLACES: Readonly<Record<string, readonly number[] | { readonly from: numbe
 /** Ops of elementwise arithmetic, in which a graph's constants of other kinds (tables, masks) stand as well. */
 const ARITHMETIC: ReadonlySet<string> = new Set(["Add", "Sub", "Mul", "Div", "Gather"]);
 
-/** Ops through which a weight reaches its place. */
+/** Ops through which weights reach their place: moved, cut, or joined with others. */
 const MOVES: ReadonlySet<string> = new Set([
   "Transpose",
   "Reshape",
@@ -35,11 +35,17 @@ const MOVES: ReadonlySet<string> = new Set([
   "Unsqueeze",
   "Squeeze",
   "Flatten",
+  "Slice",
+  "Split",
+  "Concat",
 ]);
 
 /** Names that exporters give to constants which are no parameters, and those of tables and masks. */
 const NO_PARAMETER =
   /^\/|^_?val_\d|^const|^_tensor_constant|(^|[._/])(inv_freq|(cos|sin)_?(cached|table)?|masked_bias|attn_mask|mask|causal_mask|position_ids|freqs(_cis)?)(_\d+)?$/i;
+/** Constants that a converter made up, wherever they stand. */
+const MADE_UP = /^const:/;
+const NAMED_LIKE_ONE = /(weight|bias|scale|gamma|beta)$/i;
 
 /** Places of weights that a node has. */
 function placesOf(node: Node): number[] {
@@ -51,34 +57,34 @@ function placesOf(node: Node): number[] {
 
 /** Names of the float32 constants that are parameters, in the order of the graph. */
 export function parametersOf({ graph }: OnnxModel): string[] {
-  const origin = originsOf(graph);
+  const origins = originsOf(graph);
   const found = new Set<string>();
   const doubtful = new Set<string>();
   for (const node of graph.nodes) {
-    for (const place of placesOf(node)) {
-      const name = origin.get(node.inputs[place] ?? "");
-      if (name === undefined) continue;
-      if (ARITHMETIC.has(node.op)) doubtful.add(name);
-      else found.add(name);
-    }
+    const kind = ARITHMETIC.has(node.op) ? doubtful : found;
+    for (const place of placesOf(node))
+      for (const name of origins.get(node.inputs[place] ?? "") ?? []) kind.add(name);
   }
   const inputs = new Set(graph.inputs.map(({ name }) => name));
-  return [...graph.initializers]
-    .filter(([name, data]) => !inputs.has(name) && isArray(data))
-    .map(([name]) => name)
-    .filter((name) => found.has(name) || (doubtful.has(name) && !NO_PARAMETER.test(name)));
+  const isParameter = ([name, data]: readonly [string, TensorData]): boolean => {
+    if (inputs.has(name) || data.dtype !== "float32" || data.dims.length === 0 || MADE_UP.test(name))
+      return false;
+    if (found.has(name)) return true;
+    const single = data.dims.every((dim) => dim === 1);
+    return doubtful.has(name) && !NO_PARAMETER.test(name) && (!single || NAMED_LIKE_ONE.test(name));
+  };
+  return [...graph.initializers].filter(isParameter).map(([name]) => name);
 }
 
-function isArray({ dtype, dims }: TensorData): boolean {
-  return dtype === "float32" && dims.length > 0 && dims.reduce((product, dim) => product * dim, 1) > 1;
-}
-
-/** The constant that a value is, moved or as it is. */
-export function originsOf(graph: Graph): ReadonlyMap<string, string> {
-  const origin = new Map([...graph.initializers.keys()].map((name) => [name, name]));
+/** The float constants that a value is made of, where it is nothing but constants moved, cut and joined. */
+export function originsOf(graph: Graph): ReadonlyMap<string, readonly string[]> {
+  const origins = new Map([...graph.initializers.keys()].map((name) => [name, [name]]));
   for (const node of graph.nodes) {
-    const from = origin.get(node.inputs[0] ?? "");
-    if (from !== undefined && node.domain === "" && MOVES.has(node.op)) origin.set(node.outputs[0]!, from);
+    if (node.domain !== "" || !MOVES.has(node.op)) continue;
+    const moved = node.op === "Concat" ? node.inputs : node.inputs.slice(0, 1);
+    const from = moved.map((name) => origins.get(name));
+    if (!from.every((names) => names !== undefined)) continue;
+    for (const output of node.outputs) origins.set(output, [...new Set(from.flat())]);
   }
-  return origin;
+  return origins;
 }
