@@ -19,13 +19,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   data: { layers: ["simd", "tensor"], packages: ["fzstd"] },
   score: { layers: ["tensor", "runtime", "data"], packages: [] },
   runtime: { layers: ["tensor", "onnx"], packages: ["koffi", "onnxruntime-node"] },
-<<<<<<< HEAD
-  train: { layers: ["simd", "tensor", "onnx", "runtime"], packages: [] },
-  embed: { layers: ["simd", "tensor", "onnx", "torch", "runtime"], packages: [] },
-=======
   train: { layers: ["simd", "tensor", "data", "onnx", "torch", "runtime"], packages: [] },
-  embed: { layers: [], packages: [] },
->>>>>>> a2f832c (Fit models: epochs, metrics, checkpoints, exact resume)
+  embed: { layers: ["simd", "tensor", "onnx", "torch", "runtime"], packages: [] },
   serve: { layers: ["tensor", "runtime"], packages: ["pino"] },
   client: { layers: [], packages: [] },
   doctor: { layers: [], packages: [] },
