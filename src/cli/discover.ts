@@ -4,7 +4,7 @@ import { readdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { TenonError } from "../base/index.js";
 import { isModelName } from "../runtime/index.js";
-import { isModelFolder, isProgram } from "./open-model.js";
+import { isEmbedderFolder, isModelFolder, isProgram } from "./open-model.js";
 
 export interface FoundModel {
   readonly name: string;
@@ -74,7 +74,7 @@ async function discoverOne(argument: string, cwd: string, allowEmpty: boolean): 
         "a .onnx or .pt2 file, a folder with config.json and weights, a folder of models, or a repository <model>/<version>/model.onnx",
     });
   }
-  if (stats.isFile() || isModelFolder(path))
+  if (stats.isFile() || isModelFolder(path) || isEmbedderFolder(path))
     return one(
       name ?? (stats.isFile() ? withoutExtension(basename(path)) : basename(path)),
       "1",
@@ -132,7 +132,7 @@ async function folder(path: string): Promise<Discovery> {
 /** What an entry of a folder of models stands for. */
 function modelIn(path: string): Pick<FoundModel, "name" | "path"> | undefined {
   const file = basename(path);
-  if (isModelFolder(path)) return { name: file, path };
+  if (isModelFolder(path) || isEmbedderFolder(path)) return { name: file, path };
   if (isProgram(path)) return { name: withoutExtension(file), path };
   if (!file.endsWith(EXTENSION)) return undefined;
   const inside = statOf(path)?.isDirectory() ? join(path, "model.onnx") : path;

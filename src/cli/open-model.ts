@@ -10,6 +10,11 @@ export function isModelFolder(path: string): boolean {
   return isFile(join(path, "config.json")) && WEIGHTS.some((name) => isFile(join(path, name)));
 }
 
+/** True for a folder that sentence-transformers wrote. */
+export function isEmbedderFolder(path: string): boolean {
+  return isFile(join(path, "modules.json")) && isFile(join(path, "config.json"));
+}
+
 const WEIGHTS = [
   "model.safetensors",
   "model.safetensors.index.json",

@@ -8,6 +8,7 @@ import { envCommand } from "./env.js";
 import { EXIT, exitCodeHelp } from "./exit-codes.js";
 import { reportFailure } from "./failure.js";
 import { inspectCommand } from "./inspect.js";
+import { rerankCommand } from "./rerank.js";
 import { runCommand } from "./run.js";
 import { scoreCommand } from "./score.js";
 import { serveCommand } from "./serve.js";
@@ -39,6 +40,7 @@ export function createProgram(): Command {
     runCommand(),
     scoreCommand(),
     embedCommand(),
+    rerankCommand(),
     benchCommand(),
     inspectCommand(),
     convertCommand(),

@@ -75,14 +75,14 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
     { openEngine },
     { openLog },
     { loadModels },
-    { openModel },
+    { ServedTexts },
     { ModelRepository, paceCollector, serve },
   ] = await Promise.all([
     import("./discover.js"),
     import("./engine.js"),
     import("./log.js"),
     import("./load-models.js"),
-    import("./open-model.js"),
+    import("./text-models.js"),
     import("../serve/index.js"),
   ]);
   const explicit = values.modelControl === "explicit";
@@ -108,11 +108,18 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
   let closed: Closed | undefined;
   try {
     // Before the models: a taken port must not cost minutes of loading.
+    const texts = new ServedTexts(engine, (text) => log.warn({}, text));
+    const named = async (): Promise<readonly FoundModel[]> => {
+      const { models: there } = await discoverModels(paths, { allowEmpty: true });
+      for (const { name, path } of there) texts.name(name, path);
+      return there;
+    };
+    for (const { name, path } of found) texts.name(name, path);
     const repository = new ModelRepository(engine, {
       ...values,
       load: { warmup: values.warmup, trust: values.trust },
-      open: openModel,
-      list: async () => (await discoverModels(paths, { allowEmpty: true })).models,
+      open: (path) => texts.open(path),
+      list: named,
     });
     const grpcPort = portBeside(values.httpPort, values.grpcPort, 1);
     server = await serve(engine, {
@@ -122,6 +129,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
       metricsPort: portBeside(values.httpPort, values.metricsPort, 2),
       log,
       repository,
+      texts,
       isReady: () => ready,
     });
     const bar = progress();

@@ -1,5 +1,6 @@
 /** Embedder: texts to vectors with one model, in batches of like length on every core. */
 import { parseBytes, TenonError } from "../base/index.js";
+import type { OnnxModel } from "../onnx/index.js";
 import { Engine, type Model, modelNameOf } from "../runtime/index.js";
 import { type CardOptions, type ModelCard, readCard, type TruncateSide } from "./card/card.js";
 import { type DenseGraph, denseGraph } from "./graph/dense.js";
@@ -7,12 +8,9 @@ import { EMBEDDING, OUTPUT_TYPES, type OutputType } from "./graph/tail.js";
 import { EmbedMatrix, type MatrixData } from "./matrix.js";
 import { type PromptOptions, promptFor, type TextRole } from "./prompts.js";
 import { type Int8Ranges, int8Matrix } from "./quantise.js";
-import { assertFits, EncoderRun, paddingId } from "./schedule/encoder-run.js";
-import { Pending } from "./schedule/pending.js";
-import { EmbedQueue } from "./schedule/queue.js";
-import { Slices } from "./schedule/slices.js";
+import { paddingId } from "./schedule/encoder-run.js";
 import { type StreamedVector, type StreamOptions, streamed } from "./schedule/stream.js";
-import { type Waiting, WINDOW_TEXTS, Window } from "./schedule/window.js";
+import { headsOf, type Rows, TextRunner } from "./schedule/text-runner.js";
 import { checkTexts, TextEncoder, type Tokens } from "./text.js";
 
 export interface EmbedderOptions extends CardOptions {
@@ -50,8 +48,6 @@ export interface EmbedOptions extends PromptOptions {
 }
 
 const DEFAULT_BUDGET = 256;
-/** Calls of at most so many texts go ahead of longer ones. */
-const SHORT_CALL = 16;
 
 /**
  * Opens a model's folder, as sentence-transformers and Hugging Face write it. Throws MODEL_INCOMPLETE, UNKNOWN_POOLING,
@@ -63,6 +59,68 @@ const SHORT_CALL = 16;
  * ```
  */
 export async function embedder(folder: string, options: EmbedderOptions = {}): Promise<Embedder> {
+  const prepared = await prepare(folder, options);
+  const engine =
+    options.engine ??
+    (await Engine.open({
+      ...(options.lanes === undefined ? {} : { lanes: options.lanes }),
+      ...(options.cache === undefined ? {} : { cache: options.cache }),
+    }));
+  const closeEngine = async (): Promise<void> => {
+    if (options.engine === undefined) await engine.close();
+  };
+  try {
+    const model = await engine.load(prepared.graph.model, {
+      name: options.name ?? modelNameOf(folder, undefined),
+      batch: { max: 1 },
+      calibrate: false,
+    });
+    const release = async (): Promise<void> => {
+      await model.unload();
+      await closeEngine();
+    };
+    return new Embedder({ prepared, engine, model: () => model, release });
+  } catch (error) {
+    await closeEngine();
+    throw error;
+  }
+}
+
+/** A folder that was read, and whose graph is not loaded yet. */
+export interface PreparedEmbedder {
+  readonly graph: OnnxModel;
+  /** An embedder on the graph as an engine has loaded it; `model` may give another model after a reload. */
+  attach(engine: Engine, model: () => Model): Embedder;
+}
+
+/** Reads a folder for an engine that loads the graph itself, under a name of its own. Throws as `embedder`. */
+export async function prepareEmbedder(
+  folder: string,
+  options: Omit<EmbedderOptions, "engine" | "lanes" | "cache" | "name"> & {
+    readonly tokenOutputs?: boolean;
+  } = {},
+): Promise<PreparedEmbedder> {
+  const prepared = await prepare(folder, options);
+  return {
+    graph: prepared.graph.model,
+    attach: (engine, model) => new Embedder({ prepared, engine, model, release: async () => undefined }),
+  };
+}
+
+interface Prepared {
+  readonly card: ModelCard;
+  readonly text: TextEncoder;
+  readonly graph: DenseGraph;
+  readonly output: OutputType;
+  readonly ranges: Int8Ranges | undefined;
+  readonly memory: number;
+  readonly budget: number;
+}
+
+async function prepare(
+  folder: string,
+  options: EmbedderOptions & { readonly tokenOutputs?: boolean },
+): Promise<Prepared> {
   const output = options.output ?? "float32";
   if (!OUTPUT_TYPES.includes(output)) {
     throw new TenonError("CONFIG_INVALID", {
@@ -71,36 +129,37 @@ export async function embedder(folder: string, options: EmbedderOptions = {}): P
       expected: OUTPUT_TYPES.join(", "),
     });
   }
+  const { memory = "1GiB", budget = DEFAULT_BUDGET } = options;
+  if (!Number.isInteger(budget) || budget < 1) {
+    throw new TenonError("CONFIG_INVALID", {
+      problem: "budget",
+      given: String(budget),
+      expected: "1 or more",
+    });
+  }
   const card = readCard(folder, options);
   const text = new TextEncoder(card, options.truncate ?? "right");
-  const graph = await denseGraph(card, { dims: options.dims, output });
-  const engine =
-    options.engine ??
-    (await Engine.open({
-      ...(options.lanes === undefined ? {} : { lanes: options.lanes }),
-      ...(options.cache === undefined ? {} : { cache: options.cache }),
-    }));
-  try {
-    const model = await engine.load(graph.model, {
-      name: options.name ?? modelNameOf(folder, undefined),
-      batch: { max: 1 },
-      calibrate: false,
-    });
-    return new Embedder({ card, text, graph, model, engine, output, options });
-  } catch (error) {
-    if (options.engine === undefined) await engine.close();
-    throw error;
-  }
+  const graph = await denseGraph(card, {
+    dims: options.dims,
+    output,
+    tokenOutputs: options.tokenOutputs ?? false,
+  });
+  return {
+    card,
+    text,
+    graph,
+    output,
+    ranges: options.ranges,
+    memory: typeof memory === "number" ? memory : parseBytes(memory),
+    budget,
+  };
 }
 
 interface EmbedderParts {
-  readonly card: ModelCard;
-  readonly text: TextEncoder;
-  readonly graph: DenseGraph;
-  readonly model: Model;
+  readonly prepared: Prepared;
   readonly engine: Engine;
-  readonly output: OutputType;
-  readonly options: EmbedderOptions;
+  readonly model: () => Model;
+  release(): Promise<void>;
 }
 
 /** What an embedder tells of itself. */
@@ -133,40 +192,34 @@ export class Embedder {
   /** Numbers of a vector, before bits are packed. */
   readonly dims: number;
   readonly #parts: EmbedderParts;
-  readonly #run: EncoderRun;
-  readonly #queue: EmbedQueue<Waiting>;
-  readonly #heads: number;
-  readonly #memory: number;
-  readonly #budget: number;
+  readonly #runner: TextRunner;
   #closing: Promise<void> | undefined;
 
   constructor(parts: EmbedderParts) {
-    const { card, graph, text, options } = parts;
+    const { card, graph, text, memory, budget } = parts.prepared;
     this.card = card;
     this.dims = graph.dims;
     this.#parts = parts;
-    this.#run = new EncoderRun(parts.model, {
+    this.#runner = new TextRunner({
+      model: parts.model,
+      output: EMBEDDING,
       inputs: graph.inputs,
       poolingMask: graph.poolingMask,
       padId: paddingId(card.config, (token) => text.tokenizer.idOf(token)),
+      lanes: parts.engine.capacity.lanes,
+      heads: headsOf(card.config),
+      memory,
+      budget,
     });
-    const heads = card.config.num_attention_heads ?? card.config.n_heads;
-    this.#heads = typeof heads === "number" ? heads : 12;
-    this.#memory = typeof options.memory === "number" ? options.memory : parseBytes(options.memory ?? "1GiB");
-    this.#budget = options.budget ?? DEFAULT_BUDGET;
-    this.#queue = new EmbedQueue<Waiting>(
-      { budget: this.#budget, maxRows: this.#budget, lanes: parts.engine.capacity.lanes },
-      (items, bulk) => this.#embed(items, bulk),
-    );
   }
 
   /** The name of the model in its engine. */
   get name(): string {
-    return this.#parts.model.name;
+    return this.#parts.model().name;
   }
 
   get tokenizer(): TextEncoder["tokenizer"] {
-    return this.#parts.text.tokenizer;
+    return this.#parts.prepared.text.tokenizer;
   }
 
   /** The vector of a question, with the model's prompt for such. */
@@ -190,9 +243,33 @@ export class Embedder {
 
   /** The same for tokens that the caller made: ids without special ones. */
   async embedIds(lists: readonly (readonly number[])[], options: EmbedOptions = {}): Promise<EmbedMatrix> {
-    return this.#collect(lists.length, options, (index) =>
-      this.#parts.text.fromIds(lists[index]!, `token list ${index}`),
-    );
+    return this.#collect(lists.length, options, {
+      tokensOf: (row) => {
+        const name = `token list ${row}`;
+        return this.#runner.checked(
+          this.#parts.prepared.text.fromIds(lists[row]!, name, options.truncate),
+          name,
+        );
+      },
+    });
+  }
+
+  /** The vectors of a text's tokens, special ones included; of a graph that was prepared with them. */
+  async tokenVectors(text: string, options: EmbedOptions = {}): Promise<EmbedMatrix<Float32Array>> {
+    const { hidden } = this.#parts.prepared.graph;
+    if (hidden === undefined) {
+      throw new TenonError("USAGE", { problem: "the embedder was opened without vectors of tokens" });
+    }
+    const prompt = promptFor(this.card, "any", options);
+    const tokens = this.#tokens(text, prompt, "the text", options.truncate);
+    const data = await this.#runner.single(tokens, hidden);
+    const rows = tokens.ids.length;
+    return new EmbedMatrix(data, rows, data.length / rows, new Uint32Array(rows).fill(1), []);
+  }
+
+  /** The text that these options put in front. Throws USAGE for a name that the model does not have. */
+  prompt(options: PromptOptions): string {
+    return promptFor(this.card, "any", options);
   }
 
   /** Tokens of a text, special ones included, not cut. */
@@ -202,8 +279,8 @@ export class Embedder {
 
   /** What the model says of itself and where, and what was measured so far. */
   explain(): Explanation {
-    const { card, graph, engine, output } = this.#parts;
-    const { batches, texts, tokens, padded, busyMs } = this.#run.counts;
+    const { card, graph, output } = this.#parts.prepared;
+    const { batches, texts, tokens, padded, busyMs } = this.#runner.counts;
     return {
       pooling: card.pooling,
       includePrompt: card.includePrompt,
@@ -219,8 +296,8 @@ export class Embedder {
       graph: graph.from,
       dims: this.dims,
       output,
-      lanes: engine.capacity.lanes,
-      budget: this.#budget,
+      lanes: this.#runner.lanes,
+      budget: this.#runner.budget,
       batches,
       texts,
       tokens,
@@ -239,8 +316,8 @@ export class Embedder {
   ): AsyncGenerator<StreamedVector<S>, void, undefined> {
     const prompt = promptFor(this.card, "any", options);
     return streamed(source, options, {
-      tokens: (text, name) => this.#tokens(text, prompt, name, options),
-      submit: (window) => this.#queue.bulk(window),
+      tokens: (text, name) => this.#tokens(text, prompt, name, options.truncate),
+      submit: (window) => this.#runner.submit(window),
     });
   }
 
@@ -257,121 +334,36 @@ export class Embedder {
   // ── inside ───────────────────────────────────────────────────────────────────────────────────
 
   async #close(): Promise<void> {
-    const closed = new TenonError("ENGINE_CLOSED", { problem: `model "${this.name}" was closed` });
-    for (const { job } of this.#queue.drain()) if (!job.over) job.fail(closed);
-    await this.#queue.idle();
-    await this.#parts.model.unload();
-    if (this.#parts.options.engine === undefined) await this.#parts.engine.close();
+    await this.#runner.close(
+      new TenonError("ENGINE_CLOSED", { problem: `the embedder of "${this.name}" was closed` }),
+    );
+    await this.#parts.release();
   }
 
-  #tokens(text: string, prompt: string, name: string, options: { readonly truncate?: TruncateSide }): Tokens {
-    const tokens = this.#parts.text.encode(text, prompt, name, options.truncate);
-    assertFits(tokens.ids.length, this.#heads, this.#memory, name);
-    return tokens;
+  #tokens(text: string, prompt: string, name: string, truncate: TruncateSide | undefined): Tokens {
+    return this.#runner.checked(this.#parts.prepared.text.encode(text, prompt, name, truncate), name);
   }
 
   async #matrix(texts: readonly string[], role: TextRole, options: EmbedOptions): Promise<EmbedMatrix> {
     checkTexts(texts);
     const prompt = promptFor(this.card, role, options);
-    return this.#collect(
-      texts.length,
-      options,
-      (index) => this.#tokens(texts[index]!, prompt, `text ${index}`, options),
-      (index) => texts[index]!,
-    );
-  }
-
-  /** `keyOf`: rows of the same key have the same vector, which is computed once in a window. */
-  async #collect(
-    rows: number,
-    options: EmbedOptions,
-    tokensOf: (index: number) => Tokens,
-    keyOf?: (index: number) => string,
-  ): Promise<EmbedMatrix> {
-    if (this.#closing !== undefined)
-      throw new TenonError("ENGINE_CLOSED", { problem: `model "${this.name}" was closed` });
-    const job = new Pending(options.signal);
-    const turn = new Slices();
-    const counts = new Uint32Array(rows);
-    const truncated: number[] = [];
-    const width = this.#width();
-    let data: MatrixData = emptyData(this.#parts.output, rows * width);
-    let outstanding = 0;
-    let done = 0;
-    let window = new Window();
-    let targets = new Map<string, { readonly rows: number[]; readonly tokens: Tokens }>();
-    const short = rows <= SHORT_CALL;
-    const flush = (): void => {
-      outstanding += window.items.length;
-      if (short) this.#queue.soon(window.items);
-      else this.#queue.bulk(window.items);
-      window = new Window();
-      targets = new Map();
-    };
-    const add = (index: number): void => {
-      const key = keyOf?.(index);
-      const same = key === undefined ? undefined : targets.get(key);
-      const tokens = same?.tokens ?? tokensOf(index);
-      counts[index] = tokens.ids.length;
-      if (tokens.truncated) truncated.push(index);
-      if (same !== undefined) {
-        same.rows.push(index);
-        return;
-      }
-      const into = [index];
-      if (key !== undefined) targets.set(key, { rows: into, tokens });
-      window.add({
-        tokens,
-        length: tokens.ids.length,
-        job,
-        deliver: (vector) => {
-          for (const row of into) (data as Float32Array).set(vector as Float32Array, row * width); // of one kind
-          outstanding--;
-          done += into.length;
-          options.onProgress?.(done);
-          job.wake();
-        },
-      });
-    };
-    try {
-      for (let index = 0; index < rows; index++) {
-        add(index);
-        if (window.full) {
-          flush();
-          while (outstanding > WINDOW_TEXTS) await job.change();
-        }
-        if (turn.due()) {
-          await turn.next();
-          job.check();
-        }
-      }
-      flush();
-      while (outstanding > 0) await job.change();
-      job.check();
-    } finally {
-      job.finish();
-    }
-    if (this.#parts.output === "int8")
-      data = int8Matrix(data as Float32Array, rows, width, this.#parts.options.ranges);
-    return new EmbedMatrix(data, rows, width, counts, truncated);
-  }
-
-  /** Elements of a row. */
-  #width(): number {
-    const { output } = this.#parts;
-    return output === "binary" || output === "ubinary" ? Math.ceil(this.dims / 8) : this.dims;
-  }
-
-  async #embed(items: readonly Waiting[], bulk: boolean): Promise<void> {
-    using outputs = await this.#run.run(
-      items.map(({ tokens }) => tokens),
-      bulk,
-    );
-    const vectors = outputs[EMBEDDING]!.data as unknown as MatrixData; // of the graph's output type
-    const width = this.#width();
-    items.forEach(({ job, deliver }, row) => {
-      if (!job.over) deliver(vectors.subarray(row * width, (row + 1) * width));
+    return this.#collect(texts.length, options, {
+      tokensOf: (row) => this.#tokens(texts[row]!, prompt, `text ${row}`, options.truncate),
+      keyOf: (row) => texts[row]!,
     });
+  }
+
+  async #collect(
+    count: number,
+    options: EmbedOptions,
+    source: Pick<Rows, "tokensOf" | "keyOf">,
+  ): Promise<EmbedMatrix> {
+    const { output, ranges } = this.#parts.prepared;
+    const width = output === "binary" || output === "ubinary" ? Math.ceil(this.dims / 8) : this.dims;
+    const data = emptyData(output, count * width);
+    const { tokens, truncated } = await this.#runner.collect({ data, width, count, ...source }, options);
+    const vectors = output === "int8" ? int8Matrix(data as Float32Array, count, width, ranges) : data;
+    return new EmbedMatrix(vectors, count, width, tokens, truncated);
   }
 }
 

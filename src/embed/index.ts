@@ -6,6 +6,7 @@ export type {
   ModelCard,
   Similarity,
   Sourced,
+  TextCard,
   TruncateSide,
 } from "./card/card.js";
 export { POOLINGS, type PoolingMode } from "./card/pooling.js";
@@ -15,8 +16,24 @@ export {
   type EmbedOptions,
   type Explanation,
   embedder,
+  type PreparedEmbedder,
+  prepareEmbedder,
 } from "./embedder.js";
 export type { OutputType } from "./graph/tail.js";
+export {
+  classifier,
+  type HeadOptions,
+  isHeadFolder,
+  type LabelScore,
+  type PreparedHead,
+  prepareHead,
+  type RankHit,
+  type RankOptions,
+  reranker,
+  type ScoreOptions,
+  type TextOrPair,
+  type TextScorer,
+} from "./heads.js";
 export { EmbedMatrix, type MatrixData } from "./matrix.js";
 export type { PromptOptions } from "./prompts.js";
 export { type Int8Ranges, int8Ranges } from "./quantise.js";

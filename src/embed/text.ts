@@ -39,7 +39,7 @@ export class TextEncoder {
       maxTokens: this.maxTokens,
       truncate: truncate === "left" ? "left" : "right",
     });
-    if (encoding.truncated && truncate === "error") throw this.#tooLong(whole, name);
+    if (encoding.truncated && truncate === "error") throw this.#tooLong(this.tokenizer.count(whole), name);
     return {
       ids: encoding.ids,
       typeIds: encoding.typeIds,
@@ -48,8 +48,22 @@ export class TextEncoder {
     };
   }
 
-  /** Tokens of a caller, given as ids without the special ones. Throws TEXT_TOO_LONG, or USAGE for ids that are none. */
-  fromIds(ids: readonly number[], name: string): Tokens {
+  /** A pair, as cross-encoders take it; the longer text is cut. */
+  encodePair(text: string, pair: string, name: string, truncate: TruncateSide = this.#truncate): Tokens {
+    const encoding = this.tokenizer.encode(this.#prepared(text), {
+      pair: this.#prepared(pair),
+      maxTokens: this.maxTokens,
+      truncate: truncate === "left" ? "left" : "right",
+    });
+    if (encoding.truncated && truncate === "error") {
+      const whole = this.tokenizer.encode(this.#prepared(text), { pair: this.#prepared(pair) });
+      throw this.#tooLong(whole.ids.length, name);
+    }
+    return { ids: encoding.ids, typeIds: encoding.typeIds, unpooled: 0, truncated: encoding.truncated };
+  }
+
+  /** Tokens of a caller, given as ids; special ones are put around them. Throws TEXT_TOO_LONG, INPUT_VALUE. */
+  fromIds(ids: readonly number[], name: string, truncate: TruncateSide = this.#truncate): Tokens {
     const { vocabularySize } = this.tokenizer;
     const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
     if (wrong !== undefined || ids.length === 0) {
@@ -59,7 +73,24 @@ export class TextEncoder {
         expected: `whole numbers from 0 to ${vocabularySize - 1}`,
       });
     }
-    return this.encode(this.tokenizer.decode(ids, { skipSpecialTokens: true }), "", name);
+    const { before, behind } = this.#frame();
+    const isFramed = before.length > 0 && before.every((id, i) => ids[i] === id);
+    const inner = isFramed ? ids.slice(before.length, ids.at(-1) === behind[0] ? -1 : undefined) : ids;
+    const room = this.maxTokens - before.length - behind.length;
+    const truncated = inner.length > room;
+    if (truncated && truncate === "error")
+      throw this.#tooLong(inner.length + before.length + behind.length, name);
+    const kept = truncate === "left" && truncated ? inner.slice(inner.length - room) : inner.slice(0, room);
+    const all = Int32Array.from([...before, ...kept, ...behind]);
+    return { ids: all, typeIds: new Uint8Array(all.length), unpooled: 0, truncated };
+  }
+
+  /** The special tokens before and behind a text. */
+  #frame(): { readonly before: readonly number[]; readonly behind: readonly number[] } {
+    const { ids, sequences } = this.tokenizer.encode("a", { offsets: true });
+    const first = sequences!.indexOf(0);
+    const last = sequences!.lastIndexOf(0);
+    return { before: [...ids.subarray(0, first)], behind: [...ids.subarray(last + 1)] };
   }
 
   #prepared(text: string): string {
@@ -78,10 +109,10 @@ export class TextEncoder {
     return length;
   }
 
-  #tooLong(text: string, name: string): TenonError {
+  #tooLong(tokens: number, name: string): TenonError {
     return new TenonError("TEXT_TOO_LONG", {
       problem: `${name} is longer than the model reads`,
-      given: `${this.tokenizer.count(text)} tokens`,
+      given: `${tokens} tokens`,
       expected: `at most ${this.maxTokens}`,
       do: 'cut it, or let it be cut: { truncate: "right" }',
     });

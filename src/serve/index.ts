@@ -19,3 +19,14 @@ export {
   type RepositoryEntry,
   type RepositoryOptions,
 } from "./repository.js";
+export type {
+  ScoreModel,
+  TextInput,
+  TextModel,
+  TextModelBase,
+  TextModels,
+  TextOptions,
+  TextToken,
+  TextVectors,
+  VectorModel,
+} from "./texts/model.js";

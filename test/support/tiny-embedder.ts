@@ -1,7 +1,7 @@
 /** A sentence-transformers folder of a few kilobytes: a tiny BERT, a WordPiece tokenizer of twenty tokens, pooling. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { saveTinyBert } from "./tiny-bert.js";
+import { randomWeights, saveTinyBert } from "./tiny-bert.js";
 
 const VOCABULARY =
   "[PAD] [UNK] [CLS] [SEP] [MASK] a b c d e f one two three red green blue ##s ##ing .".split(" ");
@@ -83,5 +83,28 @@ export async function saveTinyEmbedder(folder: string, files: JsonFiles = {}): P
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), JSON.stringify(value));
   }
+  return folder;
+}
+
+/** The same BERT as a cross-encoder: one number a pair, or one for each of `labels`. */
+export async function saveTinyCrossEncoder(
+  folder: string,
+  labels: readonly string[] = ["score"],
+): Promise<string> {
+  const head = randomWeights(
+    {
+      "pooler.dense.weight": [8, 8],
+      "pooler.dense.bias": [8],
+      "classifier.weight": [labels.length, 8],
+      "classifier.bias": [labels.length],
+    },
+    7,
+  );
+  const config = {
+    architectures: ["BertForSequenceClassification"],
+    id2label: Object.fromEntries(labels.map((label, id) => [String(id), label])),
+  };
+  await saveTinyBert(folder, config, head);
+  writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(TINY_TOKENIZER));
   return folder;
 }

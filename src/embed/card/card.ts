@@ -52,12 +52,19 @@ export interface CardOptions {
 
 export type Similarity = "cosine" | "dot" | "euclidean" | "manhattan";
 
-export interface ModelCard {
+/** What every model of texts says. */
+export interface TextCard {
   readonly folder: string;
   /** Where config, tokenizer and weights of the transformer are. */
   readonly transformer: string;
   /** `config.json` of the transformer. */
   readonly config: Fields;
+  readonly maxTokens: Sourced<number>;
+  /** Texts are lower-cased before the tokenizer has them. */
+  readonly lowerCase: boolean;
+}
+
+export interface ModelCard extends TextCard {
   readonly pooling: Sourced<readonly PoolingMode[]>;
   /** False: prompt tokens are seen and not pooled. */
   readonly includePrompt: boolean;
@@ -66,11 +73,8 @@ export interface ModelCard {
   readonly prompts: Sourced<Readonly<Record<string, string>>>;
   readonly defaultPrompt: string | undefined;
   readonly similarity: Sourced<Similarity>;
-  readonly maxTokens: Sourced<number>;
   /** Sizes that the model was trained to be cut to (matryoshka), where a file says so. */
   readonly truncateDim: number | undefined;
-  /** Texts are lower-cased before the tokenizer has them. */
-  readonly lowerCase: boolean;
 }
 
 interface Module {
@@ -83,34 +87,53 @@ const NONE = "not said by the model";
 
 /** Reads a folder. Throws MODEL_INCOMPLETE, UNKNOWN_POOLING, FILE_INVALID, MODEL_UNSUPPORTED. */
 export function readCard(folder: string, options: CardOptions = {}): ModelCard {
-  if (!isFolder(folder)) {
-    throw new TenonError("MODEL_INCOMPLETE", {
-      problem: "there is no such model folder",
-      given: folder,
-      expected: "a folder with config.json, tokenizer.json and weights or an ONNX file",
-    });
-  }
+  assertFolder(folder);
   const modules = modulesOf(folder);
-  const transformer = modules?.find(({ kind }) => kind === "Transformer")?.folder ?? folder;
-  const config = readFields(transformer, "config.json");
-  if (config === undefined) throw incomplete(folder, ["config.json"]);
   const pooled = poolingIn(folder, modules, options);
   const sentence = readFields(folder, "config_sentence_transformers.json") ?? {};
-  const bert = sentenceBert(transformer);
   return {
-    folder,
-    transformer,
-    config,
+    ...textCardOf(folder, modules, options),
     ...pooled,
     dense: (modules ?? []).filter(({ kind }) => kind === "Dense").map(denseOf),
     normalize: normalizeOf(modules, options),
     prompts: promptsOf(sentence, options),
     defaultPrompt: textAt(sentence, "default_prompt_name", "config_sentence_transformers.json"),
     similarity: similarityOf(sentence),
-    maxTokens: maxTokensOf(transformer, config, bert, options),
     truncateDim: countAt(sentence, "truncate_dim", "config_sentence_transformers.json"),
+  };
+}
+
+/** What every model of texts says: of its transformer and its tokens. Throws MODEL_INCOMPLETE, FILE_INVALID. */
+export function readTextCard(folder: string, options: Pick<CardOptions, "maxTokens"> = {}): TextCard {
+  assertFolder(folder);
+  return textCardOf(folder, modulesOf(folder), options);
+}
+
+function textCardOf(
+  folder: string,
+  modules: readonly Module[] | undefined,
+  options: Pick<CardOptions, "maxTokens">,
+): TextCard {
+  const transformer = modules?.find(({ kind }) => kind === "Transformer")?.folder ?? folder;
+  const config = readFields(transformer, "config.json");
+  if (config === undefined) throw incomplete(folder, ["config.json"]);
+  const bert = sentenceBert(transformer);
+  return {
+    folder,
+    transformer,
+    config,
+    maxTokens: maxTokensOf(transformer, config, bert, options),
     lowerCase: bert === undefined ? false : (flagAt(bert.fields, "do_lower_case", bert.file) ?? false),
   };
+}
+
+function assertFolder(folder: string): void {
+  if (isFolder(folder)) return;
+  throw new TenonError("MODEL_INCOMPLETE", {
+    problem: "there is no such model folder",
+    given: folder,
+    expected: "a folder with config.json, tokenizer.json and weights or an ONNX file",
+  });
 }
 
 export function incomplete(folder: string, files: readonly string[]): TenonError {

@@ -7,14 +7,10 @@ import { incomplete, type ModelCard } from "../card/card.js";
 import { type Fields, isFile } from "../card/files.js";
 
 /** Where a folder keeps an ONNX file; the first that is there counts. */
-const GRAPHS = [
-  "onnx/model.onnx",
-  "model.onnx",
-  "model_optimized.onnx",
-  "onnx/model_optimized.onnx",
-  "model_quantized.onnx",
-  "onnx/model_quantized.onnx",
-];
+const GRAPHS = ["onnx/model.onnx", "model.onnx", "model_optimized.onnx", "onnx/model_optimized.onnx"];
+
+/** Graphs of other numbers than the model's own, for folders that hold nothing else. */
+const QUANTISED = ["model_quantized.onnx", "onnx/model_quantized.onnx"];
 
 const WEIGHTS = [
   "model.safetensors",
@@ -35,10 +31,9 @@ export interface Body {
 
 type Place = Pick<ModelCard, "folder" | "transformer">;
 
-/** Whether a folder holds what a graph can come from. */
-function graphFile(card: Place): string | undefined {
+function graphFile(card: Place, names: readonly string[]): string | undefined {
   for (const folder of new Set([card.folder, card.transformer])) {
-    const name = GRAPHS.find((name) => isFile(join(folder, name)));
+    const name = names.find((name) => isFile(join(folder, name)));
     if (name !== undefined) return join(folder, name);
   }
   return undefined;
@@ -53,21 +48,14 @@ export async function bodyOf(
   head: "none" | "sequence-classification" | "token-classification" | "masked-lm" = "none",
 ): Promise<Body> {
   const weights = WEIGHTS.find((name) => isFile(join(card.transformer, name)));
-  const file = graphFile(card);
+  const file = graphFile(card, GRAPHS) ?? (weights === undefined ? graphFile(card, QUANTISED) : undefined);
   if (file === undefined && weights === undefined)
     throw incomplete(card.transformer, [...GRAPHS.slice(0, 2), ...WEIGHTS]);
-  // Weights beside it make the same graph, and one whose making is known.
-  if (weights !== undefined) {
-    try {
-      return { model: await architectureFromFolder(card.transformer, { head }), from: weights };
-    } catch (error) {
-      if (file === undefined || !(error instanceof TenonError) || error.code !== "MODEL_UNSUPPORTED")
-        throw error;
-    }
-  }
-  const model = await readModel(file!);
+  if (file === undefined)
+    return { model: await architectureFromFolder(card.transformer, { head }), from: weights! };
+  const model = await readModel(file);
   const opset = model.opsets.get("") ?? 0;
-  return { model: opset < OPSET ? upgrade(model, OPSET) : model, from: file!.slice(card.folder.length + 1) };
+  return { model: opset < OPSET ? upgrade(model, OPSET) : model, from: file.slice(card.folder.length + 1) };
 }
 
 /** The inputs of a graph, checked: those that are filled here. Throws MODEL_UNSUPPORTED, naming the other. */

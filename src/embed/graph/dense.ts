@@ -26,12 +26,14 @@ export interface DenseGraph {
   readonly dims: number;
   /** Numbers of a vector that is not cut. */
   readonly fullDims: number;
+  /** The output with the vectors of tokens, where it was kept. */
+  readonly hidden: string | undefined;
 }
 
 /** Builds it. Throws DIMS_MISMATCH, and what reading a model throws. */
 export async function denseGraph(
   card: ModelCard,
-  options: { readonly dims: number | undefined; readonly output: OutputType },
+  options: { readonly dims: number | undefined; readonly output: OutputType; readonly tokenOutputs: boolean },
 ): Promise<DenseGraph> {
   const body = await bodyOf(card);
   const inputs = tokenInputs(body.model);
@@ -57,22 +59,31 @@ export async function denseGraph(
   const mask = poolingMask ? POOLING_MASK : "mask";
   const tail = await tailOf(card, { ...options, ...hidden, opset, mask });
   const model = run(body.model, [
-    appendGraph(tail, {
-      hidden: hidden.name,
-      ...(poolingMask ? {} : { mask: "attention_mask" }),
-    }),
-    onlyOutput(EMBEDDING),
+    appendGraph(
+      tail,
+      { hidden: hidden.name, ...(poolingMask ? {} : { mask: "attention_mask" }) },
+      options.tokenOutputs ? { keep: [hidden.name] } : {},
+    ),
+    onlyOutputs(EMBEDDING, ...(options.tokenOutputs ? [hidden.name] : [])),
     removeDead,
   ]);
-  return { model, from: body.from, inputs, poolingMask, dims, fullDims };
+  return {
+    model,
+    from: body.from,
+    inputs,
+    poolingMask,
+    dims,
+    fullDims,
+    hidden: options.tokenOutputs ? hidden.name : undefined,
+  };
 }
 
-/** Drops every output but one. */
-function onlyOutput(name: string): Pass {
+/** Keeps these outputs alone. */
+function onlyOutputs(...names: readonly string[]): Pass {
   return {
-    name: "only-output",
+    name: "only-outputs",
     apply: (model) => {
-      const outputs = model.graph.outputs.filter((output) => output.name === name);
+      const outputs = names.flatMap((name) => model.graph.outputs.filter((output) => output.name === name));
       return withGraph(model, makeGraph({ ...model.graph, outputs }));
     },
   };

@@ -24,11 +24,11 @@ export interface EncoderCounts {
 }
 
 export class EncoderRun {
-  readonly #model: Model;
+  readonly #model: () => Model;
   readonly #options: EncoderRunOptions;
   #counts: EncoderCounts = { batches: 0, texts: 0, tokens: 0, padded: 0, busyMs: 0 };
 
-  constructor(model: Model, options: EncoderRunOptions) {
+  constructor(model: () => Model, options: EncoderRunOptions) {
     this.#model = model;
     this.#options = options;
   }
@@ -37,11 +37,14 @@ export class EncoderRun {
     return this.#counts;
   }
 
-  /** One run on texts together, padded to the longest. The outputs have a row a text. */
-  async run(texts: readonly Tokens[], bulk: boolean): Promise<Outputs> {
+  /** One run on texts together, padded to the longest. The output has a row a text. */
+  async run(texts: readonly Tokens[], bulk: boolean, output: string): Promise<Outputs> {
     const length = texts.reduce((most, { ids }) => Math.max(most, ids.length), 1);
     const start = performance.now();
-    const outputs = await this.#model.run(this.#inputs(texts, length), { priority: bulk ? 1 : 0 });
+    const outputs = await this.#model().run(this.#inputs(texts, length), {
+      priority: bulk ? 1 : 0,
+      outputs: [output],
+    });
     const { batches, texts: done, tokens, padded, busyMs } = this.#counts;
     this.#counts = {
       batches: batches + 1,

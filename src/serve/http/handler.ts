@@ -5,8 +5,10 @@ import type { Engine } from "../../runtime/index.js";
 import { type ErrorContext, errorText } from "../oip/errors.js";
 import { oipRoutes } from "../oip/routes.js";
 import { ScanPool } from "../oip/scan-pool.js";
-import type { OipServer } from "../oip/server.js";
+import { type OipServer, packageVersion } from "../oip/server.js";
 import { ModelRepository } from "../repository.js";
+import { openaiRoutes } from "../texts/openai.js";
+import { teiRoutes } from "../texts/tei.js";
 import { bodyLimit, hasBody, isExpecting } from "./body.js";
 import { BodyPool } from "./body-pool.js";
 import { Exchange, type Exchanges, type HeaderList } from "./exchange.js";
@@ -69,14 +71,20 @@ export function makeHandler(oip: OipServer, settings: HandlerSettings, keys: Key
     open: new Set(),
     draining: false,
   };
-  const routes = oipRoutes(oip);
+  const { texts } = settings;
+  const textRoutes =
+    texts === undefined
+      ? []
+      : [...openaiRoutes(texts, oip.engine), ...teiRoutes(texts, packageVersion, oip.isReady)];
+  const routes = [...oipRoutes(oip), ...textRoutes];
+  const textRouter = new Router(textRoutes);
   const router = new Router(routes);
   const openPaths = new Set(routes.flatMap(({ path, open }) => (open === true ? [path] : [])));
   const sweeper = setInterval(() => sweep(exchanges), SWEEP_INTERVAL).unref();
 
   const handle = (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void): void => {
     const path = pathOf(req.url ?? "/");
-    if (next !== undefined && path !== MOUNT && !path.startsWith(`${MOUNT}/`)) {
+    if (next !== undefined && path !== MOUNT && !path.startsWith(`${MOUNT}/`) && !textRouter.knows(path)) {
       next();
       return;
     }

@@ -77,6 +77,15 @@ export class Router {
     return found;
   }
 
+  /** Whether a route has this path. */
+  knows(path: string): boolean {
+    try {
+      return this.match(path) !== undefined;
+    } catch {
+      return false;
+    }
+  }
+
   #find(path: string): Match | undefined {
     if (!path.startsWith("/")) return undefined;
     let node = this.#root;

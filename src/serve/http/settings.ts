@@ -2,6 +2,7 @@
 import { KNOBS, type Knobs } from "../../base/index.js";
 import type { FloatFormat } from "../json/writer.js";
 import type { ModelRepository } from "../repository.js";
+import type { TextModels } from "../texts/model.js";
 
 /** The settings that come from the table of knobs, under their names there. */
 const FROM_KNOBS = [
@@ -42,6 +43,8 @@ export interface HandlerOptions extends Partial<HandlerKnobs> {
   readonly log?: ServeLog;
   /** Models that clients may load and unload; default: none, only what the engine has. */
   readonly repository?: ModelRepository;
+  /** Models of texts: adds the routes of OpenAI and text-embeddings-inference. Default: none. */
+  readonly texts?: TextModels;
   /** False answers `/v2/health/ready` with "not ready". Default: always true. */
   readonly isReady?: () => boolean;
 }
@@ -53,6 +56,7 @@ export interface HandlerSettings extends HandlerKnobs {
   readonly log: ServeLog | undefined;
   readonly isReady: () => boolean;
   readonly repository: ModelRepository | undefined;
+  readonly texts: TextModels | undefined;
   /** Host names a request may address; undefined: any. */
   readonly hosts: ReadonlySet<string> | undefined;
 }
@@ -69,6 +73,7 @@ export function resolveSettings(options: HandlerOptions, loopback: boolean): Han
     json: { floats: "float", nonFinite: "bare", ...options.json },
     log: options.log,
     repository: options.repository,
+    texts: options.texts,
     isReady: options.isReady ?? (() => true),
     hosts: hosts.length === 0 ? undefined : new Set(hosts.map((host) => host.toLowerCase())),
   };

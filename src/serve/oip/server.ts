@@ -27,6 +27,8 @@ const EXTENSIONS = [
 
 const { version } = createRequire(import.meta.url)("../../../package.json") as { version: string };
 
+export const packageVersion = version;
+
 /** The answer of the server metadata call. */
 export function serverMetadataOf({ serverName, repository }: OipServer): {
   readonly name: string;

@@ -1,0 +1,331 @@
+/** Models of texts or pairs with a few numbers each: rerankers and classifiers. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseBytes, TenonError } from "../base/index.js";
+import { makeGraph, type OnnxModel, removeDead, run, withGraph } from "../onnx/index.js";
+import { Engine, type Model, modelNameOf } from "../runtime/index.js";
+import { readTextCard, type TextCard, type TruncateSide } from "./card/card.js";
+import { isFields, isFile } from "./card/files.js";
+import { bodyOf, type TokenInput, tokenInputs } from "./graph/body.js";
+import { paddingId } from "./schedule/encoder-run.js";
+import { headsOf, TextRunner } from "./schedule/text-runner.js";
+import { checkTexts, TextEncoder } from "./text.js";
+
+export interface HeadOptions {
+  /** Most tokens of a text or pair, special ones included. Default: as the model says. */
+  readonly maxTokens?: number;
+  /** Texts that are longer than the model reads: cut at this side (default `right`), or refused. */
+  readonly truncate?: TruncateSide;
+  /** What one batch may take beside the weights, `"1GiB"` or bytes. Default 1 GiB. */
+  readonly memory?: string | number;
+  /** Most tokens of a batch. Default 256. */
+  readonly budget?: number;
+  readonly engine?: Engine;
+  readonly name?: string;
+  readonly lanes?: number | "auto";
+  readonly cache?: string | false;
+}
+
+export interface ScoreOptions {
+  readonly signal?: AbortSignal;
+  readonly truncate?: TruncateSide;
+}
+
+export interface RankOptions extends ScoreOptions {
+  /** Most hits. Default: all. */
+  readonly topK?: number;
+  /** The model's own numbers in place of those between 0 and 1. Default false. */
+  readonly rawScores?: boolean;
+}
+
+export interface RankHit {
+  /** Position among the documents. */
+  readonly index: number;
+  readonly score: number;
+  readonly text: string;
+}
+
+export interface LabelScore {
+  readonly label: string;
+  readonly score: number;
+}
+
+/** A text, or two that belong together. */
+export type TextOrPair = string | readonly [string, string];
+
+/** A model that was read and is not loaded yet. */
+export interface PreparedHead {
+  readonly graph: OnnxModel;
+  attach(engine: Engine, model: () => Model): TextScorer;
+}
+
+const LOGITS = "logits";
+
+interface Prepared {
+  readonly card: TextCard;
+  readonly text: TextEncoder;
+  readonly graph: OnnxModel;
+  readonly inputs: readonly TokenInput[];
+  readonly labels: readonly string[];
+  readonly memory: number;
+  readonly budget: number;
+}
+
+interface ScorerParts {
+  readonly prepared: Prepared;
+  readonly engine: Engine;
+  readonly model: () => Model;
+  release(): Promise<void>;
+}
+
+/** Whether the folder's config names a model that classifies texts or pairs, as rerankers do. */
+export function isHeadFolder(folder: string): boolean {
+  const path = join(folder, "config.json");
+  if (!isFile(path) || !isFile(join(folder, "tokenizer.json"))) return false;
+  try {
+    const config: unknown = JSON.parse(readFileSync(path, "utf8"));
+    const names = isFields(config) ? config.architectures : undefined;
+    return Array.isArray(names) && String(names[0]).endsWith("ForSequenceClassification");
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Opens a cross-encoder: a folder whose model gives a number, or some, for a pair of texts. Throws as `embedder`.
+ *
+ * ```ts
+ * await using model = await reranker("./ms-marco-MiniLM-L6-v2");
+ * const hits = await model.rank("what is a panda?", documents, { topK: 10 });
+ * ```
+ */
+export function reranker(folder: string, options: HeadOptions = {}): Promise<TextScorer> {
+  return openScorer(folder, options);
+}
+
+/** Opens a model that classifies texts: `classify(texts)` gives each label's score. Throws as `embedder`. */
+export function classifier(folder: string, options: HeadOptions = {}): Promise<TextScorer> {
+  return openScorer(folder, options);
+}
+
+/** As `reranker` and `classifier`, for an engine that loads the graph itself. */
+export async function prepareHead(folder: string, options: HeadOptions = {}): Promise<PreparedHead> {
+  const prepared = await prepare(folder, options);
+  return {
+    graph: prepared.graph,
+    attach: (engine, model) => new TextScorer({ prepared, engine, model, release: async () => undefined }),
+  };
+}
+
+async function openScorer(folder: string, options: HeadOptions): Promise<TextScorer> {
+  const prepared = await prepare(folder, options);
+  const engine =
+    options.engine ??
+    (await Engine.open({
+      ...(options.lanes === undefined ? {} : { lanes: options.lanes }),
+      ...(options.cache === undefined ? {} : { cache: options.cache }),
+    }));
+  const closeEngine = async (): Promise<void> => {
+    if (options.engine === undefined) await engine.close();
+  };
+  try {
+    const model = await engine.load(prepared.graph, {
+      name: options.name ?? modelNameOf(folder, undefined),
+      batch: { max: 1 },
+      calibrate: false,
+    });
+    const release = async (): Promise<void> => {
+      await model.unload();
+      await closeEngine();
+    };
+    return new TextScorer({ prepared, engine, model: () => model, release });
+  } catch (error) {
+    await closeEngine();
+    throw error;
+  }
+}
+
+async function prepare(folder: string, options: HeadOptions): Promise<Prepared> {
+  const card = readTextCard(folder, options);
+  const text = new TextEncoder({ ...card, includePrompt: true }, options.truncate ?? "right");
+  const body = await bodyOf(card, "sequence-classification");
+  const logits = body.model.graph.outputs.find(({ name }) => name === LOGITS);
+  if (logits === undefined) {
+    throw new TenonError("MODEL_UNSUPPORTED", {
+      problem: "the graph gives no logits",
+      given: body.model.graph.outputs.map(({ name }) => name).join(", "),
+      expected: `an output "${LOGITS}" [batch, labels]`,
+    });
+  }
+  const only = {
+    name: "only-logits",
+    apply: (model: OnnxModel) => withGraph(model, makeGraph({ ...model.graph, outputs: [logits] })),
+  };
+  const { memory = "1GiB", budget = 256 } = options;
+  return {
+    card,
+    text,
+    graph: run(body.model, [only, removeDead]),
+    inputs: tokenInputs(body.model),
+    labels: labelsOf(card.config, logits.type?.kind === "tensor" ? logits.type.shape?.[1] : undefined),
+    memory: typeof memory === "number" ? memory : parseBytes(memory),
+    budget,
+  };
+}
+
+function labelsOf(config: TextCard["config"], declared: unknown): readonly string[] {
+  const named = isFields(config.id2label) ? config.id2label : {};
+  const count =
+    typeof declared === "number" ? declared : Object.keys(named).length || Number(config.num_labels ?? 1);
+  return Array.from({ length: count }, (_, i) => String(named[i] ?? `LABEL_${i}`));
+}
+
+/** Scores texts and pairs with one model. Made by `reranker` and `classifier`. */
+export class TextScorer {
+  /** Labels in the order of the model's numbers. */
+  readonly labels: readonly string[];
+  readonly #parts: ScorerParts;
+  readonly #runner: TextRunner;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: ScorerParts) {
+    const { card, text, inputs, labels, memory, budget } = parts.prepared;
+    this.labels = labels;
+    this.#parts = parts;
+    this.#runner = new TextRunner({
+      model: parts.model,
+      output: LOGITS,
+      inputs,
+      poolingMask: false,
+      padId: paddingId(card.config, (token) => text.tokenizer.idOf(token)),
+      lanes: parts.engine.capacity.lanes,
+      heads: headsOf(card.config),
+      memory,
+      budget,
+    });
+  }
+
+  get name(): string {
+    return this.#parts.model().name;
+  }
+
+  get tokenizer(): TextEncoder["tokenizer"] {
+    return this.#parts.prepared.text.tokenizer;
+  }
+
+  get maxTokens(): number {
+    return this.#parts.prepared.card.maxTokens.value;
+  }
+
+  /**
+   * Documents by how well they answer, best first, equal ones in their order. A score is the sigmoid of the model's one
+   * number. Throws MODEL_UNSUPPORTED for a model of several labels.
+   */
+  async rank(query: string, documents: readonly string[], options: RankOptions = {}): Promise<RankHit[]> {
+    checkTexts([query]);
+    checkTexts(documents);
+    if (this.labels.length !== 1) {
+      throw new TenonError("MODEL_UNSUPPORTED", {
+        problem: "the model is no reranker",
+        given: `${this.labels.length} labels`,
+        expected: "one number a pair",
+      });
+    }
+    const { topK = documents.length } = options;
+    if (!Number.isInteger(topK) || topK < 0)
+      throw new TenonError("USAGE", { problem: "topK", given: String(topK), expected: "a whole number" });
+    const { logits } = await this.logits(
+      documents.map((text) => [query, text] as const),
+      options,
+    );
+    const hits = documents.map((text, index): RankHit => {
+      const raw = logits[index]!;
+      return { index, score: options.rawScores === true ? raw : sigmoid(raw), text };
+    });
+    return hits.sort((a, b) => b.score - a.score || a.index - b.index).slice(0, topK);
+  }
+
+  /**
+   * Scores of every label, best first: shares of a whole, or each by itself where the config says that several may hold
+   * (`problem_type: multi_label_classification`) or there is one label alone.
+   */
+  async classify(
+    texts: readonly TextOrPair[],
+    options: ScoreOptions & { readonly rawScores?: boolean } = {},
+  ): Promise<LabelScore[][]> {
+    const { logits } = await this.logits(texts, options);
+    const width = this.labels.length;
+    const alone =
+      width === 1 || this.#parts.prepared.card.config.problem_type === "multi_label_classification";
+    return texts.map((_, row) => {
+      const raw = logits.subarray(row * width, (row + 1) * width);
+      const scores = options.rawScores === true ? raw : alone ? raw.map(sigmoid) : softmax(raw);
+      return this.labels.map((label, i) => ({ label, score: scores[i]! })).sort((a, b) => b.score - a.score);
+    });
+  }
+
+  /** The model's own numbers, `labels` a text, and how many tokens each took. */
+  async logits(
+    texts: readonly TextOrPair[],
+    options: ScoreOptions = {},
+  ): Promise<{ readonly logits: Float32Array; readonly tokens: Uint32Array }> {
+    const { text: encoder } = this.#parts.prepared;
+    const width = this.labels.length;
+    const logits = new Float32Array(texts.length * width);
+    const { tokens } = await this.#runner.collect(
+      {
+        data: logits,
+        width,
+        count: texts.length,
+        tokensOf: (row) => {
+          const given = texts[row]!;
+          const name = `text ${row}`;
+          const made =
+            typeof given === "string"
+              ? encoder.encode(given, "", name, options.truncate)
+              : encoder.encodePair(...checkedPair(given, row), name, options.truncate);
+          return this.#runner.checked(made, name);
+        },
+        keyOf: (row) => {
+          const given = texts[row]!;
+          return typeof given === "string" ? given : `${given[0].length} ${given[0]}${given[1]}`;
+        },
+      },
+      options,
+    );
+    return { logits, tokens };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#runner.close(new TenonError("ENGINE_CLOSED", { problem: `model "${this.name}" was closed` }));
+    await this.#parts.release();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function checkedPair(pair: readonly [string, string], row: number): readonly [string, string] {
+  if (Array.isArray(pair) && pair.length === 2) {
+    checkTexts(pair);
+    return pair;
+  }
+  throw new TenonError("USAGE", { problem: `text ${row} is no text and no pair of texts` });
+}
+
+function sigmoid(x: number): number {
+  return 1 / (1 + Math.exp(-x));
+}
+
+function softmax(values: Float32Array): Float32Array {
+  const most = Math.max(...values);
+  const powers = values.map((value) => Math.exp(value - most));
+  const sum = powers.reduce((total, value) => total + value, 0);
+  return powers.map((value) => value / sum);
+}

@@ -1,0 +1,190 @@
+/** TextRunner: texts of many calls through one graph; each call gets one row a text, in its order. */
+import type { TenonError } from "../../base/index.js";
+import type { Model } from "../../runtime/index.js";
+import type { MatrixData } from "../matrix.js";
+import type { Tokens } from "../text.js";
+import { assertFits, EncoderRun, type EncoderRunOptions } from "./encoder-run.js";
+import { Pending } from "./pending.js";
+import { EmbedQueue } from "./queue.js";
+import { Slices } from "./slices.js";
+import { type Waiting, WINDOW_TEXTS, Window } from "./window.js";
+
+export interface TextRunnerOptions extends EncoderRunOptions {
+  /** The model as it is loaded now. */
+  readonly model: () => Model;
+  /** The output with a row a text. */
+  readonly output: string;
+  readonly lanes: number;
+  /** Most tokens of a batch. */
+  readonly budget: number;
+  /** Most bytes of a text's attention. */
+  readonly memory: number;
+  /** Attention heads. */
+  readonly heads: number;
+}
+
+export interface CollectOptions {
+  readonly signal?: AbortSignal;
+  /** Called as rows are ready. */
+  readonly onProgress?: (done: number) => void;
+}
+
+export interface Rows {
+  /** `data` gets row i at `i * width`. */
+  readonly data: MatrixData;
+  readonly width: number;
+  readonly count: number;
+  /** Called once for each row, in order, unless `keyOf` gives the key of an earlier one. */
+  tokensOf(row: number): Tokens;
+  /** Rows of equal keys are computed once in a window. */
+  keyOf?(row: number): string;
+}
+
+/** Calls of at most so many texts go ahead of longer ones. */
+const SHORT_CALL = 16;
+
+export class TextRunner {
+  readonly #options: TextRunnerOptions;
+  readonly #run: EncoderRun;
+  readonly #queue: EmbedQueue<Waiting>;
+  #closed: TenonError | undefined;
+
+  constructor(options: TextRunnerOptions) {
+    this.#options = options;
+    this.#run = new EncoderRun(options.model, options);
+    const { budget, lanes } = options;
+    this.#queue = new EmbedQueue<Waiting>({ budget, maxRows: budget, lanes }, (items, bulk) =>
+      this.#batch(items, bulk),
+    );
+  }
+
+  get counts(): EncoderRun["counts"] {
+    return this.#run.counts;
+  }
+
+  get lanes(): number {
+    return this.#options.lanes;
+  }
+
+  get budget(): number {
+    return this.#options.budget;
+  }
+
+  /** Throws TEXT_TOO_LONG for a text that takes more memory than is allowed. */
+  checked(tokens: Tokens, name: string): Tokens {
+    assertFits(tokens.ids.length, this.#options.heads, this.#options.memory, name);
+    return tokens;
+  }
+
+  /** A window of a long call. */
+  submit(window: readonly Waiting[]): void {
+    this.#assertOpen();
+    this.#queue.bulk(window);
+  }
+
+  /** One run of one text, all of an output. */
+  async single(tokens: Tokens, output: string): Promise<Float32Array> {
+    this.#assertOpen();
+    using outputs = await this.#run.run([tokens], false, output);
+    return (outputs[output]!.data as unknown as Float32Array).slice();
+  }
+
+  /** Fills the rows. Rejects with what `tokensOf` throws, CANCELLED, ENGINE_CLOSED or what the run fails with. */
+  async collect(
+    rows: Rows,
+    options: CollectOptions = {},
+  ): Promise<{ readonly tokens: Uint32Array; readonly truncated: readonly number[] }> {
+    this.#assertOpen();
+    const { data, width, count } = rows;
+    const job = new Pending(options.signal);
+    const turn = new Slices();
+    const lengths = new Uint32Array(count);
+    const truncated: number[] = [];
+    let outstanding = 0;
+    let done = 0;
+    let window = new Window();
+    let targets = new Map<string, { readonly rows: number[]; readonly tokens: Tokens }>();
+    const flush = (): void => {
+      outstanding += window.items.length;
+      if (count <= SHORT_CALL) this.#queue.soon(window.items);
+      else this.#queue.bulk(window.items);
+      window = new Window();
+      targets = new Map();
+    };
+    const add = (row: number): void => {
+      const key = rows.keyOf?.(row);
+      const same = key === undefined ? undefined : targets.get(key);
+      const tokens = same?.tokens ?? rows.tokensOf(row);
+      lengths[row] = tokens.ids.length;
+      if (tokens.truncated) truncated.push(row);
+      if (same !== undefined) {
+        same.rows.push(row);
+        return;
+      }
+      const into = [row];
+      if (key !== undefined) targets.set(key, { rows: into, tokens });
+      window.add({
+        tokens,
+        length: tokens.ids.length,
+        job,
+        deliver: (vector) => {
+          for (const at of into) (data as Float32Array).set(vector as Float32Array, at * width); // of one kind
+          outstanding--;
+          done += into.length;
+          options.onProgress?.(done);
+          job.wake();
+        },
+      });
+    };
+    try {
+      for (let row = 0; row < count; row++) {
+        add(row);
+        if (window.full) {
+          flush();
+          while (outstanding > WINDOW_TEXTS) await job.change();
+        }
+        if (turn.due()) {
+          await turn.next();
+          job.check();
+        }
+      }
+      flush();
+      while (outstanding > 0) await job.change();
+      job.check();
+    } finally {
+      job.finish();
+    }
+    return { tokens: lengths, truncated };
+  }
+
+  /** Rejects what waits; resolves when what runs has ended. */
+  async close(reason: TenonError): Promise<void> {
+    this.#closed ??= reason;
+    for (const { job } of this.#queue.drain()) if (!job.over) job.fail(reason);
+    await this.#queue.idle();
+  }
+
+  #assertOpen(): void {
+    if (this.#closed !== undefined) throw this.#closed;
+  }
+
+  async #batch(items: readonly Waiting[], bulk: boolean): Promise<void> {
+    const { output } = this.#options;
+    using outputs = await this.#run.run(
+      items.map(({ tokens }) => tokens),
+      bulk,
+      output,
+    );
+    const values = outputs[output]!.data as unknown as MatrixData; // a numeric output
+    const width = values.length / items.length;
+    items.forEach(({ job, deliver }, row) => {
+      if (!job.over) deliver(values.subarray(row * width, (row + 1) * width));
+    });
+  }
+}
+
+/** Attention heads as configs tell them. */
+export function headsOf(config: Readonly<Record<string, unknown>>): number {
+  const heads = config.num_attention_heads ?? config.n_heads ?? config.n_head;
+  return typeof heads === "number" ? heads : 16;
+}

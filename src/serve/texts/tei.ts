@@ -1,0 +1,330 @@
+/** The dialect of text-embeddings-inference: /embed, /rerank, /predict and their kin. */
+import { type ErrorCode, TenonError, toTenonError } from "../../base/index.js";
+import type { Exchange } from "../http/exchange.js";
+import type { Route } from "../http/router.js";
+import { JsonWriter } from "../json/writer.js";
+import type { ScoreModel, TextModel, TextModels, TextOptions, VectorModel } from "./model.js";
+import { messageOf } from "./openai.js";
+import {
+  choiceOf,
+  countOf,
+  type Fields,
+  flagOf,
+  inputsOf,
+  invalid,
+  neededText,
+  queryOf,
+  readFields,
+  textOf,
+  textsOf,
+} from "./request.js";
+import { cutVectors, unitVectors, writeRows } from "./vectors.js";
+
+const JSON_HEADERS = ["Content-Type", "application/json"];
+
+type Answer = (fields: Fields, exchange: Exchange) => Promise<unknown>;
+
+/** Bytes that are JSON already. */
+class Written {
+  readonly bytes: Buffer;
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+}
+
+export function teiRoutes(texts: TextModels, version: string, isReady: () => boolean): readonly Route[] {
+  const post = (path: string, answer: Answer): Route => ({
+    method: "POST",
+    path,
+    run: (exchange) => answered(exchange, answer),
+  });
+  const health: Route["run"] = (exchange) => exchange.answer(isReady() ? 200 : 503, [], []);
+  const info: Route["run"] = (exchange) =>
+    answered(
+      exchange,
+      async () =>
+        infoOf(
+          modelOf(texts, exchange, () => true, "a model of texts"),
+          version,
+        ),
+      false,
+    );
+  const vectors = (exchange: Exchange): VectorModel =>
+    modelOf(
+      texts,
+      exchange,
+      (model): model is VectorModel => model.kind === "embedding",
+      "an embedding model",
+    );
+  const scores = (exchange: Exchange, kinds: readonly string[], what: string): ScoreModel =>
+    modelOf(texts, exchange, (model): model is ScoreModel => kinds.includes(model.kind), what);
+  const any = (exchange: Exchange): TextModel => modelOf(texts, exchange, () => true, "a model of texts");
+
+  return [
+    post("/embed", (fields, exchange) => embed(fields, exchange, vectors(exchange))),
+    post("/embed_all", (fields, exchange) => embedAll(fields, exchange, vectors(exchange))),
+    post("/embed_sparse", async (_, exchange) => {
+      const model = vectors(exchange);
+      throw new TenonError("MODEL_UNSUPPORTED", {
+        problem: `\`${model.name}\` has no sparse head`,
+        details: { tei: true },
+      });
+    }),
+    post("/similarity", (fields, exchange) => similarity(fields, exchange, vectors(exchange))),
+    post("/rerank", (fields, exchange) =>
+      rerank(fields, exchange, scores(exchange, ["reranker"], "a reranker")),
+    ),
+    post("/predict", (fields, exchange) =>
+      predict(fields, exchange, scores(exchange, ["classifier", "reranker"], "a classifier")),
+    ),
+    post("/tokenize", async (fields, exchange) => tokenize(fields, any(exchange))),
+    post("/decode", async (fields, exchange) => decode(fields, any(exchange))),
+    { method: "GET", path: "/info", run: info },
+    { method: "GET", path: "/health", run: health, whileDraining: true, open: true },
+    { method: "GET", path: "/ping", run: health, whileDraining: true, open: true },
+  ];
+}
+
+/** The model that the query names, else the only one of its kind. */
+function modelOf<M extends TextModel>(
+  texts: TextModels,
+  exchange: Exchange,
+  isOne: ((model: TextModel) => model is M) | (() => boolean),
+  what: string,
+): M {
+  const name = queryOf(exchange, "model");
+  const all = texts.list().filter((model): model is M => isOne(model));
+  const found = name === undefined ? all : all.filter((model) => model.name === name);
+  if (found.length === 1) {
+    exchange.model = { name: found[0]!.name, maxBatch: 0 };
+    return found[0]!;
+  }
+  const names = all.map((model) => model.name).join(", ");
+  throw new TenonError("REQUEST_INVALID", {
+    problem:
+      name !== undefined
+        ? `\`${name.slice(0, 128)}\` is not ${what} of this server, which has ${names || "none"}`
+        : all.length === 0
+          ? `this server has not loaded ${what}`
+          : `several models could answer: add ?model= with one of ${names}`,
+    details: { status: 400 },
+  });
+}
+
+function optionsOf(fields: Fields, exchange: Exchange): TextOptions {
+  const truncate = flagOf(fields, "truncate", false);
+  const side = choiceOf(fields, "truncation_direction", ["right", "left", "Right", "Left"] as const);
+  const promptName = textOf(fields, "prompt_name");
+  exchange.runningSince = performance.now();
+  return {
+    signal: exchange.signal,
+    truncate: truncate ? (side.toLowerCase() as "right" | "left") : "error",
+    ...(promptName === undefined ? {} : { promptName }),
+  };
+}
+
+async function embed(fields: Fields, exchange: Exchange, model: VectorModel): Promise<Written> {
+  const { inputs } = inputsOf(fields, "inputs");
+  assertSome(inputs);
+  const normalize = flagOf(fields, "normalize", true);
+  if (!normalize && model.normalized) {
+    throw invalid(
+      "`normalize` cannot be false: the model itself brings its vectors to length 1",
+      "normalize",
+    );
+  }
+  const dimensions = countOf(fields, "dimensions");
+  const vectors = await model.embed(inputs, optionsOf(fields, exchange));
+  const cut = dimensions === undefined ? vectors : cutVectors(vectors, dimensions);
+  const matrix = normalize && !model.normalized ? unitVectors(cut) : cut;
+  const writer = new JsonWriter(matrix.data.length * 12 + 16);
+  writer.ascii("[");
+  await writeRows(writer, matrix, (_, numbers) => numbers());
+  writer.ascii("]");
+  return new Written(writer.take());
+}
+
+async function embedAll(fields: Fields, exchange: Exchange, model: VectorModel): Promise<Written> {
+  const { inputs } = inputsOf(fields, "inputs");
+  assertSome(inputs);
+  const options = optionsOf(fields, exchange);
+  const writer = new JsonWriter();
+  writer.ascii("[");
+  for (const [at, input] of inputs.entries()) {
+    if (typeof input !== "string") throw invalid("`inputs` of /embed_all are texts", "inputs");
+    if (at > 0) writer.ascii(",");
+    writer.ascii("[");
+    await writeRows(writer, await model.embedTokens(input, options), (_, numbers) => numbers());
+    writer.ascii("]");
+  }
+  writer.ascii("]");
+  return new Written(writer.take());
+}
+
+async function similarity(fields: Fields, exchange: Exchange, model: VectorModel): Promise<number[]> {
+  const { inputs } = fields;
+  if (typeof inputs !== "object" || inputs === null) throw invalid("`inputs` is missing", "inputs");
+  const source = neededText(inputs as Fields, "source_sentence");
+  const sentences = textsOf(inputs as Fields, "sentences");
+  assertSome(sentences);
+  const parameters = (fields.parameters ?? {}) as Fields;
+  const options = optionsOf(parameters, exchange);
+  const { data, dims } = unitVectors(await model.embed([source, ...sentences], options));
+  return sentences.map((_, i) => {
+    let dot = 0;
+    for (let j = 0; j < dims; j++) dot += data[j]! * data[(i + 1) * dims + j]!;
+    return dot;
+  });
+}
+
+async function rerank(fields: Fields, exchange: Exchange, model: ScoreModel): Promise<object[]> {
+  const query = neededText(fields, "query");
+  const texts = textsOf(fields, "texts");
+  assertSome(texts);
+  const rawScores = flagOf(fields, "raw_scores", false);
+  const withText = flagOf(fields, "return_text", false);
+  const hits = await model.rank(query, texts, { ...optionsOf(fields, exchange), rawScores });
+  return hits.map(({ index, score }) => ({ index, score, ...(withText ? { text: texts[index] } : {}) }));
+}
+
+async function predict(
+  fields: Fields,
+  exchange: Exchange,
+  model: ScoreModel,
+): Promise<object[] | object[][]> {
+  const { inputs, single } = predictInputs(fields.inputs);
+  assertSome(inputs);
+  const rawScores = flagOf(fields, "raw_scores", false);
+  const answers = await model.classify(inputs, { ...optionsOf(fields, exchange), rawScores });
+  return single ? [...answers[0]!] : answers.map((answer) => [...answer]);
+}
+
+/** `"a"` and `["a","b"]` (a pair) are one input; `[["a"],["a","b"]]` are several. */
+function predictInputs(value: unknown): {
+  readonly inputs: readonly (string | readonly [string, string])[];
+  readonly single: boolean;
+} {
+  const isTexts = (item: unknown): item is string[] =>
+    Array.isArray(item) &&
+    item.every((text) => typeof text === "string") &&
+    item.length >= 1 &&
+    item.length <= 2;
+  const one = (texts: readonly string[]): string | readonly [string, string] =>
+    texts.length === 1 ? texts[0]! : [texts[0]!, texts[1]!];
+  if (typeof value === "string") return { inputs: [value], single: true };
+  if (isTexts(value)) return { inputs: [one(value)], single: true };
+  if (Array.isArray(value) && value.every(isTexts)) return { inputs: value.map(one), single: false };
+  throw invalid(
+    "`inputs` is neither a text, a pair of texts, nor an array of arrays of one or two",
+    "inputs",
+  );
+}
+
+function tokenize(fields: Fields, model: TextModel): unknown {
+  const { inputs } = inputsOf(fields, "inputs");
+  assertSome(inputs);
+  const special = flagOf(fields, "add_special_tokens", true);
+  const promptName = textOf(fields, "prompt_name");
+  return inputs.map((input) => {
+    if (typeof input !== "string") throw invalid("`inputs` of /tokenize are texts", "inputs");
+    return model.tokenize(input, { special, ...(promptName === undefined ? {} : { promptName }) });
+  });
+}
+
+function decode(fields: Fields, model: TextModel): string[] {
+  const { ids } = fields;
+  const skip = flagOf(fields, "skip_special_tokens", true);
+  const isIds = (value: unknown): value is number[] =>
+    Array.isArray(value) && value.every((id) => Number.isInteger(id) && id >= 0);
+  if (isIds(ids)) return [model.decode(ids, skip)];
+  if (Array.isArray(ids) && ids.every(isIds)) return ids.map((list) => model.decode(list, skip));
+  throw invalid("`ids` is neither an array of token ids nor an array of such arrays", "ids");
+}
+
+function infoOf(model: TextModel, version: string): object {
+  const labels = model.kind === "embedding" ? [] : model.labels;
+  const names = {
+    id2label: Object.fromEntries(labels.map((label, id) => [String(id), label])),
+    label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
+  };
+  return {
+    model_id: model.name,
+    model_sha: null,
+    model_dtype: "float32",
+    model_type:
+      model.kind === "embedding" ? { embedding: { pooling: model.pooling } } : { [model.kind]: names },
+    max_concurrent_requests: 512,
+    max_input_length: model.maxTokens,
+    max_batch_tokens: model.batchTokens,
+    max_batch_requests: null,
+    max_client_batch_size: 1_000_000,
+    auto_truncate: false,
+    tokenization_workers: 1,
+    version,
+    sha: null,
+    docker_label: null,
+  };
+}
+
+function assertSome(inputs: readonly unknown[]): void {
+  if (inputs.length > 0) return;
+  throw new TenonError("REQUEST_INVALID", { problem: "`inputs` cannot be empty", details: { empty: true } });
+}
+
+/** What kind of failure a code is in this dialect, with its status. */
+const KINDS: Partial<Readonly<Record<ErrorCode, readonly [kind: string, status: number]>>> = {
+  REQUEST_INVALID: ["Validation", 413],
+  REQUEST_TOO_LARGE: ["Validation", 413],
+  DIMS_MISMATCH: ["Validation", 413],
+  TEXT_TOO_LONG: ["Validation", 413],
+  INPUT_VALUE: ["Validation", 413],
+  USAGE: ["Validation", 413],
+  QUEUE_FULL: ["Overloaded", 429],
+  RATE_LIMITED: ["Overloaded", 429],
+  ENGINE_CLOSED: ["Unhealthy", 503],
+  MODEL_UNAVAILABLE: ["Unhealthy", 503],
+  SERVER_DRAINING: ["Unhealthy", 503],
+};
+
+async function answered(exchange: Exchange, answer: Answer, hasBody = true): Promise<void> {
+  const start = performance.now();
+  try {
+    const fields = hasBody ? await readFields(exchange) : {};
+    const read = performance.now();
+    const value = await answer(fields, exchange);
+    const end = performance.now();
+    const headers = [
+      ...JSON_HEADERS,
+      "x-total-time",
+      String(Math.round(end - start)),
+      "x-tokenization-time",
+      "0",
+      "x-queue-time",
+      "0",
+      "x-inference-time",
+      String(Math.round(end - read)),
+    ];
+    const body = value instanceof Written ? value.bytes : Buffer.from(JSON.stringify(value));
+    exchange.answer(200, headers, [body]);
+  } catch (thrown) {
+    const error = toTenonError(thrown);
+    const [kind, status] =
+      error.details.empty === true
+        ? (["Empty", 400] as const)
+        : error.details.status === 400
+          ? (["Validation", 400] as const)
+          : (KINDS[error.code] ?? (["Backend", 424] as const));
+    if (kind === "Backend")
+      exchange.exchanges.settings.log?.error(
+        { id: exchange.id, code: error.code, err: error },
+        error.message,
+      );
+    const text = error.details.tei === true ? error.problem : messageOf(error, exchange);
+    exchange.answer(
+      status,
+      JSON_HEADERS,
+      [Buffer.from(JSON.stringify({ error: text, error_type: kind }))],
+      error.code,
+    );
+  }
+}
