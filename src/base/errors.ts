@@ -52,6 +52,7 @@ export const ERROR_CODES = {
   TOKENIZER_UNSUPPORTED: "A tokenizer uses a component that these tokenizers do not have.",
   UNKNOWN_POOLING: "The model does not say how its tokens become one vector, and it is not guessed.",
   DIMS_MISMATCH: "Vectors of this size cannot come from, or go into, this model.",
+  GOLDEN_MISMATCH: "A model gives other vectors than it should.",
   MODEL_INCOMPLETE: "A model's folder lacks a file that it needs.",
   SERVER_DRAINING: "The server is shutting down and takes no new work.",
   ADDRESS_IN_USE: "The port is taken by another program.",

@@ -1,4 +1,6 @@
 /** tenon/embed: texts to vectors, and the tokenizers, model cards and graphs that this takes. */
+
+export type { Accuracy } from "./accuracy.js";
 export type {
   CardOptions,
   DenseActivation,
@@ -19,6 +21,7 @@ export {
   type PreparedEmbedder,
   prepareEmbedder,
 } from "./embedder.js";
+export type { Quant } from "./graph/dense.js";
 export type { OutputType } from "./graph/tail.js";
 export {
   classifier,

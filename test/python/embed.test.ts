@@ -1,10 +1,14 @@
 /** The embedder against sentence-transformers, on the real all-MiniLM-L6-v2: odd texts, prompts, truncation, packed types. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type EmbedderOptions, type EmbedMatrix, embedder } from "tenon/embed";
+import { type EmbedderOptions, EmbedMatrix, embedder } from "tenon/embed";
 import { Engine } from "tenon/runtime";
 import type { Tensor } from "tenon/tensor";
 import { LONG, minilmOracle, ODD, type Oracle, PLAIN } from "./minilm-oracle.js";
+
+function rowOf(matrix: EmbedMatrix, row: number): EmbedMatrix {
+  return new EmbedMatrix(matrix.row(row), 1, matrix.dims, matrix.tokens.subarray(row, row + 1), []);
+}
 
 describe("all-MiniLM-L6-v2, as sentence-transformers embeds", () => {
   let engine: Engine;
@@ -82,6 +86,30 @@ describe("all-MiniLM-L6-v2, as sentence-transformers embeds", () => {
     assert.ok(leastCosine(short, oracle!.at("short")) >= 0.99999);
     const prompt = await embedded({ maxTokens: 200 }, PLAIN, "search query: ");
     assert.ok(leastCosine(prompt, oracle!.at("prompt")) >= 0.99999);
+  });
+
+  test("int8-row: near the model itself, and the same alone and together", async (t) => {
+    if (skip(t)) return;
+    await using model = await embedder(oracle!.source, {
+      engine,
+      name: "minilm",
+      quant: "int8-row",
+      verify: false,
+    });
+    const matrix = await model.embed(PLAIN);
+    const cosines = PLAIN.map((_, row) =>
+      leastCosine(
+        rowOf(matrix, row),
+        oracle!
+          .at("plain")
+          .slice([row, row + 1])
+          .clone(),
+      ),
+    );
+    const mean = cosines.reduce((sum, value) => sum + value, 0) / cosines.length;
+    assert.ok(mean >= 0.99 && Math.min(...cosines) >= 0.97, `mean ${mean}, least ${Math.min(...cosines)}`);
+    const alone = await model.query(PLAIN[3]!);
+    assert.ok(matrix.row(3).every((value, j) => Math.abs(value - alone[j]!) < 1e-6));
   });
 
   for (const output of ["ubinary", "int8"] as const) {

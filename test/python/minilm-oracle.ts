@@ -18,6 +18,7 @@ export const PLAIN = proseLines(12, 9);
 
 const CASES = [
   { name: "odd", texts: ODD },
+  { name: "plain", texts: PLAIN },
   { name: "prompt", texts: PLAIN, prompt: "search query: " },
   { name: "short", texts: PLAIN, maxTokens: 9 },
   { name: "cut", texts: PLAIN, dims: 64 },

@@ -11,7 +11,12 @@ import {
 } from "../../onnx/index.js";
 import type { ModelCard } from "../card/card.js";
 import { bodyOf, hiddenStates, type TokenInput, tokenInputs } from "./body.js";
+import { int8Row, type WeightLimit } from "./int8-row.js";
 import { EMBEDDING, type OutputType, tailOf, vectorSize } from "./tail.js";
+
+/** `int8-row`: products in integers, with a scale for each row of activations. */
+export const QUANTS = ["none", "int8-row"] as const;
+export type Quant = (typeof QUANTS)[number];
 
 /** Tokens that are pooled, where a prompt is not. */
 export const POOLING_MASK = "pooling_mask";
@@ -33,9 +38,17 @@ export interface DenseGraph {
 /** Builds it. Throws DIMS_MISMATCH, and what reading a model throws. */
 export async function denseGraph(
   card: ModelCard,
-  options: { readonly dims: number | undefined; readonly output: OutputType; readonly tokenOutputs: boolean },
+  options: {
+    readonly dims: number | undefined;
+    readonly output: OutputType;
+    readonly tokenOutputs: boolean;
+    readonly quant: Quant;
+    readonly weightLimit: WeightLimit;
+  },
 ): Promise<DenseGraph> {
-  const body = await bodyOf(card);
+  const read = await bodyOf(card);
+  const body =
+    options.quant === "int8-row" ? { ...read, model: run(read.model, [int8Row(options.weightLimit)]) } : read;
   const inputs = tokenInputs(body.model);
   if (!inputs.includes("attention_mask")) {
     throw new TenonError("MODEL_UNSUPPORTED", {

@@ -104,6 +104,7 @@ const WORDS: { readonly [Code in ErrorCode]: Words } = {
   TOKENIZER_UNSUPPORTED: codeOnly,
   UNKNOWN_POOLING: codeOnly,
   DIMS_MISMATCH: asWritten,
+  GOLDEN_MISMATCH: codeOnly,
   MODEL_INCOMPLETE: codeOnly,
   SERVER_DRAINING: () => "Server is shutting down",
   PLAN_MISMATCH: codeOnly,
