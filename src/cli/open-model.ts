@@ -12,6 +12,7 @@ export function isModelFolder(path: string): boolean {
 
 /** True for a folder that sentence-transformers wrote. */
 export function isEmbedderFolder(path: string): boolean {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return false;
   return isFile(join(path, "modules.json")) && isFile(join(path, "config.json"));
 }
 

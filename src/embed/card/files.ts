@@ -1,7 +1,17 @@
 /** The JSON files of a model's folder: read within bounds, objects only, and fields with the type that is expected. */
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { TenonError } from "../../base/index.js";
+
+/** Undefined also for a path that leads through a file, for which stat throws. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOTDIR") return undefined;
+    throw error;
+  }
+}
 
 /** Configurations are small; tokenizers with vocabularies are not read here. */
 const MOST_BYTES = 32 * 2 ** 20;
@@ -9,17 +19,17 @@ const MOST_BYTES = 32 * 2 ** 20;
 export type Fields = Readonly<Record<string, unknown>>;
 
 export function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  return statOf(path)?.isFile() === true;
 }
 
 export function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  return statOf(path)?.isDirectory() === true;
 }
 
 /** The value of a JSON file; undefined where there is no such file. Throws FILE_INVALID. */
 export function readJson(folder: string, name: string): unknown {
   const path = join(folder, name);
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = statOf(path);
   if (stat?.isFile() !== true) return undefined;
   if (stat.size > MOST_BYTES) throw invalidFile(name, `larger than ${MOST_BYTES} bytes`);
   try {
