@@ -2,12 +2,13 @@
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type FuzzReport, fuzzModels } from "../test/fuzz/models.js";
-import { fuzzRequests, type RequestFuzzReport } from "../test/fuzz/requests.js";
+import { fuzzRequests, type Protocol, type RequestFuzzReport } from "../test/fuzz/requests.js";
 
-const USAGE = `usage: npm run fuzz -- [--what models|requests] [--minutes N] [--count N] [--seed N] [--trust TRUST]
-  --what     models (default): mutants, each in a process that may die of it; requests: against tenon serve
+const USAGE = `usage: npm run fuzz -- [--what models|requests|calls] [--minutes N] [--count N] [--seed N] [--trust TRUST]
+  --what     models (default): mutants, each in a process that may die of it; requests: over HTTP against
+             tenon serve; calls: the same over gRPC
   --minutes  how long; default 1
-  --count    most mutants or requests; default as many as fit in the time
+  --count    most mutants, requests or calls; default as many as fit in the time
   --seed     the same seed makes the same; default 1
   --trust    of models: untrusted (default) or pinned, how strict preflight is
 Mutants of the official test models are made when TENON_PYTHON is set, else of our own small ones.
@@ -31,7 +32,11 @@ const [minutes, seed, most] = [values.minutes, values.seed, values.count ?? "Inf
 const trust = values.trust === "pinned" ? "pinned" : "untrusted";
 
 /** What can be fuzzed; each tells whether nothing happened that must not. */
-const RUNS: Readonly<Record<string, () => Promise<boolean>>> = { models, requests };
+const RUNS: Readonly<Record<string, () => Promise<boolean>>> = {
+  models,
+  requests: () => requests("http"),
+  calls: () => requests("grpc"),
+};
 const run = Object.hasOwn(RUNS, values.what) ? RUNS[values.what] : undefined;
 if (
   run === undefined ||
@@ -63,9 +68,10 @@ async function models(): Promise<boolean> {
   return !report.outcomes.has("defect");
 }
 
-async function requests(): Promise<boolean> {
-  console.log(`seed ${seed}, requests`);
+async function requests(protocol: Protocol): Promise<boolean> {
+  console.log(`seed ${seed}, requests over ${protocol}`);
   const report = await fuzzRequests({
+    protocol,
     seed,
     minutes,
     most,

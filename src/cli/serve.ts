@@ -149,8 +149,9 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
     note(styled("dim", "draining …", process.stderr));
   } finally {
     ready = false;
+    const endBy = performance.now() + values.drain + CLOSE_LIMIT_MS;
     closed = await server?.close();
-    await closeEngine(engine, values.isolation === "inline", closed?.cutOff ?? 0);
+    await closeEngine(engine, values.isolation === "inline", closed?.cutOff ?? 0, endBy);
   }
   if (closed !== undefined && closed.cutOff > 0) {
     throw new TenonError("DEADLINE", {
@@ -180,18 +181,22 @@ function firstSignal(): Promise<void> {
   });
 }
 
+/** How long after the drain time the process ends at the latest. */
 const CLOSE_LIMIT_MS = 1000;
 
 /**
- * Frees the models. A native run in this process that does not end would keep it for good, also in `process.exit`, so it
+ * Frees the models, on a busy machine for as long as the drain time lasts. A native run in this process that does not end would keep it for good, also in `process.exit`, so it
  * is killed then. Model processes end with this one, however it ends.
  */
-async function closeEngine(engine: Engine, inline: boolean, cutOff: number): Promise<void> {
-  const killer = setTimeout(() => {
-    if (cutOff > 0) warn(cutOffText(cutOff));
-    if (inline) process.kill(process.pid, "SIGKILL");
-    else process.exit(cutOff > 0 ? EXIT.failure : EXIT.done);
-  }, CLOSE_LIMIT_MS);
+async function closeEngine(engine: Engine, inline: boolean, cutOff: number, endBy: number): Promise<void> {
+  const killer = setTimeout(
+    () => {
+      if (cutOff > 0) warn(cutOffText(cutOff));
+      if (inline) process.kill(process.pid, "SIGKILL");
+      else process.exit(cutOff > 0 ? EXIT.failure : EXIT.done);
+    },
+    Math.max(CLOSE_LIMIT_MS, endBy - performance.now()),
+  );
   await engine.close();
   clearTimeout(killer);
 }

@@ -1,4 +1,5 @@
 /** Calibration: measures batch sizes while the engine is idle, and remembers the result for this machine. */
+import { type ErrorCode, isTenonError, type TenonError } from "../base/index.js";
 import type { Tensor } from "../tensor/index.js";
 import { type BatchAxis, probeOfShape } from "./batch-axis.js";
 import { BufferPool } from "./buffers.js";
@@ -23,6 +24,9 @@ const TOO_LONG_MS = 400;
 const SYNC_BELOW_MS = 2;
 const IDLE_POLL_MS = 20;
 
+/** What a run of values that may be wrong for a model never gives when the model is sound. */
+const FAULTS: ReadonlySet<ErrorCode> = new Set(["MODEL_CRASHED", "MODEL_UNAVAILABLE", "DEADLINE"]);
+
 /** One model's calibration; it must have stopped before the model's session is released. */
 export class Calibration {
   readonly #budget: LaneBudget;
@@ -43,17 +47,23 @@ export class Calibration {
     await this.#working;
   }
 
-  /** One run on probe values, so that kernels and memory are ready. Models that refuse the probe stay cold. */
-  async warmUp(model: Model, axis: BatchAxis): Promise<void> {
+  /**
+   * One run on probe values, so that kernels and memory are ready. Models that refuse the probe stay cold; the error is
+   * given where the model itself is at fault.
+   */
+  async warmUp(model: Model, axis: BatchAxis): Promise<TenonError | undefined> {
     const shapes = axis.probe ?? fixedShapes(model, 1);
-    if (shapes === undefined) return;
+    if (shapes === undefined) return undefined;
     const inputs = Object.fromEntries(
       model.signature.inputs.map((spec, i) => [spec.name, probeOfShape(spec.dtype, shapes[i]!, i)]),
     );
-    await model.run(inputs).then(
-      (outputs) => outputs[Symbol.dispose](),
-      () => undefined,
-    );
+    try {
+      const outputs = await model.run(inputs);
+      outputs[Symbol.dispose]();
+      return undefined;
+    } catch (error) {
+      return isTenonError(error) && FAULTS.has(error.code) ? error : undefined;
+    }
   }
 
   /** Restores what was measured before, or measures in the background. Only models whose only free dim is the batch axis. */

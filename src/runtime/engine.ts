@@ -25,6 +25,7 @@ import { ortLibrary } from "./ort/library.js";
 import { OutputShapes } from "./output-shapes.js";
 import { lowerPoolPriority } from "./pool-priority.js";
 import type { ModelSource } from "./prepare.js";
+import type { BreakerOptions } from "./runner/breaker.js";
 import { canShareMemory } from "./runner/libc.js";
 import { ProcessHost } from "./runner/process-host.js";
 import type { Spare } from "./runner/process-settings.js";
@@ -68,6 +69,11 @@ export interface ProcessOptions {
   readonly memoryLimit?: number | "auto" | "off";
   /** Kept ready for a crash: one empty process (default), for each model one with it loaded, or nothing. */
   readonly spare?: Spare;
+  /**
+   * So many crashes without a culprit within `windowMs` close a model for `pauseMs`, twice as long each time that it
+   * does not recover. Default 3 within a minute, 30 s.
+   */
+  readonly breaker?: BreakerOptions;
 }
 
 /** A path, the bytes of a model, or a model as `tenon/onnx` builds and reads them. */
@@ -81,6 +87,7 @@ export interface LoadOptions {
   /**
    * Take the place of a loaded model of this name and version: requests go to the new one from the moment that it is
    * ready (warmed up, where that is asked for), and the old one is unloaded when it has answered what it accepted.
+   * A model that ends its process, or does not answer, while it is warmed up takes no place of another.
    */
   readonly replace?: boolean;
   /** Gives the load up, also when it is aborted while the model is prepared: nothing takes a place then. */
@@ -337,7 +344,9 @@ export class Engine {
       });
       made = model;
       this.#alive.add(model);
-      if (options.warmup) await calibration.warmUp(model, axis);
+      const cold = options.warmup === true ? await calibration.warmUp(model, axis) : undefined;
+      // Nothing serves yet: such a model is better than none.
+      if (cold !== undefined && this.#models.has(name)) throw cold;
       this.#assertOpen();
       options.signal?.throwIfAborted();
       place(model);

@@ -1,6 +1,14 @@
 /** The real `tenon serve` with the models that endurance runs ask, and what it holds of the system, read from /proc. */
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeModel } from "tenon/onnx";
@@ -24,7 +32,6 @@ export interface System extends AsyncDisposable {
   readonly pid: number;
   readonly port: number;
   readonly grpcPort: number;
-  /** Name of each model's process; those of a name that is loaded anew change. */
   readonly url: string;
   /** False when the server process has ended. */
   readonly alive: () => boolean;
@@ -40,7 +47,8 @@ export async function startSystem(options: readonly string[] = []): Promise<Syst
   const models = join(folder, "models");
   mkdirSync(models);
   for (const [name, make] of Object.entries(FILES)) writeFileSync(join(models, `${name}.onnx`), make());
-  const env = { TENON_CACHE: join(folder, "cache"), TENON_HTTP_PORT: "0" };
+  // A machine that is busy with other things may take long to start a process.
+  const env = { TENON_CACHE: join(folder, "cache"), TENON_HTTP_PORT: "0", TENON_RUN_DEADLINE: "5m" };
   const control = ["--model-control", "explicit", "--load-model", "*"];
   const child = startCli(["serve", models, "--json", ...control, ...options], {
     cwd: folder,
@@ -56,7 +64,9 @@ export async function startSystem(options: readonly string[] = []): Promise<Syst
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    const ready = JSON.parse(await firstLine(child)) as { url: string; grpcPort: number };
+    const ready = JSON.parse(await firstLine(child)) as { url: string; grpcPort: number; failed: unknown[] };
+    if (ready.failed.length > 0)
+      throw new Error(`not all models were loaded: ${JSON.stringify(ready.failed)}`);
     return {
       pid: child.pid!,
       url: ready.url,
@@ -84,6 +94,7 @@ export interface Holdings {
   readonly serverRss: number;
   /** Resident bytes of each of its processes, by id. */
   readonly modelRss: ReadonlyMap<number, number>;
+  /** Open descriptors but the connections of clients, which come and go. */
   readonly descriptors: number;
   /** Mappings of memory that is shared with model processes. */
   readonly mappings: number;
@@ -99,9 +110,28 @@ export function holdings(pid: number, minutes: number): Holdings {
     minutes,
     serverRss: residentBytes(pid) ?? 0,
     modelRss,
-    descriptors: readdirSync(`/proc/${pid}/fd`).length,
+    descriptors: descriptorsOf(pid),
     mappings: readFileSync(`/proc/${pid}/maps`, "latin1").split("memfd:tenon").length - 1,
   };
+}
+
+function descriptorsOf(pid: number): number {
+  const connections = new Set(
+    ["tcp", "tcp6"].flatMap((protocol) =>
+      readFileSync(`/proc/${pid}/net/${protocol}`, "latin1")
+        .split("\n")
+        .slice(1)
+        .map((line) => `socket:[${line.trim().split(/\s+/)[9]}]`),
+    ),
+  );
+  const targets = readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      return undefined; // closed since
+    }
+  });
+  return targets.filter((target) => target !== undefined && !connections.has(target)).length;
 }
 
 /** Undefined for a process that has ended. */

@@ -116,7 +116,8 @@ const infer = (body: string | Uint8Array, headers: Record<string, string> = {}):
   answers: 1,
 });
 
-function mutateBytes(bytes: Buffer, dice: Dice): Buffer {
+/** Bytes with a few of them changed, added or taken away, or the end cut off. */
+export function mutateBytes(bytes: Buffer, dice: Dice): Buffer {
   let changed = Buffer.from(bytes);
   for (let i = 1 + dice.upTo(4); i > 0; i--) {
     const at = dice.upTo(changed.length);

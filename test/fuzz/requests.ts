@@ -1,4 +1,4 @@
-/** The request fuzzer: seeded hostile requests against the real `tenon serve`, and what must hold for every answer. */
+/** The request fuzzer: seeded hostile requests over HTTP and gRPC against the real `tenon serve`, and what must hold for every answer. */
 
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { collect, firstLine, startCli } from "../support/cli.js";
+import { GrpcClient, simpleGrpc } from "../support/grpc-client.js";
 import { seededRandom } from "../support/random.js";
 import {
   DATATYPES,
@@ -16,9 +17,12 @@ import {
   simpleModel,
   simpleRequest,
 } from "../support/served.js";
+import { hostileCall } from "./call-kinds.js";
+import { HostileCaller } from "./caller.js";
 import { Dice, hostileRequest } from "./request-kinds.js";
 
 export interface RequestFuzzOptions {
+  readonly protocol: Protocol;
   readonly seed: number;
   /** Ends at whichever comes first. */
   readonly minutes: number;
@@ -45,6 +49,28 @@ const PATIENCE_MS = 40;
 const HANG_MS = 15_000;
 /** A good request after so many hostile ones. */
 const CONTROL_EVERY = 100;
+
+/** What is fuzzed: one hostile request of a number, with a client of its own for each of those that go on side by side. */
+const PROTOCOLS = {
+  http: { client: httpClient, control },
+  grpc: { client: grpcClient, control: controlCall },
+} as const satisfies Readonly<Record<string, Side>>;
+
+export type Protocol = keyof typeof PROTOCOLS;
+
+interface Ports {
+  readonly http: number;
+  readonly grpc: number;
+}
+
+interface Side {
+  readonly client: (
+    ports: Ports,
+    seed: number,
+    report: RequestFuzzReport,
+  ) => { readonly one: (number: number) => Promise<void>; readonly close: () => void };
+  readonly control: (ports: Ports, number: number, report: RequestFuzzReport) => Promise<void>;
+}
 
 /** Runs the fuzzer and ends the server. The same seed sends the same requests. */
 export async function fuzzRequests(options: RequestFuzzOptions): Promise<RequestFuzzReport> {
@@ -76,11 +102,13 @@ export async function fuzzRequests(options: RequestFuzzOptions): Promise<Request
   const stderr = collect(child.stderr);
   const report: RequestFuzzReport = { requests: 0, statuses: new Map(), defects: [], slowestMs: 0 };
   try {
-    const { url } = JSON.parse(await firstLine(child)) as { url: string };
-    const port = Number(new URL(url).port);
+    const { url, grpcPort } = JSON.parse(await firstLine(child)) as { url: string; grpcPort: number };
+    const ports: Ports = { http: Number(new URL(url).port), grpc: grpcPort };
+    const { client: makeClient, control: controlled } = PROTOCOLS[options.protocol];
     const end = performance.now() + options.minutes * 60_000;
     let next = 0;
     const client = async (): Promise<void> => {
+      const { one, close } = makeClient(ports, options.seed, report);
       while (
         next < options.most &&
         performance.now() < end &&
@@ -88,14 +116,15 @@ export async function fuzzRequests(options: RequestFuzzOptions): Promise<Request
         report.defects.length < 20
       ) {
         const number = next++;
-        await one(port, options.seed, number, report);
+        await one(number);
         report.requests++;
-        if (number % CONTROL_EVERY === 0) await control(port, number, report);
+        if (number % CONTROL_EVERY === 0) await controlled(ports, number, report);
         if (number % 5000 === 4999) options.onProgress?.(report);
       }
+      close();
     };
     await Promise.all(Array.from({ length: CLIENTS }, client));
-    await control(port, next, report);
+    await controlled(ports, next, report);
     if (child.exitCode !== null || child.signalCode !== null) report.defects.push("the server ended");
     const complaint = /"level":"error".*/.exec(stderr());
     if (complaint !== null) report.defects.push(`the log has an error: ${complaint[0].slice(0, 500)}`);
@@ -109,10 +138,29 @@ export async function fuzzRequests(options: RequestFuzzOptions): Promise<Request
   return report;
 }
 
+function httpClient({ http }: Ports, seed: number, report: RequestFuzzReport): ReturnType<Side["client"]> {
+  return { one: (number) => one(http, seed, number, report), close: () => undefined };
+}
+
+function grpcClient({ grpc }: Ports, seed: number, report: RequestFuzzReport): ReturnType<Side["client"]> {
+  const caller = new HostileCaller(grpc);
+  const one = async (number: number): Promise<void> => {
+    const hostile = hostileCall(diceOf(seed, number));
+    const outcome = await within(caller.call(hostile), HANG_MS);
+    const defect = outcome === "late" ? "no status" : outcome.defect;
+    count(report, outcome === "late" ? "none" : outcome.status);
+    if (defect !== undefined) report.defects.push(`call ${number} (${hostile.kind}): ${defect}`);
+  };
+  return { one, close: () => caller.close() };
+}
+
+function diceOf(seed: number, number: number): Dice {
+  return new Dice(seededRandom(seed * 1_000_003 + number));
+}
+
 /** Sends request `number` of `seed` and looks at what comes back. */
 async function one(port: number, seed: number, number: number, report: RequestFuzzReport): Promise<void> {
-  const dice = new Dice(seededRandom(seed * 1_000_003 + number));
-  const { kind, bytes, answers, leaves } = hostileRequest(dice);
+  const { kind, bytes, answers, leaves } = hostileRequest(diceOf(seed, number));
   const defect = (what: string): void => void report.defects.push(`request ${number} (${kind}): ${what}`);
   const connection = await RawConnection.open(port).catch(() => undefined);
   if (connection === undefined) {
@@ -162,10 +210,10 @@ function count(report: RequestFuzzReport, status: string): void {
 }
 
 /** A good request must be answered right, whatever came before. */
-async function control(port: number, number: number, report: RequestFuzzReport): Promise<void> {
+async function control({ http }: Ports, number: number, report: RequestFuzzReport): Promise<void> {
   const startedAt = performance.now();
   const answer = await within(
-    send(port, rawRequest("/v2/models/simple/infer", simpleRequest(number % 50))),
+    send(http, rawRequest("/v2/models/simple/infer", simpleRequest(number % 50))),
     HANG_MS,
   ).catch(() => undefined);
   report.slowestMs = Math.max(report.slowestMs, performance.now() - startedAt);
@@ -176,4 +224,16 @@ async function control(port: number, number: number, report: RequestFuzzReport):
   const { outputs } = JSON.parse(answer.body.toString()) as { outputs: { data: number[] }[] };
   if (outputs[0]!.data[1] !== (number % 50) + 2)
     report.defects.push(`the good request after ${number} got wrong values`);
+}
+
+async function controlCall({ grpc }: Ports, number: number, report: RequestFuzzReport): Promise<void> {
+  const startedAt = performance.now();
+  using client = new GrpcClient(grpc);
+  const answer = await within(client.infer(simpleGrpc(number % 50)), HANG_MS).catch(() => undefined);
+  report.slowestMs = Math.max(report.slowestMs, performance.now() - startedAt);
+  if (answer === undefined || answer === "late") {
+    report.defects.push(`the good call after ${number} was not served`);
+  } else if (Buffer.from(answer.outputs[0]!.raw).readInt32LE(4) !== (number % 50) + 2) {
+    report.defects.push(`the good call after ${number} got wrong values`);
+  }
 }

@@ -9,7 +9,7 @@ const MAIN = resolve(import.meta.dirname, "../../../dist/cli/main.cjs");
 export interface CliOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** Milliseconds until the system kills it; default a minute, 0: never. */
+  /** Milliseconds until the system kills it; default five minutes, 0: never. */
   readonly timeout?: number;
 }
 
@@ -19,7 +19,7 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-/** Starts `tenon …` without the caller's own settings; killed by the system when a test leaves it for a minute. */
+/** Starts `tenon …` without the caller's own settings; killed by the system when a test leaves it. */
 export function startCli(args: readonly string[], options: CliOptions = {}): ChildProcessWithoutNullStreams {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(TENON_|FORCE_COLOR|NO_COLOR|NODE_TEST_CONTEXT)/.test(name),
@@ -27,7 +27,7 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Chi
   return spawn(process.execPath, [MAIN, ...args], {
     cwd: options.cwd,
     env: { ...Object.fromEntries(inherited), ...options.env },
-    timeout: options.timeout ?? 60_000,
+    timeout: options.timeout ?? 300_000,
     killSignal: "SIGKILL",
   });
 }
