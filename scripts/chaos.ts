@@ -3,10 +3,12 @@ import { parseArgs } from "node:util";
 import { percentile } from "../bench/harness/statistics.js";
 import { beside, slowdown } from "../test/chaos/beside.js";
 import { type ChaosReport, chaos } from "../test/chaos/kills.js";
+import { turns } from "../test/chaos/turns.js";
 
-const USAGE = `usage: npm run chaos -- [--what kills|beside] [--minutes 5] [--seed 1] [--clients 8] [--every 3000]
+const USAGE = `usage: npm run chaos -- [--what kills|beside|keys] [--minutes 5] [--seed 1] [--clients 8] [--every 3000]
   --what     kills (default): model processes are killed at random, every so many milliseconds, under load;
-             beside: the latency of a model beside hostile ones, and beside healthy ones`;
+             beside: the latency of a model beside hostile ones, and beside healthy ones;
+             keys: what one key waits while another asks as much, and ten times as much`;
 
 const { values } = parseArgs({
   options: {
@@ -22,7 +24,7 @@ const [minutes, seed, clients, everyMs] = [values.minutes, values.seed, values.c
 ) as [number, number, number, number];
 
 /** Each tells whether nothing happened that must not. */
-const RUNS: Readonly<Record<string, () => Promise<boolean>>> = { kills, beside: attacks };
+const RUNS: Readonly<Record<string, () => Promise<boolean>>> = { kills, beside: attacks, keys };
 const run = Object.hasOwn(RUNS, values.what) ? RUNS[values.what] : undefined;
 if (
   run === undefined ||
@@ -52,6 +54,19 @@ async function kills(): Promise<boolean> {
     );
   }
   return report.defects.length === 0;
+}
+
+/** Rounds of two seconds for each of two loads. */
+async function keys(): Promise<boolean> {
+  const seconds = 2;
+  const rows = await turns(Math.max(1, Math.round((minutes * 60) / (2 * seconds))), seconds);
+  for (const { others, milliseconds, answered } of rows) {
+    const [p50, p99] = [0.5, 0.99].map((part) => percentile(milliseconds, part).toFixed(1));
+    console.log(
+      `beside ${others} clients of another key (${answered} answers): ${milliseconds.length} answers, p50 ${p50} ms, p99 ${p99} ms`,
+    );
+  }
+  return true;
 }
 
 /** Rounds of two seconds for each of six neighbours. */

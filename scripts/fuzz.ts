@@ -3,14 +3,17 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type FuzzReport, fuzzModels } from "../test/fuzz/models.js";
 import { fuzzRequests, type Protocol, type RequestFuzzReport } from "../test/fuzz/requests.js";
+import { fuzzServedModels, type ServedFuzzReport } from "../test/fuzz/served-models.js";
 
-const USAGE = `usage: npm run fuzz -- [--what models|requests|calls] [--minutes N] [--count N] [--seed N] [--trust TRUST]
-  --what     models (default): mutants, each in a process that may die of it; requests: over HTTP against
+const USAGE = `usage: npm run fuzz -- [--what models|served|requests|calls] [--minutes N] [--count N] [--seed N] [--trust TRUST]
+  --what     models (default): mutants, each in a process that may die of it; served: mutants
+             loaded into tenon serve, one after the other; requests: over HTTP against
              tenon serve; calls: the same over gRPC
   --minutes  how long; default 1
   --count    most mutants, requests or calls; default as many as fit in the time
   --seed     the same seed makes the same; default 1
   --trust    of models: untrusted (default) or pinned, how strict preflight is
+  --isolation  of served: process (default) or group
 Mutants of the official test models are made when TENON_PYTHON is set, else of our own small ones.
 Those that end a process are kept in .cache/fuzz.`;
 
@@ -21,6 +24,7 @@ const { values } = parseArgs({
     count: { type: "string" },
     seed: { type: "string", default: "1" },
     trust: { type: "string", default: "untrusted" },
+    isolation: { type: "string", default: "process" },
   },
 });
 
@@ -29,11 +33,13 @@ const [minutes, seed, most] = [values.minutes, values.seed, values.count ?? "Inf
   number,
   number,
 ];
+const isolation = values.isolation === "group" ? "group" : "process";
 const trust = values.trust === "pinned" ? "pinned" : "untrusted";
 
 /** What can be fuzzed; each tells whether nothing happened that must not. */
 const RUNS: Readonly<Record<string, () => Promise<boolean>>> = {
   models,
+  served,
   requests: () => requests("http"),
   calls: () => requests("grpc"),
 };
@@ -41,6 +47,7 @@ const run = Object.hasOwn(RUNS, values.what) ? RUNS[values.what] : undefined;
 if (
   run === undefined ||
   trust !== values.trust ||
+  isolation !== values.isolation ||
   !(minutes > 0) ||
   !Number.isSafeInteger(seed) ||
   !(most > 0)
@@ -66,6 +73,19 @@ async function models(): Promise<boolean> {
   console.log(`\n${describeModels(report)}`);
   // A crash of native code is what process isolation is for; an error of ours that is none is not.
   return !report.outcomes.has("defect");
+}
+
+async function served(): Promise<boolean> {
+  const set = process.env.TENON_PYTHON ? "official" : "own";
+  console.log(`seed ${seed}, mutants of the ${set} models through the server, isolation ${isolation}`);
+  const print = ({ mutants, outcomes, defects, slowestMs }: ServedFuzzReport): void =>
+    console.log(
+      `${mutants} mutants: ${inOrder(outcomes)}; ${defects.length} defects, slowest healthy request ${Math.round(slowestMs)} ms`,
+    );
+  const report = await fuzzServedModels({ set, seed, minutes, most, isolation, onProgress: print });
+  for (const defect of report.defects) console.log(defect);
+  print(report);
+  return report.defects.length === 0;
 }
 
 async function requests(protocol: Protocol): Promise<boolean> {

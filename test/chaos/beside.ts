@@ -43,8 +43,8 @@ const SIDE = 256;
 
 /** The statuses that a request may get whose run does this harm. */
 const HARM_STATUS: Readonly<Record<RunAttack["harm"], readonly number[]>> = {
-  // A refusal of the same input, and no process for a moment, are answers too.
-  crash: [500, 400, 503],
+  // No process for a moment, or for longer than a request may wait, are answers too.
+  crash: [500, 503, 504],
   endless: [504, 503],
   memory: [500, 503],
 };
@@ -154,19 +154,17 @@ const busy: Neighbour = (url) => statusOf(`${url}/v2/models/busy/infer`, BUSY);
 const load = (url: string, name: string): Promise<number> =>
   statusOf(`${url}/v2/repository/models/${name}/load`, "");
 
-/** Inputs of several rows are repeated, so that each turn sends another one: the same would be refused. */
+/** Rows of other values behind the one that does the harm make each turn's input another: the same would be refused. */
 function attacker(name: string, { harm, inputs }: RunAttack): Neighbour {
   return (url, turn) => {
-    const rows = 1 + (turn % 1000);
-    const sent = harm !== "crash" ? inputs : inputs.map((input) => repeated(input, rows));
+    const sent = harm !== "crash" ? inputs : inputs.map((input) => withRows(input, 1 + (turn % 3), turn));
     return statusOf(`${url}/v2/models/${name}/infer`, JSON.stringify({ inputs: sent }));
   };
 }
 
-function repeated(input: RunAttack["inputs"][number], rows: number): RunAttack["inputs"][number] {
-  return {
-    ...input,
-    shape: [rows, ...input.shape.slice(1)],
-    data: Array.from({ length: rows }, () => input.data).flat(),
-  };
+type Input = RunAttack["inputs"][number];
+
+function withRows(input: Input, more: number, value: number): Input {
+  const rows = new Array<number>(more).fill(1 + value);
+  return { ...input, shape: [1 + more, ...input.shape.slice(1)], data: [...input.data, ...rows] };
 }

@@ -32,8 +32,8 @@ test("the same seed makes the same calls of gRPC, and all kinds come", () => {
   assert.equal(kinds.size, Object.keys(CALL_KINDS).length);
 });
 
-test("500 hostile calls of gRPC: each gets its status, and good ones in between are served", async () => {
-  const report = await fuzzRequests({ protocol: "grpc", seed: 1, minutes: 0.5, most: 500 });
+test("200 hostile calls of gRPC: each gets its status, and good ones in between are served", async () => {
+  const report = await fuzzRequests({ protocol: "grpc", seed: 1, minutes: 0.5, most: 200 });
   assert.deepEqual(report.defects, []);
   assert.ok(report.requests > 50);
 });

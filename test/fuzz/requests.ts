@@ -46,7 +46,7 @@ const CLIENTS = 8;
 /** How long a request that need not be answered is given. */
 const PATIENCE_MS = 40;
 /** A complete request without an answer for so long hangs. */
-const HANG_MS = 15_000;
+const HANG_MS = 60_000;
 /** A good request after so many hostile ones. */
 const CONTROL_EVERY = 100;
 

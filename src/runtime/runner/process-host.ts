@@ -10,7 +10,7 @@ import { RemoteSession } from "./remote-session.js";
 import { Supervisor, type Tenant } from "./supervisor.js";
 
 const MEMORY_BYTES = 2 ** 30;
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 120_000;
 const WEIGHTS_FACTOR = 3;
 const HEADROOM = 2 ** 30;
 
