@@ -17,7 +17,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   onnx: { layers: ["tensor"], packages: ["@bufbuild/protobuf"] },
   torch: { layers: ["tensor", "onnx"], packages: [] },
   data: { layers: ["simd", "tensor"], packages: ["fzstd"] },
-  score: { layers: ["tensor", "runtime", "data"], packages: [] },
+  score: { layers: ["tensor", "runtime", "data"], packages: ["bullmq", "ioredis", "pg"] },
   runtime: { layers: ["tensor", "onnx"], packages: ["koffi", "onnxruntime-node"] },
   train: { layers: ["simd", "tensor", "data", "onnx", "torch", "runtime"], packages: [] },
   embed: { layers: ["simd", "tensor", "onnx", "torch", "runtime"], packages: [] },

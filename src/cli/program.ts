@@ -33,6 +33,8 @@ export function createProgram(): Command {
     .version(packageVersion(), "-V, --version")
     .addHelpText("after", exitCodeHelp())
     .exitOverride()
+    // Options behind the name of a command are those of that command.
+    .enablePositionalOptions()
     // Failures are printed in one place, in one form.
     .configureOutput({ outputError: () => undefined });
   for (const command of [
@@ -48,8 +50,14 @@ export function createProgram(): Command {
     typesCommand(),
     envCommand(),
   ])
-    program.addCommand(command.copyInheritedSettings(program));
+    program.addCommand(inherit(command, program));
   return program;
+}
+
+/** Settings of the program for a command and those below it. */
+function inherit(command: Command, from: Command): Command {
+  for (const below of command.commands) inherit(below as Command, from); // the list is of a read-only type
+  return command.copyInheritedSettings(from);
 }
 
 function debugging(args: readonly string[]): boolean {

@@ -2,7 +2,6 @@
 import { type Command, Option } from "commander";
 import {
   flagOf,
-  KNOB_NAMES,
   type KnobName,
   knob,
   loadConfigFile,
@@ -21,6 +20,9 @@ export interface Settings extends ResolvedKnobs {
   readonly json: boolean;
 }
 
+/** The settings that a command has options for; other options may have the name of a setting. */
+const settingsOf = new WeakMap<Command, readonly KnobName[]>();
+
 /** Adds `--json`, `--config` and one option for each named setting. */
 export function addSettings(command: Command, names: readonly KnobName[]): Command {
   for (const name of names) {
@@ -30,6 +32,7 @@ export function addSettings(command: Command, names: readonly KnobName[]): Comma
     const shown = text === "" ? description : `${description} (default: ${text})`;
     command.addOption(new Option(`${flagOf(name)} <${placeholder}>`, shown));
   }
+  settingsOf.set(command, names);
   return command
     .option("--config <file>", "config file; default: tenon.config.json, .mjs or .ts here, if there is one")
     .option("--json", "print JSON for machines");
@@ -40,7 +43,7 @@ export async function resolveSettings(command: Command): Promise<Settings> {
   const options = command.opts<CommonOptions & Partial<Record<KnobName, string>>>();
   const file = await loadConfigFile({ cwd: process.cwd(), path: options.config });
   const flags: Partial<Record<KnobName, string>> = {};
-  for (const name of KNOB_NAMES) {
+  for (const name of settingsOf.get(command) ?? []) {
     const text = options[name];
     if (text !== undefined) flags[name] = text;
   }

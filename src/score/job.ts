@@ -1,10 +1,12 @@
 /** A whole job: its plan made, its shards scored here, and `_SUCCESS` written by whoever sees all parts. */
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { TenonError } from "../base/index.js";
 import {
   checkSpecs,
   type Dataset,
   type SinkKind,
+  type SourceFile,
   type SplitRange,
   sink,
   table,
@@ -15,7 +17,7 @@ import {
 import { belowRoot, plannedInput } from "./input.js";
 import { expandColumns, type Mapping, specsFor } from "./mapping.js";
 import { type FinishedPart, finishedPart, partName, sha256Of } from "./part.js";
-import { type OnError, type PlanInfo, planOf, type ScorePlan } from "./plan.js";
+import { type OnError, type PlanInfo, type PlannedFile, planOf, type ScorePlan } from "./plan.js";
 import { fixedRows, outputColumns, type Scorer } from "./scorer.js";
 import { partFields, type ShardOptions, type ShardProgress, scoreShard } from "./shard.js";
 
@@ -34,6 +36,8 @@ export interface PlanRequest {
   readonly batch: number | "auto";
   readonly rowsPerShard: number;
   readonly onError: OnError;
+  /** `full`: the plan has a sha256 of every input file, and workers check it. */
+  readonly verify?: "headers" | "full";
   /** Only about so many rows, whole splits; undefined: all. */
   readonly limit?: number | undefined;
 }
@@ -41,7 +45,7 @@ export interface PlanRequest {
 const ROW_GROUP = 100_000;
 /** Input bytes of one batch where the size is chosen: enough to keep a core busy, small enough for its cache. */
 const AUTO_BATCH_BYTES = 2 ** 18;
-const AUTO_BATCH_MOST = 1024;
+const AUTO_BATCH_MOST = 4096;
 
 /** Reads the headers of the input and makes the plan. Throws INPUT_*, USAGE, FILE_*. */
 export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
@@ -88,11 +92,7 @@ export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
       },
       input: {
         kind,
-        files: files.map(({ size, contentHash }, i) => ({
-          name: names[i]!,
-          size,
-          contentSha256: contentHash,
-        })),
+        files: await plannedFiles(files, names, request.verify === "full"),
         where: request.where,
         keep,
       },
@@ -115,6 +115,22 @@ export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
     metadata: {},
   });
   return plan;
+}
+
+async function plannedFiles(
+  files: readonly SourceFile[],
+  names: readonly string[],
+  whole: boolean,
+): Promise<PlannedFile[]> {
+  const planned: PlannedFile[] = [];
+  for (const [i, { name, size, contentHash }] of files.entries())
+    planned.push({
+      name: names[i]!,
+      size,
+      contentSha256: contentHash,
+      ...(whole ? { sha256: await sha256Of(name) } : {}),
+    });
+  return planned;
 }
 
 /** A value that JSON gives back as it was. */
@@ -171,16 +187,25 @@ export interface Success {
 /** Scores the shards one after the other; gives `_SUCCESS` where every part of the job is there then. */
 export async function runJob(plan: ScorePlan, options: JobOptions): Promise<Success | undefined> {
   const input: Dataset = await plannedInput(plan, options.inputRoot);
+  const known = new Map<string, string>();
   for (const shard of options.shards ?? plan.shards.map(({ i }) => i)) {
     options.signal?.throwIfAborted();
     const part = await scoreShard(plan, shard, { ...options, input });
+    if (part.sha256 !== undefined) known.set(part.name, part.sha256);
     options.onPart?.(part);
   }
-  return finishJob(plan, options.folder);
+  return finishJob(plan, options.folder, known);
 }
 
-/** Writes `_SUCCESS` when every part is there; undefined otherwise. Two writers write equal bytes. */
-export async function finishJob(plan: ScorePlan, folder: string): Promise<Success | undefined> {
+/**
+ * Writes `_SUCCESS` when every part is there; undefined otherwise. Two writers write equal bytes. `known`: hashes of parts
+ * that this process wrote, by name, which are not taken again.
+ */
+export async function finishJob(
+  plan: ScorePlan,
+  folder: string,
+  known: ReadonlyMap<string, string> = new Map(),
+): Promise<Success | undefined> {
   const parts: FinishedPart[] = [];
   for (const { i } of plan.shards) {
     const part = await finishedPart(folder, plan, i);
@@ -188,7 +213,8 @@ export async function finishJob(plan: ScorePlan, folder: string): Promise<Succes
     parts.push(part);
   }
   const listed = [];
-  for (const { name, rows } of parts) listed.push({ name, rows, sha256: await sha256Of(join(folder, name)) });
+  for (const { name, rows } of parts)
+    listed.push({ name, rows, sha256: known.get(name) ?? (await sha256Of(join(folder, name))) });
   const success: Success = {
     v: 1,
     plan: plan.hash,
@@ -200,6 +226,23 @@ export async function finishJob(plan: ScorePlan, folder: string): Promise<Succes
   await out.write({ text: [`${JSON.stringify(success, null, 2)}\n`] });
   await out.commit();
   return success;
+}
+
+/** The shards whose parts are not there. */
+export async function missingShards(plan: ScorePlan, folder: string): Promise<number[]> {
+  const missing: number[] = [];
+  for (const { i } of plan.shards) if ((await finishedPart(folder, plan, i)) === undefined) missing.push(i);
+  return missing;
+}
+
+/** The `_SUCCESS` of this plan where somebody has written it. */
+export async function readSuccess(plan: ScorePlan, folder: string): Promise<Success | undefined> {
+  try {
+    const success = JSON.parse(await readFile(join(folder, SUCCESS_FILE), "utf8")) as Success;
+    return success.plan === plan.hash ? success : undefined;
+  } catch {
+    return undefined; // none, or none that can be read: it is written again
+  }
 }
 
 export const SUCCESS_FILE = "_SUCCESS";

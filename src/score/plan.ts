@@ -20,7 +20,10 @@ export interface PlannedFile {
   /** Path below the input root, with "/". */
   readonly name: string;
   readonly size: number;
+  /** sha256 of the file's footer. */
   readonly contentSha256: string;
+  /** sha256 of the whole file, where it is to be checked. */
+  readonly sha256?: string;
 }
 
 /** What decides the result. No clock, host, absolute path or pid is in it. */

@@ -2,8 +2,16 @@
 import { isTenonError, TenonError, toTenonError } from "../base/index.js";
 import { buildTensors, type Columns } from "../data/index.js";
 import { concat, type Tensor } from "../tensor/index.js";
-import type { ScorePlan } from "./plan.js";
-import type { Scorer } from "./scorer.js";
+import { labelsOf } from "./labels.js";
+import type { OnError, ScorePlan } from "./plan.js";
+import type { OutputColumn, Scorer } from "./scorer.js";
+
+/** What a batch is scored by; a plan has it, and so has a stream. */
+export interface RowRun {
+  readonly tensors: ScorePlan["tensors"];
+  readonly run: { readonly batch: number; readonly fixed: boolean; readonly onError: OnError };
+  readonly output: { readonly columns: readonly Pick<OutputColumn, "name" | "labels" | "labelOf">[] };
+}
 
 export interface BadRow {
   /** Row within the batch. */
@@ -34,7 +42,7 @@ const OF_THE_ROW: ReadonlySet<string> = new Set([
 
 export async function scoreBatch(
   scorer: Scorer,
-  plan: ScorePlan,
+  plan: RowRun,
   columns: Columns,
   rows: number,
 ): Promise<Scored> {
@@ -57,7 +65,7 @@ function refused(cause: TenonError): TenonError {
 }
 
 /** Each row by itself, so that the bad ones are found. */
-async function singly(scorer: Scorer, plan: ScorePlan, columns: Columns, rows: number): Promise<Scored> {
+async function singly(scorer: Scorer, plan: RowRun, columns: Columns, rows: number): Promise<Scored> {
   const bad: BadRow[] = [];
   const good: number[] = [];
   const parts: Readonly<Record<string, Tensor>>[] = [];
@@ -94,7 +102,7 @@ async function singly(scorer: Scorer, plan: ScorePlan, columns: Columns, rows: n
 
 async function runRows(
   scorer: Scorer,
-  plan: ScorePlan,
+  plan: RowRun,
   columns: Columns,
   from: number,
   to: number,
@@ -109,7 +117,12 @@ async function runRows(
   }
   const outputs = await scorer.run(inputs);
   const result: Record<string, Tensor> = {};
-  for (const { name } of plan.output.columns) {
+  for (const { name, labels, labelOf } of plan.output.columns) {
+    if (labelOf !== undefined) {
+      // The scores stand before their labels.
+      result[name] = labelsOf(result[labelOf]!, labels!);
+      continue;
+    }
     const tensor = outputs[name]!;
     if (tensor.shape[0] !== wanted) {
       throw new TenonError("MODEL_UNSUPPORTED", {

@@ -17,6 +17,8 @@ export interface OutputColumn {
   readonly list: number | null;
   /** Names of the elements, where the model knows its classes. */
   readonly labels?: readonly string[];
+  /** The output of whose scores this column holds the likeliest class by name. */
+  readonly labelOf?: string;
 }
 
 /** Rows that the model wants in every batch; undefined where any number will do. Throws MODEL_UNSUPPORTED. */
@@ -41,8 +43,16 @@ export function fixedRows(signature: Signature): number | undefined {
   return rows;
 }
 
+/** A column per output, and behind one whose classes have names `NAME_label`, the likeliest of them. */
 export function outputColumns(signature: Signature): OutputColumn[] {
-  return signature.outputs.map(columnOf);
+  const names = new Set(signature.outputs.map(({ name }) => name));
+  return signature.outputs.flatMap((output) => {
+    const column = columnOf(output);
+    const { name, labels, list } = column;
+    const label = `${name}_label`;
+    if (labels === undefined || list !== labels.length || names.has(label)) return [column];
+    return [column, { name: label, dtype: "string", list: null, labels, labelOf: name }];
+  });
 }
 
 function columnOf({ name, dtype, dims, labels }: ValueSignature): OutputColumn {
