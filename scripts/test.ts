@@ -4,7 +4,8 @@ import { join, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const USAGE = `usage: test.js [--group NAME] [part of a file's name …]
-groups: main (default), python (needs TENON_PYTHON), shared (reads ../shared beside the checkout)`;
+groups: main (default), python (needs TENON_PYTHON), shared (reads ../shared beside the checkout),
+servers (needs Redis and PostgreSQL of Debian)`;
 
 /** A group left open by a leaked handle would hang for good; this names what is open instead. */
 const LIMIT_MS = 10 * 60_000;
@@ -12,12 +13,25 @@ const LIMIT_MS = 10 * 60_000;
 const root = resolve(import.meta.dirname, "../..");
 const shared = resolve(root, "../shared");
 
+/** What queues of jobs run on, as Debian packs it. */
+const SERVERS = [
+  { name: "redis-server", found: () => existsSync("/usr/bin/redis-server") },
+  { name: "postgresql", found: () => existsSync("/usr/lib/postgresql") },
+] as const;
+
 /** Groups with folders of their own; everything else is `main`. `missing` says why a group cannot run here. */
 const GROUPS = {
   python: {
     folder: "build/test/python",
     missing: () =>
       process.env.TENON_PYTHON ? undefined : "TENON_PYTHON is not set; use npm run test:python",
+  },
+  servers: {
+    folder: "build/test/servers",
+    missing: () => {
+      const lacks = SERVERS.filter(({ found }) => !found()).map(({ name }) => name);
+      return lacks.length === 0 ? undefined : `not installed: ${lacks.join(", ")} (apt-get install)`;
+    },
   },
   shared: {
     folder: "build/test/shared",
