@@ -187,7 +187,7 @@ async function overlap(): Promise<number> {
 /** Milliseconds from `iterate({ from })` in the middle of the table to its first batch. */
 async function resume(): Promise<number> {
   const rows = parquet(at("in.parquet")).batch(4096);
-  let from;
+  let from: Position | undefined;
   let seen = 0;
   for await (const batch of rows) {
     from = batch.next;
