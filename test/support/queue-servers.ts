@@ -76,7 +76,7 @@ function postgres(folder: string, address: string, port: number): () => Promise<
   chmodSync(folder, 0o700);
   const data = join(folder, "data");
   const initdb = program.replace(/postgres$/, "initdb");
-  execFileSync(initdb, ["-D", data, "-A", "trust", "-U", "postgres", "-N"], {
+  execFileSync(initdb, ["-D", data, "-A", "trust", "-U", "postgres", "-N", "--locale=C"], {
     ...owner,
     cwd: folder,
     stdio: "ignore",
