@@ -23,7 +23,7 @@ const { values } = parseArgs({
 const ROWS = Number(values.rows);
 const ROUNDS = Number(values.rounds);
 const COLUMNS = 16;
-const BATCH = 1024;
+const BATCH = 4096;
 const MAIN = join(import.meta.dirname, "../../dist/cli/main.cjs");
 const PEER = join(import.meta.dirname, "../../bench/peers/score_polars.py");
 
