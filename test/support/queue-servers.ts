@@ -16,7 +16,7 @@ export interface QueueServer extends AsyncDisposable {
 }
 
 /** The server's program; undefined where it is not installed. */
-export function serverProgram(kind: QueueKind): string | undefined {
+function serverProgram(kind: QueueKind): string | undefined {
   if (kind === "redis") return ["/usr/bin/redis-server"].find((path) => existsSync(path));
   const root = "/usr/lib/postgresql";
   const versions = existsSync(root) ? readdirSync(root).sort((a, b) => Number(b) - Number(a)) : [];
