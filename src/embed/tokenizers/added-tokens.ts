@@ -3,6 +3,7 @@ import { classes, classOf, SPACE, WORD } from "./characters.js";
 import type { Line } from "./line.js";
 import { countAt, flagAt, type Part, textAt } from "./parts.js";
 import { Trie } from "./trie.js";
+import type { Vocabulary } from "./vocabulary.js";
 
 export interface AddedToken {
   readonly id: number;
@@ -21,10 +22,7 @@ export interface AddedToken {
  * The list of added tokens. As in the reference a token of the vocabulary has its id there, and others are counted on from
  * the vocabulary's size, whatever the file says.
  */
-export function addedTokens(
-  parts: readonly Part[],
-  vocabulary: ReadonlyMap<string, number>,
-): ReadonlyMap<string, AddedToken> {
+export function addedTokens(parts: readonly Part[], vocabulary: Vocabulary): ReadonlyMap<string, AddedToken> {
   const tokens = new Map<string, AddedToken>();
   let next = vocabulary.size;
   for (const part of parts) {

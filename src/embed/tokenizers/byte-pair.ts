@@ -1,10 +1,12 @@
 /** Byte-pair encoding: characters or bytes joined pair by pair, the pair that was learned first before all others. */
+import { invalid } from "./parts.js";
 import type { Tokens, WordModel } from "./tokens.js";
+import type { Vocabulary } from "./vocabulary.js";
 
 export interface BytePairOptions {
-  readonly vocabulary: ReadonlyMap<string, number>;
-  /** Pairs in the order in which they were learned. */
-  readonly merges: readonly (readonly [string, string])[];
+  readonly vocabulary: Vocabulary;
+  /** Pairs in the order in which they were learned, "a b" or ["a", "b"]. */
+  readonly merges: readonly unknown[];
   /** Words are read as UTF-8 bytes, each written as one character. */
   readonly byteLevel: boolean;
   readonly unknown: number | undefined;
@@ -90,13 +92,7 @@ const MOST_BY_SCAN = 64;
 
 export function bytePair(options: BytePairOptions): WordModel {
   const { vocabulary, prefix, suffix } = options;
-  const merges = new Merges(options.merges.length);
-  options.merges.forEach(([left, right], rank) => {
-    const a = vocabulary.get(left);
-    const b = vocabulary.get(right);
-    const joined = vocabulary.get(left + (prefix === "" ? right : right.slice(prefix.length)));
-    if (a !== undefined && b !== undefined && joined !== undefined) merges.add(a, b, rank, joined);
-  });
+  const merges = mergesOf(options);
   const characters = byteCharacters();
   // Ids of bytes by place: 0 inside a word, 1 first, 2 last, 3 the only one.
   const bytesByPlace = [0, 1, 2, 3].map((place) =>
@@ -112,6 +108,7 @@ export function bytePair(options: BytePairOptions): WordModel {
       )
     : undefined;
 
+  const plain = prefix === "" && suffix === "";
   let symbols = new Int32Array(256);
   let starts = new Int32Array(256);
   let ends = new Int32Array(256);
@@ -179,6 +176,12 @@ export function bytePair(options: BytePairOptions): WordModel {
     room((end - start) * 4 + 1);
     for (let i = start; i < end; ) {
       const size = (units[i]! & 0xfc00) === 0xd800 ? 2 : 1;
+      const known = plain ? vocabulary.find(units, i, i + size) : -1;
+      if (known !== -1) {
+        add(known, i, i + size);
+        i += size;
+        continue;
+      }
       const character =
         size === 2 ? String.fromCharCode(units[i]!, units[i + 1]!) : String.fromCharCode(units[i]!);
       const symbol = (i === start ? "" : prefix) + character + (i + size === end ? suffix : "");
@@ -262,8 +265,10 @@ export function bytePair(options: BytePairOptions): WordModel {
   return {
     encode(units: Uint16Array, start: number, end: number, out: Tokens): void {
       if (options.ignoreMerges) {
-        const id = vocabulary.get(wordText(units, start, end, options.byteLevel ? characters : undefined));
-        if (id !== undefined) {
+        const id = options.byteLevel
+          ? bytesText(units, start, end, characters, vocabulary)
+          : vocabulary.find(units, start, end);
+        if (id !== -1) {
           out.push(id, start, end);
           return;
         }
@@ -278,17 +283,77 @@ export function bytePair(options: BytePairOptions): WordModel {
   };
 }
 
-function wordText(
+const SCRATCH = new Uint16Array(1024);
+
+/** The id of a word whose bytes are written as characters, or -1. */
+function bytesText(
   units: Uint16Array,
   start: number,
   end: number,
-  characters: readonly string[] | undefined,
-): string {
-  const text = Buffer.from(units.buffer, units.byteOffset + 2 * start, 2 * (end - start)).toString("utf16le");
-  if (characters === undefined) return text;
-  let bytes = "";
-  for (const byte of Buffer.from(text)) bytes += characters[byte]!;
-  return bytes;
+  characters: readonly string[],
+  vocabulary: Vocabulary,
+): number {
+  let length = 0;
+  if (end - start > SCRATCH.length / 3) {
+    const text = Buffer.from(units.buffer, units.byteOffset + 2 * start, 2 * (end - start)).toString(
+      "utf16le",
+    );
+    return vocabulary.get(Array.from(Buffer.from(text), (byte) => characters[byte]!).join("")) ?? -1;
+  }
+  const put = (byte: number): void => {
+    SCRATCH[length++] = characters[byte]!.charCodeAt(0);
+  };
+  for (let i = start; i < end; i++) {
+    const unit = units[i]!;
+    if (unit < 0x80) put(unit);
+    else if (unit < 0x800) {
+      put(0xc0 | (unit >> 6));
+      put(0x80 | (unit & 63));
+    } else if ((unit & 0xfc00) === 0xd800) {
+      const point = ((unit - 0xd800) << 10) + (units[++i]! - 0xdc00) + 0x10000;
+      put(0xf0 | (point >> 18));
+      put(0x80 | ((point >> 12) & 63));
+      put(0x80 | ((point >> 6) & 63));
+      put(0x80 | (point & 63));
+    } else {
+      put(0xe0 | (unit >> 12));
+      put(0x80 | ((unit >> 6) & 63));
+      put(0x80 | (unit & 63));
+    }
+  }
+  return vocabulary.find(SCRATCH, 0, length);
+}
+
+/** Throws FILE_INVALID for a merge that is no pair of tokens, or whose tokens are not in the vocabulary. */
+function mergesOf(options: BytePairOptions): Merges {
+  const { vocabulary, prefix } = options;
+  const merges = new Merges(options.merges.length);
+  let rank = 0;
+  for (const merge of options.merges) {
+    let a = -1;
+    let b = -1;
+    let joined = -1;
+    if (typeof merge === "string") {
+      if (merge.startsWith("#version")) continue;
+      const space = merge.indexOf(" ");
+      if (space !== -1 && merge.indexOf(" ", space + 1) === -1) {
+        a = vocabulary.findText(merge, 0, space);
+        b = vocabulary.findText(merge, space + 1, merge.length);
+        joined = vocabulary.findJoined(merge, 0, space, space + 1 + prefix.length, merge.length);
+      }
+    } else if (Array.isArray(merge) && typeof merge[0] === "string" && typeof merge[1] === "string") {
+      a = vocabulary.findText(merge[0], 0, merge[0].length);
+      b = vocabulary.findText(merge[1], 0, merge[1].length);
+      const text = merge[0] + merge[1];
+      joined = vocabulary.findJoined(text, 0, merge[0].length, merge[0].length + prefix.length, text.length);
+    }
+    if (a === -1 || b === -1 || joined === -1)
+      throw invalid(
+        `merge ${rank} is not a pair of tokens whose join is one: ${JSON.stringify(merge)?.slice(0, 80)}`,
+      );
+    merges.add(a, b, rank++, joined);
+  }
+  return merges;
 }
 
 /** Candidate merges, the lowest rank first and the leftmost of equals. */

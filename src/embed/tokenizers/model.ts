@@ -3,12 +3,13 @@ import { bytePair } from "./byte-pair.js";
 import { countAt, flagAt, invalid, isPart, listAt, type Part, textAt, unsupported } from "./parts.js";
 import type { WordModel } from "./tokens.js";
 import { unigram } from "./unigram.js";
+import { Vocabulary } from "./vocabulary.js";
 import { wordLevel } from "./word-level.js";
 import { wordPiece } from "./word-piece.js";
 
 export interface ModelOfWords {
   readonly words: WordModel;
-  readonly vocabulary: ReadonlyMap<string, number>;
+  readonly vocabulary: Vocabulary;
 }
 
 export function modelOf(part: Part, byteLevel: boolean): ModelOfWords {
@@ -35,7 +36,7 @@ export function modelOf(part: Part, byteLevel: boolean): ModelOfWords {
         vocabulary,
         words: bytePair({
           vocabulary,
-          merges: mergesOf(part),
+          merges: listAt(part, "merges"),
           byteLevel,
           unknown: typeof unknown === "string" ? required(vocabulary, unknown) : undefined,
           fuseUnknown: flagAt(part, "fuse_unk", false),
@@ -48,18 +49,20 @@ export function modelOf(part: Part, byteLevel: boolean): ModelOfWords {
     }
     case "Unigram": {
       const pieces = listAt(part, "vocab") as readonly (readonly [string, number])[];
-      const vocabulary = new Map<string, number>();
       pieces.forEach((piece, id) => {
         if (!Array.isArray(piece) || typeof piece[0] !== "string" || typeof piece[1] !== "number")
           throw invalid(`entry ${id} of the vocabulary is not a token and its score`);
-        vocabulary.set(piece[0], id);
       });
+      const vocabulary = new Vocabulary(
+        pieces.map(([token]) => token),
+        (id) => id,
+      );
       const unknown = part.unk_id;
       return {
         vocabulary,
         words: unigram({
           pieces,
-          unknown: typeof unknown === "number" ? unknown : undefined,
+          unknown: typeof unknown === "number" && unknown < pieces.length ? unknown : undefined,
           byteFallback: flagAt(part, "byte_fallback", false),
         }),
       };
@@ -82,29 +85,15 @@ function guessed(part: Part): string {
   return "WordLevel";
 }
 
-function vocabularyOf(part: Part): ReadonlyMap<string, number> {
-  if (!isPart(part.vocab)) throw invalid("the model has no vocabulary");
-  const entries = Object.entries(part.vocab);
-  for (const [token, id] of entries) {
-    if (typeof id !== "number" || !Number.isInteger(id) || id < 0)
-      throw invalid(`the id of "${token}" is not a count`);
-  }
-  return new Map(entries as [string, number][]);
+function vocabularyOf(part: Part): Vocabulary {
+  const { vocab } = part;
+  if (!isPart(vocab)) throw invalid("the model has no vocabulary");
+  const tokens = Object.keys(vocab);
+  return new Vocabulary(tokens, (index) => vocab[tokens[index]!]);
 }
 
-function required(vocabulary: ReadonlyMap<string, number>, token: string): number {
+function required(vocabulary: Vocabulary, token: string): number {
   const id = vocabulary.get(token);
   if (id === undefined) throw invalid(`the unknown token "${token}" is not in the vocabulary`);
   return id;
-}
-
-function mergesOf(part: Part): readonly (readonly [string, string])[] {
-  return listAt(part, "merges").map((merge, i) => {
-    if (typeof merge === "string") {
-      const space = merge.indexOf(" ");
-      if (space > 0) return [merge.slice(0, space), merge.slice(space + 1)] as const;
-    } else if (Array.isArray(merge) && typeof merge[0] === "string" && typeof merge[1] === "string")
-      return [merge[0], merge[1]] as const;
-    throw invalid(`merge ${i} is not a pair of tokens`);
-  });
 }

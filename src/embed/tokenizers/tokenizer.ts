@@ -10,6 +10,7 @@ import { type PreTokenizer, preTokenization, Words } from "./pre-tokenizers.js";
 import { type Template, type TemplatePiece, templateOf } from "./template.js";
 import { Tokens, type WordModel } from "./tokens.js";
 import { truncatePair } from "./truncate.js";
+import type { Vocabulary } from "./vocabulary.js";
 import { cached } from "./word-cache.js";
 
 export interface EncodeOptions {
@@ -64,7 +65,7 @@ interface Sequence {
 export class Tokenizer {
   /** Number of ids: one more than the highest. */
   readonly vocabularySize: number;
-  readonly #vocabulary: ReadonlyMap<string, number>;
+  readonly #vocabulary: Vocabulary;
   readonly #added: ReadonlyMap<string, AddedToken>;
   readonly #normalizers: readonly Normalizer[];
   readonly #steps: readonly PreTokenizer[];
@@ -74,7 +75,7 @@ export class Tokenizer {
   readonly #decode: (tokens: readonly string[]) => string;
   readonly #raw: AddedTokens;
   readonly #normal: AddedTokens;
-  #texts: readonly (string | undefined)[] | undefined;
+  #addedTexts: ReadonlyMap<number, string> | undefined;
   #normalForms: ReadonlyMap<number, string> | undefined;
   readonly #spaces = new Map<number, readonly [before: number, after: number]>();
 
@@ -115,8 +116,7 @@ export class Tokenizer {
       added.filter((token) => token.normalized),
       (token) => this.#normalText(token.content),
     );
-    let highest = -1;
-    for (const id of vocabulary.values()) if (id > highest) highest = id;
+    let { highest } = vocabulary;
     for (const { id } of added) if (id > highest) highest = id;
     this.vocabularySize = highest + 1;
   }
@@ -142,7 +142,10 @@ export class Tokenizer {
   }
 
   tokenOf(id: number): string | undefined {
-    return this.#tokenTexts()[id];
+    this.#addedTexts ??= new Map(
+      Array.from(this.#added.values(), ({ id: added, content }) => [added, content]),
+    );
+    return this.#addedTexts.get(id) ?? this.#vocabulary.textOf(id);
   }
 
   /** Whether an id is a special token's. */
@@ -217,16 +220,6 @@ export class Tokenizer {
   }
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────
-
-  #tokenTexts(): readonly (string | undefined)[] {
-    if (this.#texts === undefined) {
-      const texts: (string | undefined)[] = new Array(this.vocabularySize).fill(undefined);
-      for (const [token, id] of this.#vocabulary) texts[id] = token;
-      for (const { content, id } of this.#added.values()) texts[id] = content;
-      this.#texts = texts;
-    }
-    return this.#texts;
-  }
 
   /** A token's text for the decoder: of an added one that is looked for in normalised text, its normal form. */
   #decoded(id: number): string | undefined {

@@ -31,6 +31,13 @@ export class Trie {
     this.#values[node] = value;
   }
 
+  /** `add` for the units [start, end). */
+  addUnits(units: Uint16Array, start: number, end: number, value: number, root = 0): void {
+    let node = root;
+    for (let i = start; i < end; i++) node = this.#child(node, units[i]!);
+    this.#values[node] = value;
+  }
+
   /** The node below `node` for a unit, or -1. */
   next(node: number, unit: number): number {
     const mask = this.#mask;

@@ -22,7 +22,7 @@ export function unigram(options: UnigramOptions): WordModel {
     scores[id] = asReferenceReads(score);
     if (scores[id]! < lowest) lowest = scores[id]!;
     if (token !== "") trie.add(token, id);
-    if (/^<0x[0-9A-F]{2}>$/.test(token)) byteIds.set(token, id);
+    if (token.length === 6 && /^<0x[0-9A-F]{2}>$/.test(token)) byteIds.set(token, id);
   });
   const unknownScore = lowest - UNKNOWN_PENALTY;
   const bytes =
@@ -121,11 +121,12 @@ function pushBytes(
  * of ten and rounded again. The last bit decides between ways of equal length, such as runs of hyphens.
  */
 function asReferenceReads(score: number): number {
-  const match = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(String(score));
-  if (match === null) return score;
-  const fraction = match[3] ?? "";
-  const exponent = Number(match[4] ?? 0) - fraction.length;
-  const digits = Number(match[2]! + fraction);
-  const value = exponent < 0 ? digits / Number(`1e${-exponent}`) : digits * Number(`1e${exponent}`);
-  return match[1] === "-" ? -value : value;
+  const text = String(score);
+  const point = text.indexOf(".");
+  if (point === -1 || text.length > 32) return score;
+  const e = text.indexOf("e", point);
+  const last = e === -1 ? text.length : e;
+  const digits = Number(text.slice(0, point) + text.slice(point + 1, last));
+  const exponent = (e === -1 ? 0 : Number(text.slice(e + 1))) - (last - point - 1);
+  return exponent < 0 ? digits / Number(`1e${-exponent}`) : digits * Number(`1e${exponent}`);
 }

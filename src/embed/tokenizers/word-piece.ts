@@ -2,9 +2,10 @@
 
 import type { Tokens, WordModel } from "./tokens.js";
 import { Trie } from "./trie.js";
+import type { Vocabulary } from "./vocabulary.js";
 
 export interface WordPieceOptions {
-  readonly vocabulary: ReadonlyMap<string, number>;
+  readonly vocabulary: Vocabulary;
   readonly unknown: number;
   /** Before tokens that continue a word. */
   readonly prefix: string;
@@ -18,11 +19,12 @@ const CONTINUE = 1;
 export function wordPiece(options: WordPieceOptions): WordModel {
   const { prefix, unknown, longestWord } = options;
   const trie = new Trie(2, options.vocabulary.size * 3);
-  for (const [token, id] of options.vocabulary) {
-    trie.add(token, id, START);
-    if (prefix !== "" && token.startsWith(prefix)) trie.add(token.slice(prefix.length), id, CONTINUE);
-    if (prefix === "") trie.add(token, id, CONTINUE);
-  }
+  options.vocabulary.forEach((units, from, to, id) => {
+    trie.addUnits(units, from, to, id, START);
+    let at = 0;
+    while (at < prefix.length && units[from + at] === prefix.charCodeAt(at)) at++;
+    if (at === prefix.length && from + at < to) trie.addUnits(units, from + at, to, id, CONTINUE);
+  });
   return {
     encode(units: Uint16Array, start: number, end: number, out: Tokens): void {
       const at = out.length;
