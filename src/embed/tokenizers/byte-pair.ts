@@ -1,4 +1,5 @@
 /** Byte-pair encoding: characters or bytes joined pair by pair, the pair that was learned first before all others. */
+import { byteCharacters } from "./line.js";
 import { invalid } from "./parts.js";
 import type { Tokens, WordModel } from "./tokens.js";
 import type { Vocabulary } from "./vocabulary.js";
@@ -20,17 +21,6 @@ export interface BytePairOptions {
   readonly prefix: string;
   /** After the last symbol of a word. */
   readonly suffix: string;
-}
-
-/** The character that stands for each byte in byte-level vocabularies. */
-export function byteCharacters(): readonly string[] {
-  const characters: string[] = [];
-  let next = 256;
-  for (let byte = 0; byte < 256; byte++) {
-    const itself = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-    characters.push(String.fromCharCode(itself ? byte : next++));
-  }
-  return characters;
 }
 
 /** Ranks and results of merges by pair of ids. */

@@ -1,6 +1,6 @@
 /** Decoders: from tokens back to text, each a step over the list of tokens. */
-import { byteCharacters } from "./byte-pair.js";
 import { matchesOf, patternAt } from "./expression.js";
+import { byteCharacters } from "./line.js";
 import { countAt, flagAt, type Part, partsAt, textAt, typeOf, unsupported } from "./parts.js";
 
 type Decoder = (tokens: readonly string[]) => readonly string[];

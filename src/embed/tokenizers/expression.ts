@@ -6,7 +6,7 @@ import { classText } from "./reference-unicode.js";
 const LONGEST = 4096;
 const DEEPEST = 16;
 /** Loops without an upper bound in one branch; each may cost a factor of the text's length. */
-const MOST_LOOPS = 6;
+const MOST_LOOPS = 3;
 
 /**
  * The same language as a global JavaScript expression. Throws TOKENIZER_UNSUPPORTED for what has no equal here, and
@@ -52,6 +52,10 @@ interface Piece {
   readonly loops: number;
   /** Repeats something without an upper bound, also inside. */
   readonly endless: boolean;
+  /** Takes a text in one way only: no choices, and no numbers of repetitions. */
+  readonly certain: boolean;
+  /** One character of a set, which the text is. */
+  readonly single: boolean;
 }
 
 const CONTROLS: Readonly<Record<string, string>> = {
@@ -101,10 +105,17 @@ class Translator {
     const branches = [this.#branch()];
     while (this.#take("|")) branches.push(this.#branch());
     this.#depth--;
+    if (branches.length === 1) return branches[0]!;
+    // Choices of one character each are a set: so no text is taken in two ways.
+    const single = branches.every((branch) => branch.single);
     return {
-      text: branches.map(({ text }) => text).join("|"),
+      text: single
+        ? `[${branches.map(({ text }) => text).join("")}]`
+        : branches.map(({ text }) => text).join("|"),
       loops: Math.max(...branches.map(({ loops }) => loops)),
       endless: branches.some(({ endless }) => endless),
+      certain: single,
+      single,
     };
   }
 
@@ -112,6 +123,9 @@ class Translator {
     let text = "";
     let loops = 0;
     let endless = false;
+    let certain = true;
+    let count = 0;
+    let single = false;
     let letters = "";
     while (this.#at < this.#source.length && !"|)".includes(this.#source[this.#at]!)) {
       const from = this.#at;
@@ -124,19 +138,22 @@ class Translator {
       text += piece.text;
       loops += piece.loops;
       endless ||= piece.endless;
+      certain &&= piece.certain;
+      single = piece.single && count === 0;
+      count++;
     }
     if (loops > MOST_LOOPS) throw invalid(`a regular expression with ${loops} loops in a row`);
-    return { text, loops, endless };
+    return { text, loops, endless, certain, single };
   }
 
   #repeated(atom: Piece): Piece {
     const match = /^(?:[*+?]|\{\d+(?:,\d*)?\}|\{,\d+\})/.exec(this.#source.slice(this.#at, this.#at + 16));
     if (match === null) return atom;
     this.#at += match[0].length;
-    const written = match[0].startsWith("{,") ? `{0${match[0].slice(1)}` : match[0];
+    let written = match[0].startsWith("{,") ? `{0${match[0].slice(1)}` : match[0];
     const bounds = /^\{(\d+)(,?)(\d*)\}$/.exec(written);
     const least = bounds === null ? 0 : Number(bounds[1]);
-    const most =
+    let most =
       bounds === null
         ? written === "?"
           ? 1
@@ -148,10 +165,15 @@ class Translator {
             : Number(bounds[3]);
     if (least > 1000 || (most !== Infinity && (most > 1000 || most < least)))
       throw invalid(`a regular expression repeats ${written}`);
+    // `a{1,3}+` is no possessive form but repeats again, which is `a+` where one may do.
+    if (bounds !== null && this.#take("+")) {
+      if (least > 1 || most < 1 || !atom.single) throw this.#refused();
+      written = least === 0 ? "*" : "+";
+      most = Infinity;
+    }
     const endless = most === Infinity;
-    if (atom.endless && most > 1) throw invalid("a regular expression with loops inside loops");
+    if (most > 1 && !atom.certain) throw invalid("a regular expression with choices or loops inside a loop");
     let text = atom.text + written;
-    // `a{2}+` repeats again; only single-character quantifiers have a possessive form.
     if (bounds === null && this.#take("+")) text = this.#undivided(text);
     else if (this.#take("?")) {
       // `a{2}?` is an option, not a lazy quantifier.
@@ -159,7 +181,14 @@ class Translator {
       text += "?";
     }
     if (/^[*+?{]/.test(this.#source[this.#at] ?? "")) throw this.#refused();
-    return { text, loops: atom.loops + (endless ? 1 : 0), endless: atom.endless || endless };
+    const loops = atom.loops + (endless ? 1 : 0);
+    return {
+      text,
+      loops,
+      endless: atom.endless || endless,
+      certain: atom.certain && least === most,
+      single: false,
+    };
   }
 
   /** Never gives back what it took: a look ahead, and what it saw. */
@@ -170,7 +199,14 @@ class Translator {
 
   #atom(): Piece {
     const character = String.fromCodePoint(this.#source.codePointAt(this.#at)!);
-    const plain = (text: string): Piece => ({ text, loops: 0, endless: false });
+    const piece = (text: string, single: boolean): Piece => ({
+      text,
+      loops: 0,
+      endless: false,
+      certain: true,
+      single,
+    });
+    const plain = (text: string): Piece => piece(text, true);
     switch (character) {
       case "(":
         return this.#group();
@@ -178,16 +214,18 @@ class Translator {
         this.#at++;
         return plain(this.#set());
       case "\\":
-        return plain(this.#escape(false));
+        return /^\\[Az]/.test(this.#source.slice(this.#at, this.#at + 2))
+          ? piece(this.#escape(false), false)
+          : plain(this.#escape(false));
       case ".":
         this.#at++;
         return plain("[^\\n]");
       case "^":
         this.#at++;
-        return plain("(?:(?<![^])|(?<=\\n)(?=[^]))");
+        return piece("(?:(?<![^])|(?<=\\n)(?=[^]))", false);
       case "$":
         this.#at++;
-        return plain("(?=\\n|(?![^]))");
+        return piece("(?=\\n|(?![^]))", false);
       default:
         if ("*+?{".includes(character)) throw this.#refused();
         this.#at += character.length;
@@ -207,15 +245,16 @@ class Translator {
       this.#insensitive = true;
       const inner = this.#alternatives();
       this.#insensitive = before;
-      return { ...inner, text: `(?:${inner.text})` };
+      return { ...inner, text: `(?:${inner.text})`, single: false };
     }
     if (opened === "(?i:") this.#insensitive = true;
     const inner = this.#alternatives();
     this.#insensitive = before;
     if (!this.#take(")")) throw this.#refused();
-    if (opened === "(?>") return { ...inner, text: this.#undivided(inner.text) };
-    const open = /^\(\?(?:=|!|<=|<!)$/.test(opened) ? opened : "(?:";
-    return { ...inner, text: `${open}${inner.text})` };
+    if (opened === "(?>") return { ...inner, text: this.#undivided(inner.text), single: false };
+    const around = /^\(\?(?:=|!|<=|<!)$/.test(opened);
+    if (inner.single && !around) return inner;
+    return { ...inner, text: `${around ? opened : "(?:"}${inner.text})`, single: false };
   }
 
   #folded(character: string): string {

@@ -119,5 +119,27 @@ export class Line {
   }
 }
 
+/** The character that stands for each byte in byte-level vocabularies. */
+export function byteCharacters(): readonly string[] {
+  const characters: string[] = [];
+  let next = 256;
+  for (let byte = 0; byte < 256; byte++) {
+    const itself = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+    characters.push(String.fromCharCode(itself ? byte : next++));
+  }
+  return characters;
+}
+
+/** Appends the units [start, end), each byte of their UTF-8 as its character. */
+export function copyBytes(source: Line, start: number, end: number, out: Line): void {
+  const characters = byteCharacters();
+  for (let i = start; i < end; ) {
+    const size = source.codePoint(i) > 0xffff ? 2 : 1;
+    for (const byte of Buffer.from(source.text(i, i + size)))
+      out.replace(characters[byte]!, source, i, i + size);
+    i += size;
+  }
+}
+
 /** Appends the normal form of the whole of `source` to `out`, which is empty. */
 export type Normalizer = (source: Line, out: Line) => void;

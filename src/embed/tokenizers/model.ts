@@ -13,8 +13,7 @@ export interface ModelOfWords {
 }
 
 export function modelOf(part: Part, byteLevel: boolean): ModelOfWords {
-  const kind = typeof part.type === "string" ? part.type : guessed(part);
-  if (byteLevel && kind !== "BPE") throw unsupported(`ByteLevel before the model ${kind}`);
+  const kind = modelKind(part);
   switch (kind) {
     case "WordPiece": {
       const vocabulary = vocabularyOf(part);
@@ -77,7 +76,8 @@ export function modelOf(part: Part, byteLevel: boolean): ModelOfWords {
 }
 
 /** Old files do not name the model. */
-function guessed(part: Part): string {
+export function modelKind(part: Part): string {
+  if (typeof part.type === "string") return part.type;
   if (Array.isArray(part.vocab)) return "Unigram";
   if (part.merges !== undefined) return "BPE";
   if (part.max_input_chars_per_word !== undefined || part.continuing_subword_prefix !== undefined)

@@ -2,7 +2,7 @@
 import { classes, classOf, IDEOGRAPH, NONSPACING, OTHER, SPACE } from "./characters.js";
 import { charsmap } from "./charsmap.js";
 import { matchesOf, patternAt } from "./expression.js";
-import type { Normalizer } from "./line.js";
+import { copyBytes, type Normalizer } from "./line.js";
 import { flagAt, type Part, partsAt, textAt, typeOf, unsupported } from "./parts.js";
 import { REFERENCE_UNICODE, rangesOf, setOf } from "./reference-unicode.js";
 import { unicodeForm } from "./unicode-forms.js";
@@ -34,6 +34,7 @@ const KINDS: Readonly<Record<string, (part: Part) => readonly Normalizer[]>> = {
   Strip: (part) => [strip(flagAt(part, "strip_left", true), flagAt(part, "strip_right", true))],
   Prepend: (part) => [prepend(textAt(part, "prepend"))],
   Replace: (part) => [replaceAll(patternAt(part, "pattern"), textAt(part, "content"))],
+  ByteLevel: () => [(source, out) => copyBytes(source, 0, source.length, out)],
   Precompiled: (part) => [charsmap(textAt(part, "precompiled_charsmap"))],
 };
 

@@ -28,6 +28,20 @@ export function partAt(part: Part, key: string): Part | undefined {
   return value;
 }
 
+const DEEPEST = 32;
+
+/** The component at `key`, whose parts do not hold each other so deeply that reading them would take the stack. */
+export function componentAt(file: Part, key: string): Part | undefined {
+  const open: (readonly [value: unknown, depth: number])[] = [[file[key], 0]];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const [value, depth] = next;
+    if (typeof value !== "object" || value === null) continue;
+    if (depth > DEEPEST) throw invalid(`"${key}" nests too deeply`);
+    for (const inner of Object.values(value)) open.push([inner, depth + 1]);
+  }
+  return partAt(file, key);
+}
+
 export function listAt(part: Part, key: string): readonly unknown[] {
   const value = part[key];
   if (!Array.isArray(value)) throw invalid(`"${key}" is not a list`);

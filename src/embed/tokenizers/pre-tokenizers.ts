@@ -1,7 +1,7 @@
 /** Pre-tokenisers: each cuts the words of a line into shorter ones, and may rewrite them. */
 import { classes, classOf, LETTER, NUMBER, PUNCTUATION, SPACE } from "./characters.js";
 import { matchesOf, patternAt } from "./expression.js";
-import { Line } from "./line.js";
+import { copyBytes, Line } from "./line.js";
 import { countAt, flagAt, type Part, partsAt, textAt, typeOf, unsupported } from "./parts.js";
 import { REFERENCE_UNICODE, rangesOf, WORD_CHARACTERS } from "./reference-unicode.js";
 
@@ -126,21 +126,21 @@ const KINDS: Readonly<Record<string, (part: Part) => readonly PreTokenizer[]>> =
 };
 
 /** The steps of a pre-tokeniser of tokenizer.json. Throws TOKENIZER_UNSUPPORTED for one that is not known. */
-export function preTokenization(part: Part | undefined): PreTokenization {
+export function preTokenization(part: Part | undefined, readsBytes: boolean): PreTokenization {
   const parts = part === undefined ? [] : flattened(part);
   const bytes = parts.findIndex((each) => typeOf(each) === "ByteLevel");
-  // After the bytes are characters of their own, a further rule would see those.
-  if (bytes !== -1 && bytes !== parts.length - 1)
-    throw unsupported(`pre-tokenizer ${typeOf(parts[bytes + 1]!)} after ByteLevel`);
+  // Bytes become characters of their own where another model, or a further rule, is to see those.
+  const byteLevel = bytes !== -1 && bytes === parts.length - 1 && readsBytes;
   const steps = parts.flatMap((each) => {
     const kind = typeOf(each);
     const make = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
     if (make === undefined) throw unsupported(`pre-tokenizer ${kind}`);
-    return make(each);
+    const made = make(each);
+    return kind === "ByteLevel" && !byteLevel ? [...made, (words: Words) => words.rewrite(copyBytes)] : made;
   });
   return {
     steps,
-    byteLevel: bytes !== -1,
+    byteLevel,
     asksPlaces: parts.some((each) => typeOf(each) === "Metaspace" && each.prepend_scheme === "first"),
   };
 }
