@@ -41,4 +41,5 @@ export { EmbedMatrix, type MatrixData } from "./matrix.js";
 export type { PromptOptions } from "./prompts.js";
 export { type Int8Ranges, int8Ranges } from "./quantise.js";
 export type { StreamedVector, StreamOptions } from "./schedule/stream.js";
+export { openTokenizer, type TextTokenizer } from "./tokenizers/fallback.js";
 export { type EncodeOptions, type Encoding, Tokenizer, type WindowOptions } from "./tokenizers/tokenizer.js";

@@ -182,6 +182,16 @@ export class Tokenizer {
     return assemble(template, sequences, special > 0, spans, truncated);
   }
 
+  /** `encode` for each of many texts. */
+  encodeBatch(texts: readonly string[], options: Omit<EncodeOptions, "pair"> = {}): Encoding[] {
+    return texts.map((text) => this.encode(text, options));
+  }
+
+  /** Which code tokenises, and why not ours where it is another's. */
+  explain(): { readonly engine: string; readonly reason?: string } {
+    return { engine: "tenon" };
+  }
+
   /** A long text in windows that overlap by `stride` tokens. Throws USAGE where a window has no room. */
   windows(text: string, options: WindowOptions): Encoding[] {
     const skip = options.specialTokens === "text" ? (token: AddedToken) => token.special : undefined;
@@ -263,35 +273,39 @@ export class Tokenizer {
   }
 
   #run(text: string, spans: boolean, skip: ((token: AddedToken) => boolean) | undefined): void {
-    const aligned = spans || this.#asksPlaces;
-    this.#source.fill(text, aligned);
+    this.#aligned = spans || this.#asksPlaces;
+    this.#skip = skip;
+    this.#source.fill(text, this.#aligned);
     this.#tokens.reset(spans);
-    const normal: AddedVisitor = {
-      text: (start, end) => this.#cutWords(start, end),
-      token: (token, start, end) => {
-        const at = this.#tokens.length;
-        this.#tokens.push(token.id, start, end);
-        if (spans) this.#place(this.#current, at, true);
-      },
-    };
-    this.#raw.split(this.#source, 0, this.#source.length, skip, {
-      text: (start, end) => {
-        let line = this.#source;
-        if (start !== 0 || end !== line.length) {
-          line = this.#piece;
-          line.reset(aligned);
-          line.copy(this.#source, start, end);
-        }
-        line.atStart = start === 0;
-        this.#current = this.#normalize(line);
-        this.#normal.split(this.#current, 0, this.#current.length, skip, normal);
-      },
-      token: (token, start, end) => {
-        const at = this.#tokens.length;
-        this.#tokens.push(token.id, start, end);
-        if (spans) this.#place(this.#source, at, true);
-      },
-    });
+    this.#raw.split(this.#source, 0, this.#source.length, skip, this.#rawVisitor);
+  }
+  #aligned = false;
+  #skip: ((token: AddedToken) => boolean) | undefined;
+
+  readonly #normalVisitor: AddedVisitor = {
+    text: (start, end) => this.#cutWords(start, end),
+    token: (token, start, end) => this.#pushAdded(token, this.#current, start, end),
+  };
+
+  readonly #rawVisitor: AddedVisitor = {
+    text: (start, end) => {
+      let line = this.#source;
+      if (start !== 0 || end !== line.length) {
+        line = this.#piece;
+        line.reset(this.#aligned);
+        line.copy(this.#source, start, end);
+      }
+      line.atStart = start === 0;
+      this.#current = this.#normalize(line);
+      this.#normal.split(this.#current, 0, this.#current.length, this.#skip, this.#normalVisitor);
+    },
+    token: (token, start, end) => this.#pushAdded(token, this.#source, start, end),
+  };
+
+  #pushAdded(token: AddedToken, line: Line, start: number, end: number): void {
+    const at = this.#tokens.length;
+    this.#tokens.push(token.id, start, end);
+    if (this.#tokens.spans) this.#place(line, at, true);
   }
 
   /** The normalised line that is being cut. */
@@ -393,11 +407,11 @@ function steppedBack(text: string, end: number, count: number): number {
   return at;
 }
 
-function counted(pieces: readonly TemplatePiece[]): number {
+export function counted(pieces: readonly TemplatePiece[]): number {
   return pieces.reduce((sum, piece) => sum + piece.ids.length, 0);
 }
 
-function kept(sequence: Sequence, count: number, left: boolean): Sequence {
+export function kept(sequence: Sequence, count: number, left: boolean): Sequence {
   const { length } = sequence.ids;
   if (count >= length) return sequence;
   const start = left ? length - count : 0;
@@ -415,7 +429,8 @@ function sliced(sequence: Sequence, start: number, end: number): Sequence {
 
 const SPECIAL = 255;
 
-function assemble(
+/** Sequences with the special tokens of a template around them. */
+export function assemble(
   template: readonly TemplatePiece[],
   sequences: readonly Sequence[],
   addSpecial: boolean,
