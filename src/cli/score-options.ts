@@ -59,7 +59,7 @@ export function addScoreOptions(command: Command): Command {
     .option("--where <json>", `only rows that fulfil this, such as '{"f0":{"gt":0.5}}'`)
     .addOption(
       new Option("--format <kind>", "format of the parts")
-        .choices(["parquet", "csv", "jsonl", "npy"])
+        .choices(["parquet", "csv", "jsonl", "arrow", "npy"])
         .default("parquet"),
     )
     .option("--batch <rows>", "rows per run: auto or a number", "auto")

@@ -1,10 +1,12 @@
 /** Formats of tables as rows: how files of each are known by name and read, and how each is written. */
 import { TenonError } from "../base/index.js";
+import { arrowSource } from "./arrow/scan.js";
 import type { Schema } from "./column.js";
 import { Dataset } from "./dataset.js";
 import { parquetSource } from "./parquet/scan.js";
 import { emptyPlan } from "./plan.js";
 import type { Source } from "./scan.js";
+import { ArrowFormat } from "./sink/arrow.js";
 import { AtomicFile } from "./sink/atomic-file.js";
 import { CsvFormat, JsonLinesFormat } from "./sink/lines.js";
 import { NpyFormat } from "./sink/npy.js";
@@ -19,7 +21,7 @@ interface TableFormat {
 }
 
 /** Formats that are read. */
-export type TableKind = "parquet" | "csv" | "jsonl";
+export type TableKind = "parquet" | "csv" | "jsonl" | "arrow";
 
 const TABLE_FORMATS: Readonly<Record<TableKind, TableFormat>> = {
   parquet: {
@@ -33,6 +35,10 @@ const TABLE_FORMATS: Readonly<Record<TableKind, TableFormat>> = {
   jsonl: {
     endings: [".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst", ".ndjson.zst"],
     source: (paths) => textSource(paths, jsonLinesFormat({})),
+  },
+  arrow: {
+    endings: [".arrow", ".arrows", ".feather", ".ipc"],
+    source: (paths) => arrowSource(paths, {}),
   },
 };
 
@@ -75,12 +81,13 @@ interface SinkFormat {
 }
 
 /** Formats that are written; their names are the endings of the files. */
-export type SinkKind = "parquet" | "csv" | "jsonl" | "npy";
+export type SinkKind = "parquet" | "csv" | "jsonl" | "arrow" | "npy";
 
 export const SINK_FORMATS: Readonly<Record<SinkKind, SinkFormat>> = {
   parquet: { metadata: true, format: (request) => new ParquetFormat(request) },
   csv: { metadata: false, format: ({ schema }) => new CsvFormat({ schema }) },
   jsonl: { metadata: false, format: ({ schema }) => new JsonLinesFormat({ schema }) },
+  arrow: { metadata: false, format: (request) => new ArrowFormat(request) },
   npy: { metadata: false, format: ({ schema }) => new NpyFormat({ schema }) },
 };
 

@@ -1,8 +1,10 @@
 /** tenon/data: tables in, tensors out, and back, in bounded memory; loads no native code. */
+import { type ArrowOptions, arrowSource } from "./arrow/scan.js";
 import { Dataset } from "./dataset.js";
 import { ParquetFile } from "./parquet/file.js";
 import { type ParquetOptions, parquetSource } from "./parquet/scan.js";
 import { emptyPlan } from "./plan.js";
+import { ArrowFormat, type ArrowSinkOptions } from "./sink/arrow.js";
 import { AtomicFile } from "./sink/atomic-file.js";
 import { CsvFormat, type CsvSinkOptions, JsonLinesFormat, type LinesSinkOptions } from "./sink/lines.js";
 import { NpyFormat, type NpySinkOptions } from "./sink/npy.js";
@@ -13,6 +15,7 @@ import { type Tables, tableSource } from "./table-source.js";
 import { type CsvOptions, csvFormat, type JsonLinesOptions, jsonLinesFormat } from "./text/format.js";
 import { textSource } from "./text/scan.js";
 
+export type { ArrowOptions } from "./arrow/scan.js";
 export type { Origin } from "./batches.js";
 export {
   type Column,
@@ -47,6 +50,7 @@ export { canonicalJson } from "./plan.js";
 export type { Position } from "./position.js";
 export { sliceColumn, takeRows } from "./rows.js";
 export type { SourceFile } from "./scan.js";
+export type { ArrowSinkOptions } from "./sink/arrow.js";
 export { hostKey, sweepTemporaries, temporaryName } from "./sink/atomic-file.js";
 export type { CsvSinkOptions, LinesSinkOptions } from "./sink/lines.js";
 export type { NpySinkOptions } from "./sink/npy.js";
@@ -93,6 +97,9 @@ export const sink = {
   /** An object of JSON a line; NaN and the infinities, which JSON lacks, as texts. */
   jsonl: (path: string, options: LinesSinkOptions = {}): Sink =>
     fileSink(() => AtomicFile.create(path), new JsonLinesFormat(options)),
+  /** An Arrow IPC file, by record batches, not compressed. */
+  arrow: (path: string, options: ArrowSinkOptions = {}): Sink =>
+    fileSink(() => AtomicFile.create(path), new ArrowFormat(options)),
   /** One column of numbers, or of lists of one length, as an array of numpy. */
   npy: (path: string, options: NpySinkOptions = {}): Sink =>
     fileSink(() => AtomicFile.create(path), new NpyFormat(options)),
@@ -119,6 +126,11 @@ export function csv(paths: string | readonly string[], options: CsvOptions = {})
  */
 export function jsonl(paths: string | readonly string[], options: JsonLinesOptions = {}): Dataset {
   return new Dataset(emptyPlan(textSource(listOf(paths), jsonLinesFormat(options), options)));
+}
+
+/** A dataset over Arrow IPC files and streams (Feather version 2), a split per record batch. Paths as `parquet` takes them. */
+export function arrow(paths: string | readonly string[], options: ArrowOptions = {}): Dataset {
+  return new Dataset(emptyPlan(arrowSource(listOf(paths), options)));
 }
 
 function listOf(paths: string | readonly string[]): readonly string[] {

@@ -1,11 +1,11 @@
-/** Parquet files that pyarrow wrote, and ours read by pyarrow: every type, encoding and codec, value by value. */
+/** Parquet, Arrow and CSV files that pyarrow wrote, and ours read by pyarrow: every type, encoding and codec, value by value. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { type Column, columnValue, parquet, sink } from "tenon/data";
+import { arrow, type CellType, type Column, columnValue, csv, type Dataset, parquet, sink } from "tenon/data";
 import { float16ToNumber } from "tenon/tensor";
 
 const SCRIPT = resolve(import.meta.dirname, "../../../test/python/parquet_files.py");
@@ -97,5 +97,87 @@ describe("parquet and pyarrow", {
     assert.equal(read.types.f16, "halffloat");
     assert.equal(read.types.stamp, "timestamp[us, tz=UTC]");
     assert.equal(read.types.list, "list<element: float>");
+  });
+
+  async function valuesOf(dataset: Dataset): Promise<Record<string, unknown[]>> {
+    const found: Record<string, unknown[]> = {};
+    for await (const { data, rows } of dataset.batch(97))
+      for (const [name, column] of Object.entries(data))
+        for (let row = 0; row < rows; row++) (found[name] ??= []).push(spelt(column, row));
+    return found;
+  }
+
+  it("reads Arrow files and streams of every layout", async () => {
+    const { kinds, columns } = python("write-arrow", folder) as Written;
+    for (const kind of kinds) {
+      const found = await valuesOf(arrow(join(folder, `${kind}.arrow`)));
+      assert.deepEqual(Object.keys(found), Object.keys(columns), kind);
+      for (const [name, values] of Object.entries(columns))
+        assert.deepEqual(
+          found[name],
+          (kind === "other" ? values.slice(3) : values).map(parsed),
+          `${kind}, ${name}`,
+        );
+    }
+    assert.deepEqual(await valuesOf(arrow(join(folder, "more.arrow"))), {
+      code: ["b", null, "a", "b"],
+      view: ["short", null, "a text longer than twelve bytes", ""],
+      pair: [
+        ["1", "2"],
+        ["3", "4"],
+        ["5", "6"],
+        ["7", "8"],
+      ],
+      none: [null, null, null, null],
+      second: ["1000", null, "-3000", "4000"],
+      "places.x": [["1"], [], null, [null, "4"]],
+      "map.key": [["k"], [], null, ["l"]],
+      "map.value": [["1"], [], null, [null]],
+    });
+  });
+
+  it("writes Arrow files that pyarrow reads to the same values and types", async () => {
+    const path = join(folder, "ours.arrow");
+    const names = Object.keys(written.columns);
+    await using out = sink.arrow(path, { rowGroup: 130, metadata: { a: "b" } });
+    for await (const { data } of parquet(join(folder, "v2-zstd.parquet")).batch(200)) await out.write(data);
+    await out.commit();
+    const read = python("read-arrow", path) as {
+      types: Record<string, string>;
+      columns: Record<string, unknown[]>;
+    };
+    for (const name of names)
+      if (!name.startsWith("place.")) assert.deepEqual(read.columns[name], written.columns[name], name);
+    assert.deepEqual(
+      [read.types.u8, read.types.f16, read.types.stamp, read.types.money, read.types.list],
+      ["uint8", "halffloat", "timestamp[us, tz=UTC]", "decimal128(9, 2)", "list<item: float>"],
+    );
+    assert.deepEqual(await valuesOf(arrow(path)), await valuesOf(parquet(join(folder, "v2-zstd.parquet"))));
+  });
+
+  it("reads pyarrow's CSV, and writes CSV that pyarrow reads", async () => {
+    const theirs = python("write-csv", folder) as {
+      columns: Record<string, unknown[]>;
+      types: Record<string, string>;
+    };
+    const names: Readonly<Record<string, CellType>> = {
+      float: "float32",
+      double: "float64",
+      string: "utf8",
+      "date32[day]": "date",
+    };
+    const types = Object.fromEntries(
+      Object.entries(theirs.types).map(([name, type]) => [name, names[type] ?? (type as CellType)]),
+    );
+    const dataset = csv(join(folder, "theirs.csv"), { types });
+    const found = await valuesOf(dataset);
+    for (const [name, values] of Object.entries(theirs.columns))
+      assert.deepEqual(found[name], values.map(parsed), name);
+    const path = join(folder, "ours.csv");
+    await using out = sink.csv(path);
+    for await (const { data } of dataset.batch(211)) await out.write(data);
+    await out.commit();
+    const read = python("read-csv", path) as { columns: Record<string, unknown[]> };
+    assert.deepEqual(read.columns, theirs.columns);
   });
 });

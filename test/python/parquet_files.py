@@ -1,4 +1,4 @@
-"""Writes Parquet files in many encodings, and prints what is in them as JSON lines; or reads one file of ours back."""
+"""Writes Parquet, Arrow and CSV files in many forms, and prints what is in them as JSON; or reads one file of ours back."""
 
 import datetime
 import decimal
@@ -95,6 +95,51 @@ if sys.argv[1] == "write":
     for kind, options in kinds.items():
         pq.write_table(t, f"{folder}/{kind}.parquet", row_group_size=250, **options)
     print(json.dumps({"kinds": list(kinds), "columns": columns(t)}))
+elif sys.argv[1] == "write-arrow":
+    folder = sys.argv[2]
+    t = table(600)
+    options = {kind: pa.ipc.IpcWriteOptions(compression=kind) for kind in ("lz4", "zstd")}
+    for kind in ("lz4", "zstd", "plain"):
+        with pa.OSFile(f"{folder}/{kind}.arrow", "wb") as sink, pa.ipc.new_file(sink, t.schema, options=options.get(kind)) as out:
+            out.write_table(t, max_chunksize=250)
+    with pa.OSFile(f"{folder}/stream.arrow", "wb") as sink, pa.ipc.new_stream(sink, t.schema) as out:
+        out.write_table(t, max_chunksize=250)
+    # The same values in the other layouts that Arrow has for them.
+    other = t
+    for name, kind in {
+        "text": pa.large_string(), "raw": pa.large_binary(), "list": pa.large_list(pa.float32()),
+        "day": pa.date64(), "money": pa.decimal128(12, 2),
+    }.items():
+        other = other.set_column(other.column_names.index(name), name, other.column(name).cast(kind))
+    with pa.OSFile(f"{folder}/other.arrow", "wb") as sink, pa.ipc.new_file(sink, other.schema) as out:
+        out.write_table(other.slice(3), max_chunksize=250)
+    more = pa.table({
+        "code": pa.array(["b", None, "a", "b"]).dictionary_encode(),
+        "view": pa.array(["short", None, "a text longer than twelve bytes", ""], pa.string_view()),
+        "pair": pa.array([[1, 2], [3, 4], [5, 6], [7, 8]], pa.list_(pa.int16(), 2)),
+        "none": pa.nulls(4),
+        "second": pa.array([1, None, -3, 4], pa.timestamp("s")),
+        "places": pa.array([[{"x": 1}], [], None, [{"x": None}, {"x": 4}]], pa.list_(pa.struct([("x", pa.int32())]))),
+        "map": pa.array([[("k", 1)], [], None, [("l", None)]], pa.map_(pa.string(), pa.int8())),
+    })
+    with pa.OSFile(f"{folder}/more.arrow", "wb") as sink, pa.ipc.new_file(sink, more.schema) as out:
+        out.write_table(more)
+    print(json.dumps({"kinds": ["lz4", "zstd", "plain", "stream", "other"], "columns": columns(t)}))
+elif sys.argv[1] == "read-arrow":
+    t = pa.ipc.open_file(sys.argv[2]).read_all()
+    t.validate(full=True)
+    print(json.dumps({"types": {n: str(t.schema.field(n).type) for n in t.column_names}, "columns": columns(t)}))
+elif sys.argv[1] == "write-csv":
+    import pyarrow.csv as csv
+    t = table(600)
+    t = t.select([n for n in t.column_names if n not in ("list", "deep", "place", "raw", "f16", "money", "large", "nano", "stamp")])
+    csv.write_csv(t, f"{sys.argv[2]}/theirs.csv")
+    print(json.dumps({"columns": columns(t), "types": {n: str(t.schema.field(n).type) for n in t.column_names}}))
+elif sys.argv[1] == "read-csv":
+    import pyarrow.csv as csv
+    types = {"f32": pa.float32(), "f64": pa.float64(), "i64": pa.int64(), "u64": pa.uint64(), "flag": pa.bool_(), "text": pa.string(), "day": pa.date32(), "i8": pa.int8(), "u8": pa.uint8(), "i16": pa.int16(), "u32": pa.uint32(), "i32": pa.int32()}
+    options = csv.ConvertOptions(column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""])
+    print(json.dumps({"columns": columns(csv.read_csv(sys.argv[2], convert_options=options))}))
 else:
     t = pq.read_table(sys.argv[2])
     group = pq.read_metadata(sys.argv[2]).row_group(0)

@@ -12,7 +12,7 @@ export interface DecimalKind {
 const encoder = new TextEncoder();
 
 export function decimalColumn(
-  values: ByteValues,
+  values: Pick<ByteValues, "bytes" | "offsets">,
   { dtype, precision, scale }: DecimalKind,
   rows: number,
   valid: Uint8Array | null,

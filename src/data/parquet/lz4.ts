@@ -1,7 +1,10 @@
 /** LZ4's block format (lz4_Block_format.md), which Parquet calls LZ4_RAW: decompressor. */
 import { invalid } from "./thrift.js";
 
-/** Decompresses `source` into `target` at `at`; returns the bytes written. Throws FILE_INVALID, never writes outside. */
+/**
+ * Decompresses `source` into `target` at `at`; returns the bytes written. Copies may refer to what lies
+ * from `history` on. Throws FILE_INVALID, never writes outside.
+ */
 export function lz4Decompress(source: Uint8Array, target: Uint8Array, at: number, history = at): number {
   const start = at;
   const limit = source.length;

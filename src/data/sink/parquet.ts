@@ -1,12 +1,11 @@
 /** The Parquet sink: rows collected into row groups, each encoded and written when it is full. */
-import { TenonError } from "../../base/index.js";
-import { type Column, type FieldType, logicalOf, printType, sameLogical, typeOf } from "../column.js";
+import type { Column, FieldType } from "../column.js";
 import { ParquetWriter, type WriterOptions } from "../parquet/write.js";
 import type { Position } from "../position.js";
 import { copyRows, joinColumns } from "../rows.js";
 import { wholeNumber } from "../whole-number.js";
 import type { Format } from "./sink.js";
-import { columnsOf, fieldsOf, type Rows, type Table } from "./table.js";
+import { checkColumns, columnsOf, fieldsOf, type Rows, type Table } from "./table.js";
 
 export interface ParquetSinkOptions extends WriterOptions {
   /** Rows per row group. Default 122,880. */
@@ -75,28 +74,5 @@ export class ParquetFormat implements Format {
     const parts = this.#waitingRows > 0 ? this.#flush(writer) : [];
     const position = this.#position === undefined ? {} : { "tenon.position": JSON.stringify(this.#position) };
     return [...parts, ...writer.finish({ ...this.#options.metadata, ...position })];
-  }
-}
-
-/** Throws USAGE or TENSOR_DTYPE unless the columns are those of the file. */
-function checkColumns(columns: ReadonlyMap<string, Column>, fields: ReadonlyMap<string, FieldType>): void {
-  for (const name of columns.keys())
-    if (!fields.has(name))
-      throw new TenonError("USAGE", {
-        problem: `the rows have a column "${name}" that the file does not have`,
-      });
-  for (const [name, field] of fields) {
-    const column = columns.get(name);
-    if (column === undefined) throw new TenonError("USAGE", { problem: `the rows lack column "${name}"` });
-    const logical = logicalOf(column);
-    // Numbers without a meaning take that of the file.
-    const differ = logical !== undefined && !sameLogical(logical, field.logical);
-    if (printType(typeOf(column)) === printType(field.dtype) && !differ) continue;
-    const shown = (meaning: unknown): string => (differ ? ` ${JSON.stringify(meaning ?? "a number")}` : "");
-    throw new TenonError("TENSOR_DTYPE", {
-      problem: `the rows have another type of column "${name}" than the file`,
-      given: printType(typeOf(column)) + shown(logical),
-      expected: printType(field.dtype) + shown(field.logical),
-    });
   }
 }

@@ -8,7 +8,7 @@ import {
   StringStorage,
   Tensor,
 } from "../../tensor/index.js";
-import { type Column, type FieldType, logicalOf, typeOf } from "../column.js";
+import { type Column, type FieldType, logicalOf, printType, sameLogical, typeOf } from "../column.js";
 
 /** One column of a record of rows. */
 export type Cells = Column | Tensor | NumericArray | readonly (string | null)[];
@@ -127,4 +127,30 @@ export function fieldsOf(columns: ReadonlyMap<string, Column>): Map<string, Fiel
   for (const [name, column] of columns)
     fields.set(name, { dtype: typeOf(column), nullable: true, logical: logicalOf(column) });
   return fields;
+}
+
+/** Throws USAGE or TENSOR_DTYPE unless the columns are those of the file. */
+export function checkColumns(
+  columns: ReadonlyMap<string, Column>,
+  fields: ReadonlyMap<string, FieldType>,
+): void {
+  for (const name of columns.keys())
+    if (!fields.has(name))
+      throw new TenonError("USAGE", {
+        problem: `the rows have a column "${name}" that the file does not have`,
+      });
+  for (const [name, field] of fields) {
+    const column = columns.get(name);
+    if (column === undefined) throw new TenonError("USAGE", { problem: `the rows lack column "${name}"` });
+    const logical = logicalOf(column);
+    // Numbers without a meaning take that of the file.
+    const differ = logical !== undefined && !sameLogical(logical, field.logical);
+    if (printType(typeOf(column)) === printType(field.dtype) && !differ) continue;
+    const shown = (meaning: unknown): string => (differ ? ` ${JSON.stringify(meaning ?? "a number")}` : "");
+    throw new TenonError("TENSOR_DTYPE", {
+      problem: `the rows have another type of column "${name}" than the file`,
+      given: printType(typeOf(column)) + shown(logical),
+      expected: printType(field.dtype) + shown(field.logical),
+    });
+  }
 }
