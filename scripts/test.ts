@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 
 const USAGE = `usage: test.js [--group NAME] [part of a file's name …]
 groups: main (default), python (needs TENON_PYTHON), shared (reads ../shared beside the checkout),
-servers (needs Redis and PostgreSQL of Debian)`;
+servers (needs Redis and PostgreSQL of Debian), interop (needs TENON_INTEROP)`;
 
 /** A group left open by a leaked handle would hang for good; this names what is open instead. */
 const LIMIT_MS = 10 * 60_000;
@@ -32,6 +32,11 @@ const GROUPS = {
       const lacks = SERVERS.filter(({ found }) => !found()).map(({ name }) => name);
       return lacks.length === 0 ? undefined : `not installed: ${lacks.join(", ")} (apt-get install)`;
     },
+  },
+  interop: {
+    folder: "build/test/interop",
+    missing: () =>
+      process.env.TENON_INTEROP ? undefined : "TENON_INTEROP is not set; use npm run test:interop",
   },
   shared: {
     folder: "build/test/shared",

@@ -42,6 +42,7 @@ export const ERROR_CODES = {
   REQUEST_FORBIDDEN: "A request came from a host or an origin that is not allowed.",
   RATE_LIMITED: "An API key is used more often, or for more requests at once, than it may be.",
   QUEUE_FULL: "Too many requests are waiting for this model.",
+  QUEUE_TIMEOUT: "The request waited longer than the model's configuration allows.",
   DEADLINE: "The request's deadline passed, or cannot be met.",
   CANCELLED: "The caller cancelled the request.",
   ENGINE_CLOSED: "The engine or the model was closed before this call.",

@@ -1,5 +1,5 @@
 /** The one table of settings; flags, `TENON_*` variables and config-file keys derive from its names. */
-import { homedir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   bytes,
@@ -41,6 +41,7 @@ export const KNOBS = {
   tlsKey: path("none", "Private key (PEM) of the certificate.", "none"),
   corsOrigin: list("Web origins that browsers may call from; none by default.", "origin,…"),
   responseCompression: onOff(false, "Compress answers for clients that accept it."),
+  extensions: list("Extensions of the protocol that are off by default: system_shared_memory.", "name,…"),
   bodyMax: bytes("64MiB", "Largest request body, also after decompression.", { min: 1024 }),
   jsonBodyMax: bytes("8MiB", "Largest JSON part of a request body.", { min: 1024 }),
   jsonDepth: count(64, "Deepest nesting of JSON in a request.", { min: 4, max: 10_000 }),
@@ -130,7 +131,18 @@ export function flagOf(name: string): string {
 function defaultCache(): string {
   const { XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
   if (XDG_CACHE_HOME) return join(XDG_CACHE_HOME, "tenon");
-  if (process.platform === "darwin") return join(homedir(), "Library/Caches/tenon");
-  if (process.platform === "win32") return join(LOCALAPPDATA || join(homedir(), "AppData/Local"), "tenon");
-  return join(homedir(), ".cache/tenon");
+  const home = homeFolder();
+  if (home === undefined) return join(tmpdir(), "tenon");
+  if (process.platform === "darwin") return join(home, "Library/Caches/tenon");
+  if (process.platform === "win32") return join(LOCALAPPDATA || join(home, "AppData/Local"), "tenon");
+  return join(home, ".cache/tenon");
+}
+
+/** Undefined for a user whom the system does not know, as containers may have one. */
+function homeFolder(): string | undefined {
+  try {
+    return homedir();
+  } catch {
+    return undefined;
+  }
 }

@@ -105,7 +105,7 @@ test("a repository serves the newest version of each model and says what it leav
 });
 
 test("what cannot be served is refused with the way out", async (context) => {
-  const root = await folderWith(context, ["m/a.onnx", "n/a.onnx", "none/x.txt", ".dot.onnx"]);
+  const root = await folderWith(context, ["m/a.onnx", "m/b.onnx", "n/a.onnx", "none/x.txt", ".dot.onnx"]);
   const refused: [string[], string, RegExp][] = [
     [["absent.onnx"], "FILE_NOT_FOUND", /absent\.onnx/],
     [["none"], "FILE_NOT_FOUND", /holds no model/],

@@ -11,8 +11,12 @@ export interface FoundModel {
   /** A decimal number above 0; files outside a repository are version 1. */
   readonly version: string;
   readonly path: string;
-  /** The `config.pbtxt` of a model in a repository. */
+  /** The folder of a model in a repository. */
+  readonly folder?: string;
+  /** Its `config.pbtxt`. */
   readonly config?: string;
+  /** Every version of a model in a repository, the newest first. */
+  readonly versions?: readonly { readonly version: string; readonly path: string }[];
 }
 
 export interface Discovery {
@@ -34,7 +38,7 @@ const VERSION = /^[1-9][0-9]{0,8}$/;
 /**
  * Finds the models of every argument: a file `net.onnx` or `net.pt2` (named by its base name), `NAME=net.onnx`, a folder
  * with `config.json` and weights, a folder whose model files and such folders are one model each (of `net.onnx` and the
- * `net.pt2` it was made of the first), or a repository `<model>/<version>/model.onnx`, of which the newest version counts.
+ * `net.pt2` it was made of the first), or a repository `<model>/<version>/model.onnx`.
  * Throws FILE_NOT_FOUND for what is not there and USAGE for names that a URL cannot hold or that are given twice.
  */
 export async function discoverModels(
@@ -84,9 +88,12 @@ async function discoverOne(argument: string, cwd: string, allowEmpty: boolean): 
   const versions = await versionsIn(path);
   if (versions.length > 0) {
     const found = one(name ?? basename(path), versions[0]!, modelFile(path, versions[0]!), argument);
-    return { ...found, models: found.models.map((model) => ({ ...model, ...configIn(path) })) };
+    return { ...found, models: found.models.map((model) => ({ ...model, ...inRepository(path, versions) })) };
   }
   if (name !== undefined) {
+    // A volume that holds one model, under whatever name its file has.
+    const { models } = await folder(path);
+    if (models.length === 1) return one(name, "1", models[0]!.path, argument);
     throw new TenonError("USAGE", {
       problem: "a name can be given to one model, not to a folder of models",
       given: argument,
@@ -157,7 +164,7 @@ async function repository(path: string): Promise<Discovery | undefined> {
       name,
       version: versions[0]!,
       path: modelFile(model, versions[0]!),
-      ...configIn(model),
+      ...inRepository(model, versions),
     });
   }
   if (models.length === 0) return undefined;
@@ -165,17 +172,31 @@ async function repository(path: string): Promise<Discovery | undefined> {
   return { models, warnings };
 }
 
-/** The configuration in a model's folder. */
-function configIn(model: string): Pick<FoundModel, "config"> {
-  const config = join(model, "config.pbtxt");
-  return statOf(config)?.isFile() === true ? { config } : {};
+function inRepository(
+  model: string,
+  versions: readonly string[],
+): Pick<FoundModel, "folder" | "config" | "versions"> {
+  return {
+    folder: model,
+    ...(hasConfig(model) ? { config: join(model, CONFIG) } : {}),
+    versions: versions.map((version) => ({ version, path: modelFile(model, version) })),
+  };
 }
 
-/** Version folders that hold a model, newest first. */
+const CONFIG = "config.pbtxt";
+
+function hasConfig(model: string): boolean {
+  return statOf(join(model, CONFIG))?.isFile() === true;
+}
+
+/** Version folders that hold a model, newest first. A configuration may name another file than `model.onnx`. */
 async function versionsIn(model: string): Promise<string[]> {
+  const any = hasConfig(model);
   const names = (await readdir(model)).filter((name) => VERSION.test(name));
   return names
-    .filter((version) => statOf(modelFile(model, version))?.isFile())
+    .filter((version) =>
+      any ? statOf(join(model, version))?.isDirectory() : statOf(modelFile(model, version))?.isFile(),
+    )
     .sort((a, b) => Number(b) - Number(a));
 }
 

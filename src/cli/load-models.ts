@@ -20,7 +20,7 @@ export async function loadModels(
   found: readonly FoundModel[],
   atOnce: number,
 ): Promise<LoadedSet> {
-  const loaded = new Map<FoundModel, Model>();
+  const loaded = new Map<FoundModel, readonly Model[]>();
   const failed: FailedModel[] = [];
   const queue = found.values();
   const worker = async (): Promise<void> => {

@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { on, suggest, TenonError } from "../base/index.js";
 import type { Engine, Model } from "../runtime/index.js";
-import type { Closed, RunningServer } from "../serve/index.js";
+import type { Closed, ModelRepository, RunningServer } from "../serve/index.js";
 import type { FoundModel } from "./discover.js";
 import { EXIT } from "./exit-codes.js";
 import type { FailedModel } from "./load-models.js";
@@ -42,6 +42,7 @@ export function serveCommand(): Command {
     "allowedHosts",
     "corsOrigin",
     "responseCompression",
+    "extensions",
     "bodyMax",
     "jsonBodyMax",
     "jsonDepth",
@@ -76,7 +77,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
     { openLog },
     { loadModels },
     { ServedTexts },
-    { ModelRepository, paceCollector, serve },
+    { ModelRepository: Repository, paceCollector, serve },
   ] = await Promise.all([
     import("./discover.js"),
     import("./engine.js"),
@@ -106,6 +107,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
   let ready = false;
   let server: RunningServer | undefined;
   let closed: Closed | undefined;
+  let repository: ModelRepository | undefined;
   try {
     // Before the models: a taken port must not cost minutes of loading.
     const texts = new ServedTexts(engine, (text) => log.warn({}, text));
@@ -115,7 +117,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
       return there;
     };
     for (const { name, path } of found) texts.name(name, path);
-    const repository = new ModelRepository(engine, {
+    repository = new Repository(engine, {
       ...values,
       load: { warmup: values.warmup, trust: values.trust },
       open: (path) => texts.open(path),
@@ -152,6 +154,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
     const endBy = performance.now() + values.drain + CLOSE_LIMIT_MS;
     closed = await server?.close();
     await closeEngine(engine, values.isolation === "inline", closed?.cutOff ?? 0, endBy);
+    await repository?.close();
   }
   if (closed !== undefined && closed.cutOff > 0) {
     throw new TenonError("DEADLINE", {

@@ -22,8 +22,17 @@ export interface BatchRecord {
   readonly error?: string;
 }
 
-/** What decided the size: nothing else waited, all that waited fit, the knee, a backlog, a deadline, another shape next, or no batching. */
-export type BatchReason = "idle" | "all" | "knee" | "backlog" | "deadline" | "shape" | "unbatched" | "lease";
+/** What decided the size: nothing else waited, all that waited fit, the knee, a backlog, a deadline, another shape next, no batching, or the model's own rules. */
+export type BatchReason =
+  | "idle"
+  | "all"
+  | "knee"
+  | "backlog"
+  | "deadline"
+  | "shape"
+  | "unbatched"
+  | "lease"
+  | "rules";
 
 const CAPACITY = 4096;
 

@@ -7,6 +7,7 @@ import { BufferPool } from "./buffers.js";
 import { defaultCacheFolder, ModelCache } from "./cache.js";
 import { Calibration } from "./calibrate.js";
 import { CostModels } from "./cost-model.js";
+import type { ExplicitBatching } from "./explicit-queue.js";
 import { measureHop } from "./hop.js";
 import { LaneBudget } from "./lane-budget.js";
 import {
@@ -97,7 +98,11 @@ export interface LoadOptions {
     readonly max?: number | "auto";
     /** Milliseconds to wait for a batch to fill; default 0: nothing is ever held back. */
     readonly maxDelayMs?: number;
+    /** Rules for batches in place of measured costs; `maxDelayMs` above is without effect then. */
+    readonly explicit?: ExplicitBatching;
   };
+  /** Most runs at the same time; default: as many as the engine has lanes. */
+  readonly instances?: number;
   /** Run once before the promise resolves, so that the first request is not slower. Default false. */
   readonly warmup?: boolean;
   /**
@@ -114,6 +119,8 @@ export interface LoadOptions {
   readonly requireRank?: boolean;
   /** Looks at the model before it takes its place; what it throws refuses the model. */
   readonly accept?: (signature: Signature) => void;
+  /** Awaited before the model takes its place, which it does not when this rejects. It can run already. */
+  readonly prepare?: (model: Model) => Promise<void>;
   /**
    * How far the model's author is trusted. `pinned` (default): refused is what would end the process or can never
    * load. `untrusted`: also what costs too much memory or time, or is not allowed (see `preflight`).
@@ -333,6 +340,8 @@ export class Engine {
         budget: this.#budget,
         maxRows,
         maxDelayMs: options.batch?.maxDelayMs ?? 0,
+        explicit: options.batch?.explicit,
+        instances: options.instances,
         queueLimit: this.#options.queueLimit ?? DEFAULT_QUEUE_LIMIT,
         allowZero: options.allowZero ?? false,
         onRetire: () => this.#retire(model),
@@ -347,6 +356,7 @@ export class Engine {
       const cold = options.warmup === true ? await calibration.warmUp(model, axis) : undefined;
       // Nothing serves yet: such a model is better than none.
       if (cold !== undefined && this.#models.has(name)) throw cold;
+      await options.prepare?.(model);
       this.#assertOpen();
       options.signal?.throwIfAborted();
       place(model);

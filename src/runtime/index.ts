@@ -11,6 +11,7 @@ export {
   type ProcessOptions,
   type Source,
 } from "./engine.js";
+export type { ExplicitBatching, QueuePolicy } from "./explicit-queue.js";
 export type { Lease, LeaseRunOptions } from "./lease.js";
 export { defaultLanes, poolThreads, usableCores } from "./machine.js";
 export type { MapOptions, Model, ModelProfile, RunOptions } from "./model.js";

@@ -5,6 +5,7 @@ import type { BatchAxis } from "./batch-axis.js";
 import { BatchLog, type BatchRecord } from "./batch-log.js";
 import { BufferPool } from "./buffers.js";
 import type { CostModels, CostPoint } from "./cost-model.js";
+import type { ExplicitBatching } from "./explicit-queue.js";
 import { joinRows } from "./join.js";
 import type { Member } from "./lane.js";
 import type { LaneBudget } from "./lane-budget.js";
@@ -28,6 +29,8 @@ export interface RunOptions {
   readonly priority?: number;
   /** Queued as if it had come at this time, on the clock of `performance.now()`; for turns between callers. Default: now. */
   readonly queueAs?: number;
+  /** For models with rules for batches: its level of priority, and the milliseconds that it is ready to wait. */
+  readonly queue?: { readonly level?: number; readonly timeoutMs?: number };
   /** Names of the outputs to compute; default all. */
   readonly outputs?: readonly string[];
   /** Memory to write outputs into: dense tensors, or typed arrays, of exactly the output's size. */
@@ -67,6 +70,8 @@ export interface ModelParts {
   readonly costs: CostModels;
   readonly maxRows: number;
   readonly maxDelayMs: number;
+  readonly explicit: ExplicitBatching | undefined;
+  readonly instances: number | undefined;
   readonly queueLimit: number;
   readonly allowZero: boolean;
   /** Called once, when the model begins to be unloaded. */
@@ -119,6 +124,8 @@ export class Model {
         maxRows: Math.max(1, this.#maxBatch),
         queueLimit: parts.queueLimit,
         maxDelayMs: parts.maxDelayMs,
+        explicit: parts.explicit,
+        instances: parts.instances,
       },
       session,
       {
@@ -237,7 +244,7 @@ export class Model {
     return {
       loadMs: loaded.milliseconds,
       cacheHit: loaded.cacheHit,
-      lanes: budget.lanes,
+      lanes: Math.min(budget.lanes, this.#parts.instances ?? budget.lanes),
       pid: loaded.session.pid,
       batch: { ...axis, maxRows: this.#maxBatch },
       cost: [...costs.entries()].map(([shapes, cost]) => ({
@@ -395,6 +402,8 @@ export class Model {
         arrivedAt: now,
         deadlineAt: options.deadlineMs === undefined ? Number.POSITIVE_INFINITY : now + options.deadlineMs,
         priority,
+        level: options.queue?.level,
+        queueTimeoutMs: options.queue?.timeoutMs,
         lane: lease?.lane,
         resolve,
         reject,

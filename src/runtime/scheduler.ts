@@ -1,19 +1,21 @@
 /** Scheduler: one model's queue and lanes. Collects a turn's requests, forms batches, runs them, answers each request. */
 import { emit, TenonError, toTenonError } from "../base/index.js";
 import { gatherInto, type NumericArray, type Tensor } from "../tensor/index.js";
+import { AnswerOrder } from "./answer-order.js";
 import { ArenaWatch } from "./arena-watch.js";
 import type { BatchLog, BatchReason, BatchRecord } from "./batch-log.js";
 import type { BufferPool } from "./buffers.js";
 import type { CostModel, CostModels } from "./cost-model.js";
+import { type ExplicitBatching, ExplicitQueue, type ExplicitRequest } from "./explicit-queue.js";
 import { type Batch, type BatchOutputs, type MemberOutcome, rowsOf } from "./lane.js";
 import type { Contender, LaneBudget } from "./lane-budget.js";
 import type { OutputShapes } from "./output-shapes.js";
 import { type Outputs, outputRecord, SharedBuffers } from "./outputs.js";
-import { type Request, RequestQueue } from "./queue.js";
+import { RequestQueue } from "./queue.js";
 import type { RunLane, Session } from "./session.js";
 
 /** A request on its way, with its ways out. */
-export interface Pending extends Request {
+export interface Pending extends ExplicitRequest {
   /** A lease's own lane; such a request runs alone. */
   readonly lane: RunLane | undefined;
   readonly resolve: (outputs: Outputs) => void;
@@ -40,6 +42,10 @@ export interface SchedulerOptions {
   readonly queueLimit: number;
   /** Milliseconds to wait for a batch to fill; 0 never holds a request back. */
   readonly maxDelayMs: number;
+  /** Rules for batches in place of measured costs. */
+  readonly explicit: ExplicitBatching | undefined;
+  /** Most runs at the same time; undefined: as many as there are lanes. */
+  readonly instances: number | undefined;
 }
 
 /** Runs on the event-loop thread are shorter than this: another thread would cost a lone request more. */
@@ -61,7 +67,11 @@ export class Scheduler implements Contender {
   readonly #pool: BufferPool;
   readonly #costs: CostModels;
   readonly #log: BatchLog;
-  readonly #queue = new RequestQueue<Pending>();
+  readonly #costed = new RequestQueue<Pending>();
+  readonly #explicit: ExplicitQueue<Pending> | undefined;
+  /** The one of both that is used. */
+  readonly #queue: RequestQueue<Pending> | ExplicitQueue<Pending>;
+  readonly #order: AnswerOrder | undefined;
   readonly #idleLanes: RunLane[] = [];
   readonly #running = new Set<Running>();
   readonly #wideGear: WideGear;
@@ -73,6 +83,7 @@ export class Scheduler implements Contender {
   #drained: (() => void) | undefined;
   readonly #arena: ArenaWatch;
   #delayTimer: NodeJS.Timeout | undefined;
+  #wakesAt = Number.POSITIVE_INFINITY;
 
   constructor(
     options: SchedulerOptions,
@@ -87,6 +98,10 @@ export class Scheduler implements Contender {
     },
   ) {
     this.#options = options;
+    const { explicit } = options;
+    this.#explicit = explicit === undefined ? undefined : new ExplicitQueue(explicit, options.maxRows);
+    this.#queue = this.#explicit ?? this.#costed;
+    this.#order = explicit?.preserveOrdering ? new AnswerOrder() : undefined;
     this.#maxRows = options.maxRows;
     this.#session = session;
     this.#inlineLane = session.lane(parts.shapes, parts.pool);
@@ -110,12 +125,17 @@ export class Scheduler implements Contender {
   }
 
   oldestWaiting(): number | undefined {
-    const head = this.#queue.head();
+    if (this.#running.size >= (this.#options.instances ?? Number.POSITIVE_INFINITY)) {
+      this.#wakeAtExpiry();
+      return undefined;
+    }
+    if (this.#explicit !== undefined) return this.#explicitWaiting(this.#explicit);
+    const head = this.#costed.head();
     if (head === undefined) return undefined;
     const delay = this.#options.maxDelayMs;
     if (
       delay > 0 &&
-      this.#queue.rowsLike(head) < this.#maxRows &&
+      this.#costed.rowsLike(head) < this.#maxRows &&
       performance.now() - head.arrivedAt < delay
     ) {
       this.#wakeAfter(delay - (performance.now() - head.arrivedAt));
@@ -125,9 +145,35 @@ export class Scheduler implements Contender {
     return head.arrivedAt;
   }
 
+  /** As `oldestWaiting`, by rules: a batch grows until a lane is free to take it. */
+  #explicitWaiting(queue: ExplicitQueue<Pending>): number | undefined {
+    if (queue.length === 0) return undefined;
+    const now = performance.now();
+    for (const late of queue.expire(now)) this.#settle(late, queueTimeout());
+    if (this.#budget.inFlight >= this.#budget.lanes) {
+      this.#wakeAtExpiry();
+      return undefined;
+    }
+    const { members, waitMs } = queue.form(now);
+    if (members.length > 0) return queue.oldest();
+    if (waitMs !== undefined) this.#wakeAfter(Math.min(waitMs, queue.nextExpiry() - now));
+    return undefined;
+  }
+
+  /** Requests are refused when their time is over, also while nothing can run. */
+  #wakeAtExpiry(): void {
+    const next = this.#explicit?.nextExpiry() ?? Number.POSITIVE_INFINITY;
+    if (next !== Number.POSITIVE_INFINITY) this.#wakeAfter(Math.max(1, next - performance.now()));
+  }
+
   #wakeAfter(ms: number): void {
-    this.#delayTimer ??= setTimeout(() => {
-      this.#delayTimer = undefined;
+    const at = performance.now() + ms;
+    if (at >= this.#wakesAt) return;
+    clearTimeout(this.#delayTimer);
+    this.#wakesAt = at;
+    this.#delayTimer = setTimeout(() => {
+      this.#wakesAt = Number.POSITIVE_INFINITY;
+      for (const late of this.#explicit?.expire(performance.now()) ?? []) this.#settle(late, queueTimeout());
       this.#budget.pump();
     }, ms);
   }
@@ -135,7 +181,7 @@ export class Scheduler implements Contender {
   #mayQueueAhead(head: Pending): boolean {
     if (head.lane !== undefined) return true;
     const cost = this.#costs.of(head.batchKey);
-    return cost.predict(1) >= QUEUE_AHEAD_FROM_MS || this.#queue.rowsLike(head) >= cost.best;
+    return cost.predict(1) >= QUEUE_AHEAD_FROM_MS || this.#costed.rowsLike(head) >= cost.best;
   }
 
   /** Takes a request on. Rejects it at once with QUEUE_FULL, MODEL_UNAVAILABLE, CANCELLED or DEADLINE. */
@@ -164,12 +210,14 @@ export class Scheduler implements Contender {
     if (this.#closed !== undefined) return this.#closed;
     if (request.signal?.aborted) return cancelled(request.signal);
     if (request.deadlineAt <= performance.now()) return deadlinePassed();
-    if (this.#queue.length < this.#options.queueLimit) return undefined;
+    const { queueLimit, model } = this.#options;
+    const limit = this.#queue.length >= queueLimit ? queueLimit : this.#explicit?.fullAt(request);
+    if (limit === undefined) return undefined;
     return new TenonError("QUEUE_FULL", {
-      given: `${this.#queue.length} waiting requests for model "${this.#options.model}"`,
-      expected: `at most ${this.#options.queueLimit}`,
+      given: `${this.#queue.length} waiting requests for model "${model}"`,
+      expected: `at most ${limit}`,
       do: "send fewer requests at once, or try again later",
-      details: { model: this.#options.model, limit: this.#options.queueLimit },
+      details: { model, limit },
     });
   }
 
@@ -194,10 +242,24 @@ export class Scheduler implements Contender {
   // ── forming batches ──────────────────────────────────────────────────────────────────────────
 
   dispatch(free: number): void {
-    const head = this.#queue.head()!;
+    if (this.#explicit === undefined) this.#dispatchCosted(free);
+    else this.#dispatchExplicit(this.#explicit);
+  }
+
+  #dispatchExplicit(queue: ExplicitQueue<Pending>): void {
+    const now = performance.now();
+    const members = queue.take(now);
+    const head = members[0];
+    if (head === undefined) return;
+    if (head.lane !== undefined) this.#start(members, head.lane, "lease", "lease", now);
+    else this.#start(members, this.#idleLanes.pop() ?? this.#newLane(), "lane", "rules", now);
+  }
+
+  #dispatchCosted(free: number): void {
+    const head = this.#costed.head()!;
     const now = performance.now();
     if (head.lane !== undefined) {
-      this.#start(this.#queue.take(head, head.member.rows), head.lane, "lease", "lease", now);
+      this.#start(this.#costed.take(head, head.member.rows), head.lane, "lease", "lease", now);
       return;
     }
     const cost = this.#costs.of(head.batchKey);
@@ -207,14 +269,14 @@ export class Scheduler implements Contender {
       this.#settle(head, deadlineUnreachable(alone, head.deadlineAt - now));
       return;
     }
-    const like = this.#queue.rowsLike(head);
+    const like = this.#costed.rowsLike(head);
     // Everything in the system waits here: nothing else would be served while this thread runs the model.
     const everything =
       this.#budget.inFlight === 0 &&
       this.#queue.length === this.#budget.requests &&
       like === this.#queue.rows;
     if (everything && like <= this.#maxRows && this.#runsInline(like, cost)) {
-      this.#runInline(this.#queue.take(head, like), now, cost);
+      this.#runInline(this.#costed.take(head, like), now, cost);
       return;
     }
     let { rows, reason }: { rows: number; reason: BatchReason } = {
@@ -222,14 +284,18 @@ export class Scheduler implements Contender {
       reason: "unbatched",
     };
     if (this.#maxRows > 1) {
-      ({ rows, reason } = cost.choose(like, Math.max(free, 1), this.#budget.lanes));
+      ({ rows, reason } = cost.choose(
+        like,
+        Math.max(Math.min(free, this.#lanesLeft), 1),
+        this.#budget.lanes,
+      ));
       while (rows > head.member.rows && head.deadlineAt - now < cost.predict(rows)) {
         rows = Math.floor(rows / 2);
         reason = "deadline";
       }
       if (reason === "all" && like < this.#queue.rows) reason = "shape";
     }
-    const members = this.#queue.take(head, rows);
+    const members = this.#costed.take(head, rows);
     const wide =
       everything && this.#budget.alone && alone >= WIDE_FROM_MS && this.#budget.lanes > 1
         ? this.#wideGear.lane()
@@ -248,6 +314,10 @@ export class Scheduler implements Contender {
     if (this.#budget.alone) return ms < INLINE_BELOW_MS;
     const handingOver = Math.max(cost.hopMs, HANDING_OVER_MS);
     return ms < Math.min(2 * handingOver, INLINE_BELOW_MS) && this.#budget.loopBusy < INLINE_LOOP_BUSY;
+  }
+
+  get #lanesLeft(): number {
+    return (this.#options.instances ?? this.#budget.lanes) - this.#running.size;
   }
 
   #newLane(): RunLane {
@@ -296,6 +366,7 @@ export class Scheduler implements Contender {
     const shrink = arena?.shrinkDue(now) ?? false;
     const batch = batchOf(members, shrink);
     const running: Running = { members, lane, wanted: members.length };
+    const turn = this.#order?.enter();
     for (const member of members) {
       member.state = "running";
       member.run = running;
@@ -318,7 +389,9 @@ export class Scheduler implements Contender {
       this.#log.add(
         describe({ batch, members, gear, reason, startedAt: now, predictedMs, actualMs, outputs, error }),
       );
-      this.#concludeAll(members, error, outputs, outcomes);
+      const conclude = (): void => this.#concludeAll(members, error, outputs, outcomes);
+      if (turn === undefined) conclude();
+      else turn(conclude);
       this.#budget.give(lanes);
       if (this.#running.size === 0) this.#drained?.();
     });
@@ -495,6 +568,10 @@ function cancelled(signal: AbortSignal): TenonError {
 
 function deadlinePassed(): TenonError {
   return new TenonError("DEADLINE", { problem: "the deadline passed before the answer was there" });
+}
+
+function queueTimeout(): TenonError {
+  return new TenonError("QUEUE_TIMEOUT", { do: "send fewer requests at once, or try again later" });
 }
 
 function deadlineUnreachable(needsMs: number, leftMs: number): TenonError {

@@ -8,10 +8,9 @@ export {
   type InferInput,
   type InferOutput,
   type InferRequest,
-  type Parameters,
-  type ParameterValue,
   parseInferRequest,
 } from "./oip/request.js";
+export type { Parameters, ParameterValue } from "./oip/request-parameters.js";
 export {
   type IndexRow,
   ModelRepository,

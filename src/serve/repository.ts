@@ -1,4 +1,5 @@
 /** ModelRepository: the models of a server by name, which of them are there, and why others are not. */
+import { dirname, join } from "node:path";
 import {
   ERROR_CODES,
   formatDuration,
@@ -7,17 +8,28 @@ import {
   TenonError,
   toTenonError,
 } from "../base/index.js";
-import type { Engine, LoadOptions, Model, Source } from "../runtime/index.js";
-import { readFolderConfig, setLabels } from "./config/model-folder.js";
+import { type Engine, isModelName, type LoadOptions, type Model, type Source } from "../runtime/index.js";
+import { ConfigFile } from "./config/config-file.js";
+import { planOf } from "./config/model-folder.js";
+import { servedVersions } from "./config/version-policy.js";
+import { type LoadOverride, OverrideFolder } from "./load-override.js";
+import { LoadTogether } from "./load-together.js";
 
-/** A model that can be loaded. */
-export interface RepositoryEntry {
-  readonly name: string;
-  /** A decimal number above 0. */
+/** A version of a model: a decimal number above 0, and its file. */
+export interface VersionEntry {
   readonly version: string;
   readonly path: string;
+}
+
+/** A model that can be loaded. */
+export interface RepositoryEntry extends VersionEntry {
+  readonly name: string;
+  /** Its folder, where that has files beside the versions. */
+  readonly folder?: string | undefined;
   /** A `config.pbtxt` that belongs to it. */
   readonly config?: string | undefined;
+  /** All versions that there are, the newest first; default: the one above, which is the newest. */
+  readonly versions?: readonly VersionEntry[] | undefined;
 }
 
 export interface RepositoryOptions extends Partial<Pick<Knobs, "modelControl" | "loadTimeout">> {
@@ -40,7 +52,6 @@ export interface IndexRow {
 }
 
 interface Note {
-  readonly version: string;
   readonly state: Exclude<ModelState, "READY">;
   readonly reason: string;
 }
@@ -49,10 +60,13 @@ interface Note {
 export class ModelRepository {
   readonly #engine: Engine;
   readonly #options: RepositoryOptions;
-  /** What is known of a name besides the models that serve; the newest event counts. */
-  readonly #notes = new Map<string, Note>();
+  /** What is known of a name's versions besides the models that serve; the newest event counts. */
+  readonly #notes = new Map<string, Map<string, Note>>();
   /** The end of the last load of each name: loads of one name follow each other. */
   readonly #loading = new Map<string, Promise<unknown>>();
+
+  /** Files that came with load requests, by the models that were made of them. */
+  readonly #folders = new Map<string, OverrideFolder>();
 
   constructor(engine: Engine, options: RepositoryOptions = {}) {
     this.#engine = engine;
@@ -74,7 +88,7 @@ export class ModelRepository {
     try {
       return this.#engine.get(name, version);
     } catch (error) {
-      if (!isTenonError(error, "MODEL_NOT_FOUND") || !this.#notes.has(name)) throw error;
+      if (!isTenonError(error, "MODEL_NOT_FOUND") || (this.#notes.get(name)?.size ?? 0) === 0) throw error;
       const details = { ...error.details, unloaded: error.details.known === false };
       throw new TenonError("MODEL_NOT_FOUND", { problem: error.problem, details });
     }
@@ -85,15 +99,17 @@ export class ModelRepository {
     const rows: IndexRow[] = [];
     const serving = this.#engine.models();
     for (const { name, version } of serving) {
-      const note = this.#notes.get(name);
-      const reason = note?.state === "UNAVAILABLE" && note.version === version ? { reason: note.reason } : {};
+      const note = this.#notes.get(name)?.get(version);
+      const reason = note?.state === "UNAVAILABLE" ? { reason: note.reason } : {};
       rows.push({ name, version, state: "READY", ...reason });
     }
     if (readyOnly) return rows.sort(byName);
-    for (const [name, { version, state, reason }] of this.#notes) {
-      if (state === "UNAVAILABLE" && rows.some((row) => row.name === name && row.version === version))
-        continue;
-      rows.push({ name, version, state, ...(reason === "" ? {} : { reason }) });
+    for (const [name, notes] of this.#notes) {
+      for (const [version, { state, reason }] of notes) {
+        if (state === "UNAVAILABLE" && rows.some((row) => row.name === name && row.version === version))
+          continue;
+        rows.push({ name, version, state, ...(reason === "" ? {} : { reason }) });
+      }
     }
     for (const { name } of (await this.#options.list?.()) ?? []) {
       if (!rows.some((row) => row.name === name)) rows.push({ name });
@@ -102,27 +118,39 @@ export class ModelRepository {
   }
 
   /**
-   * Loads the newest version of a name beside what serves now, and takes its place when it is warmed up and checked;
-   * the old one answers what it accepted. When that fails, what serves goes on, and the index tells the reason.
+   * Loads the versions of a name that its configuration wants (the newest, without one) beside what serves now, and
+   * takes its place when they are warmed up and checked; the old ones answer what they accepted. When one of them
+   * fails, what serves goes on, and the index tells the reason.
+   * `override` takes the place of the configuration, and of all files where it has some.
    * Throws MODEL_NOT_FOUND when there is none, and what `Engine.load` throws.
    */
-  async load(name: string): Promise<Model> {
+  async load(name: string, override?: LoadOverride): Promise<readonly Model[]> {
+    if (override !== undefined && override.files.size > 0) return this.#loadFiles(name, override);
     const entries = (await this.#options.list?.()) ?? [];
     const entry = entries.find((candidate) => candidate.name === name);
-    if (entry !== undefined) return this.loadEntry(entry);
+    if (entry !== undefined) return this.loadEntry(entry, override?.config);
     throw new TenonError("MODEL_NOT_FOUND", {
       problem: `the repository has no model "${name}"`,
       details: { model: name, version: null, known: false },
     });
   }
 
+  /** Loads files that came with the request; they stay while their model may be started anew. */
+  async #loadFiles(name: string, override: LoadOverride): Promise<readonly Model[]> {
+    if (!isModelName(name)) {
+      throw new TenonError("REQUEST_INVALID", { problem: `failed to load: no model can be named so` });
+    }
+    const folder = await OverrideFolder.write(override.files);
+    const versions = folder.versions(override.files);
+    const entry = { name, ...versions[0]!, versions, folder: folder.path };
+    return this.loadEntry(entry, override.config, folder);
+  }
+
   /** As `load`, for an entry that is known already. */
-  loadEntry(entry: RepositoryEntry): Promise<Model> {
+  loadEntry(entry: RepositoryEntry, config?: string, folder?: OverrideFolder): Promise<readonly Model[]> {
     const before = this.#loading.get(entry.name) ?? Promise.resolve();
-    const loading = before.then(
-      () => this.#loadNow(entry),
-      () => this.#loadNow(entry),
-    );
+    const load = (): Promise<readonly Model[]> => this.#loadKeeping(entry, config, folder);
+    const loading = before.then(load, load);
     this.#loading.set(entry.name, loading);
     const done = (): void => {
       if (this.#loading.get(entry.name) === loading) this.#loading.delete(entry.name);
@@ -131,38 +159,76 @@ export class ModelRepository {
     return loading;
   }
 
-  async #loadNow({ name, version, path, config }: RepositoryEntry): Promise<Model> {
-    this.#notes.set(name, { version, state: "LOADING", reason: "" });
-    let model: Model;
+  /** Loads, and keeps or drops the files that came with the request. */
+  async #loadKeeping(
+    entry: RepositoryEntry,
+    config: string | undefined,
+    folder: OverrideFolder | undefined,
+  ): Promise<readonly Model[]> {
     try {
-      const { load = {} } = this.#options;
-      const own = config === undefined ? undefined : await readFolderConfig(config, name, version);
-      model = await this.#inTime(async (signal) => {
-        const source = (await this.#options.open?.(path)) ?? path;
-        return this.#engine.load(source, {
-          ...load,
-          name,
-          version,
-          requireRank: true,
-          ...(own?.batch === undefined ? {} : { batch: own.batch }),
-          ...(own === undefined ? {} : { accept: own.check }),
-          replace: true,
-          signal,
-        });
-      });
-      if (own !== undefined) setLabels(model, own.labels);
-    } catch (thrown) {
-      const error = toTenonError(thrown);
-      this.#notes.set(name, { version, state: "UNAVAILABLE", reason: reasonOf(error) });
+      const models = await this.#loadNow(entry, config);
+      await this.#folders.get(entry.name)?.remove();
+      if (folder === undefined) this.#folders.delete(entry.name);
+      else this.#folders.set(entry.name, folder);
+      return models;
+    } catch (error) {
+      await folder?.remove();
       throw error;
     }
-    this.#notes.delete(name);
-    for (const other of this.#engine.models()) if (other.name === name && other !== model) this.#end(other);
-    return model;
+  }
+
+  async #loadNow(entry: RepositoryEntry, given: string | undefined): Promise<readonly Model[]> {
+    const { name } = entry;
+    const notes = new Map<string, Note>();
+    this.#notes.set(name, notes);
+    notes.set(entry.version, { state: "LOADING", reason: "" });
+    let failing = entry.version;
+    let models: readonly Model[];
+    try {
+      const file = await configFile(entry, given);
+      const versions = servedVersions(file, entry.versions ?? [entry]);
+      const plan = file === undefined ? undefined : await planOf(file);
+      notes.clear();
+      for (const { version } of versions) notes.set(version, { state: "LOADING", reason: "" });
+      const together = new LoadTogether(versions.length);
+      models = await this.#inTime((signal) =>
+        together.all(versions, async ({ version, path }, ready, stop) => {
+          const file = plan?.modelFile === undefined ? path : join(dirname(path), plan.modelFile);
+          try {
+            const source = (await this.#options.open?.(file)) ?? file;
+            return await this.#engine.load(source, {
+              ...this.#options.load,
+              ...plan?.options,
+              name,
+              version,
+              requireRank: true,
+              prepare: async (model) => {
+                await plan?.options.prepare?.(model);
+                await ready();
+              },
+              replace: true,
+              signal: AbortSignal.any([signal, stop]),
+            });
+          } catch (error) {
+            if (!stop.aborted) failing = version;
+            throw error;
+          }
+        }),
+      );
+    } catch (thrown) {
+      const error = toTenonError(thrown);
+      notes.clear();
+      notes.set(failing, { state: "UNAVAILABLE", reason: reasonOf(error) });
+      throw error;
+    }
+    notes.clear();
+    for (const other of this.#engine.models())
+      if (other.name === name && !models.includes(other)) this.#end(other);
+    return models;
   }
 
   /** Gives a load up when it takes too long; the model takes no place then. */
-  async #inTime(start: (signal: AbortSignal) => Promise<Model>): Promise<Model> {
+  async #inTime<T>(start: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { loadTimeout } = this.#options;
     const controller = new AbortController();
     const loading = start(controller.signal);
@@ -187,28 +253,53 @@ export class ModelRepository {
     }
   }
 
+  /** Removes what load requests brought along. The models must have ended. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#folders.values()].map((folder) => folder.remove()));
+    this.#folders.clear();
+  }
+
   /** Takes a name out of service; what was accepted is still answered. Unknown names are nothing to do. */
   unload(name: string): void {
     for (const model of this.#engine.models()) {
       if (model.name !== name) continue;
-      this.#notes.set(name, { version: model.version, state: "UNLOADING", reason: "" });
+      this.#note(model, { state: "UNLOADING", reason: "" });
       this.#end(model, () => {
-        if (this.#notes.get(name)?.state !== "UNLOADING") return;
-        this.#notes.set(name, { version: model.version, state: "UNAVAILABLE", reason: "unloaded" });
+        if (this.#notes.get(name)?.get(model.version)?.state !== "UNLOADING") return;
+        this.#note(model, { state: "UNAVAILABLE", reason: "unloaded" });
       });
     }
   }
 
   #end(model: Model, done: () => void = () => undefined): void {
     model.unload().then(done, (thrown: unknown) => {
-      const reason = reasonOf(toTenonError(thrown));
-      this.#notes.set(model.name, { version: model.version, state: "UNAVAILABLE", reason });
+      this.#note(model, { state: "UNAVAILABLE", reason: reasonOf(toTenonError(thrown)) });
     });
+  }
+
+  #note({ name, version }: Model, note: Note): void {
+    let notes = this.#notes.get(name);
+    if (notes === undefined) {
+      notes = new Map();
+      this.#notes.set(name, notes);
+    }
+    notes.set(version, note);
   }
 }
 
+/** The configuration of an entry: the one that was given, else its file. */
+async function configFile(
+  { name, config, folder, path }: RepositoryEntry,
+  given: string | undefined,
+): Promise<ConfigFile | undefined> {
+  if (given !== undefined) return ConfigFile.fromJson(given, name, folder ?? dirname(dirname(path)));
+  return config === undefined ? undefined : await ConfigFile.read(config, name);
+}
+
 /** The code and its sentence: the message may hold paths. */
-export function reasonOf({ code }: TenonError): string {
+export function reasonOf({ code, details, message }: TenonError): string {
+  // What is wrong with a configuration names its field and its place in the repository only.
+  if (details.field !== undefined || details.line !== undefined) return `${code}: ${message}`;
   return `${code}: ${ERROR_CODES[code].replace(/\.$/, "")}`;
 }
 

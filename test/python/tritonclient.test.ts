@@ -7,9 +7,9 @@ import { promisify } from "node:util";
 import { startServed } from "../support/served.js";
 
 /** The parts of a script that held, against the server at an address. */
-async function parts(script: string, address: string): Promise<readonly string[]> {
+async function parts(script: string, ...addresses: readonly string[]): Promise<readonly string[]> {
   const path = resolve(import.meta.dirname, "../../../test/python", script);
-  const { stdout } = await promisify(execFile)(process.env.TENON_PYTHON!, [path, address], {
+  const { stdout } = await promisify(execFile)(process.env.TENON_PYTHON!, [path, ...addresses], {
     encoding: "utf8",
     timeout: 120_000,
   });
@@ -28,4 +28,11 @@ test("tritonclient over gRPC", async () => {
   await using served = await startServed({ responseCompression: true, grpcPort: 0 });
   const held = await parts("tritonclient_grpc_suite.py", `127.0.0.1:${served.server.grpcPort}`);
   assert.equal(held.length, 29);
+});
+
+test("tritonclient with tensors in shared memory", async () => {
+  await using served = await startServed({ grpcPort: 0, extensions: ["system_shared_memory"] });
+  const address = served.url.replace("http://", "");
+  const held = await parts("tritonclient_shared_memory.py", address, `127.0.0.1:${served.server.grpcPort}`);
+  assert.deepEqual(held, ["tritonclient.http", "tritonclient.grpc"]);
 });

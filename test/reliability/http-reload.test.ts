@@ -204,12 +204,10 @@ describe("hot reload", () => {
     await until(() => engine.models().length === 1);
   });
 
-  it("bodies: unknown members are ignored, overrides and wrong types refused", async () => {
+  it("bodies: unknown members are ignored, wrong types refused", async () => {
     const load = (body: string): Promise<{ status: number }> => post("/v2/repository/models/m/load", body);
     assert.equal((await load('{"anything":[1,{"deep":true}]}')).status, 200);
     assert.equal((await load('{"parameters":{"note":"text"}}')).status, 200);
-    assert.equal((await load('{"parameters":{"config":"{}"}}')).status, 501);
-    assert.equal((await load('{"parameters":{"file:1/model.onnx":"AAAA"}}')).status, 501);
     assert.equal((await load('{"parameters":{"config":5}}')).status, 400);
     assert.equal((await load('{"parameters":')).status, 400);
     assert.equal((await post("/v2/repository/index", '{"ready":1}')).status, 400);
@@ -230,5 +228,39 @@ describe("hot reload", () => {
       assert.match(text, /explicit model load \/ unload is not allowed if polling is enabled/);
     }
     assert.deepEqual(await ask(), ["1", 2]);
+  });
+
+  it("loads with a configuration and files of the request, and drops both at the next load", async () => {
+    const load = (parameters: object): Promise<{ status: number; text: string }> =>
+      post("/v2/repository/models/m/load", JSON.stringify({ parameters }));
+    const y = async (): Promise<Answer> =>
+      JSON.parse((await send(server.port, REQUEST)).body.toString()) as Answer;
+    const maxBatch = async (): Promise<number> =>
+      ((await (await fetch(`${server.url}/v2/models/m/config`)).json()) as { max_batch_size: number })
+        .max_batch_size;
+    assert.equal((await load({ config: '{"maxBatchSize":"3"}' })).status, 200);
+    assert.equal(await maxBatch(), 3);
+    const file = Buffer.from(shiftModel(40)).toString("base64");
+    assert.equal((await load({ config: "{}", "file:7/model.onnx": file })).status, 200);
+    assert.deepEqual([(await y()).model_version, (await y()).outputs[0]!.data], ["7", [41, 42]]);
+    assert.equal((await post("/v2/repository/models/m/load")).status, 200);
+    assert.deepEqual([(await y()).model_version, (await y()).outputs[0]!.data], ["1", [2, 3]]);
+    const refused: readonly (readonly [object, RegExp])[] = [
+      [{ "file:1/model.onnx": file }, /need the parameter 'config'/],
+      [{ config: "{}", "file:1/../../x": file }, /is no file of a version/],
+      [{ config: "{}", "file:/etc/x": file }, /is no file of a version/],
+      [{ config: "{}", "file:1/model.onnx": "no base64!" }, /is not base64/],
+      [{ config: "{}", "file:1/model.onnx": "AAAA" }, /failed to load: MODEL_INVALID/],
+      [{ config: "max_batch_size: 3" }, /failed to load: CONFIG_INVALID/],
+      [{ config: '{"max_batch":3}' }, /has no field \\"max_batch\\"/],
+      [{ config: '{"input":[{"name":"x","data_type":"TYPE_INT8"}]}' }, /contradicts the model/],
+      [{ config: 7 }, /parameter 'config' has invalid type/],
+    ];
+    for (const [parameters, text] of refused) {
+      const answer = await load(parameters);
+      assert.equal(answer.status, 400, answer.text);
+      assert.match(answer.text, text);
+    }
+    assert.deepEqual((await y()).outputs[0]!.data, [2, 3]);
   });
 });

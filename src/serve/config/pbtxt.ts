@@ -20,8 +20,38 @@ const SKIP = /(?:[ \t\r\n\f\v]|#[^\n]*)*/y;
 const TOKEN =
   /([A-Za-z_][A-Za-z0-9_./]*)|([+-]?(?:0[xX][0-9a-fA-F]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[fF]?|-(?:inf|nan|infinity)\b)|("(?:[^"\\\n]|\\[^\n])*"|'(?:[^'\\\n]|\\[^\n])*')|([{}<>[\]:,;-])/y;
 
-/** Reads a whole text. `file` names it in errors. Throws CONFIG_INVALID. */
-export function parsePbtxt<F extends Fields>(type: MessageType<F>, text: string, file: string): Decoded<F> {
+/** Where fields were set: `file:line:column` of a message's field, for errors that are found later. */
+export class Places {
+  readonly file: string;
+  readonly #places = new WeakMap<object, Map<string, string>>();
+
+  constructor(file: string) {
+    this.file = file;
+  }
+
+  note(message: object, field: string, line: number, column: number): void {
+    let places = this.#places.get(message);
+    if (places === undefined) {
+      places = new Map();
+      this.#places.set(message, places);
+    }
+    if (!places.has(field)) places.set(field, `${this.file}:${line}:${column}`);
+  }
+
+  /** The place of a message's field; the file where that is not known. */
+  of(message: object, field: string): string {
+    return this.#places.get(message)?.get(field) ?? this.file;
+  }
+}
+
+/** Reads a whole text. `places` names its file, and learns where fields were set. Throws CONFIG_INVALID. */
+export function parsePbtxt<F extends Fields>(
+  type: MessageType<F>,
+  text: string,
+  places: Places | string,
+): Decoded<F> {
+  const known = typeof places === "string" ? new Places(places) : places;
+  const { file } = known;
   if (text.length > LONGEST) {
     throw new TenonError("CONFIG_INVALID", {
       problem: `${file} is too long for a configuration`,
@@ -29,7 +59,7 @@ export function parsePbtxt<F extends Fields>(type: MessageType<F>, text: string,
       expected: `at most ${LONGEST}`,
     });
   }
-  const parser = new Parser(text, file);
+  const parser = new Parser(text, known);
   const result = parser.message(type, undefined, 0);
   return result as Decoded<F>;
 }
@@ -38,25 +68,39 @@ type Mutable = Record<string, unknown>;
 
 class Parser {
   readonly #text: string;
-  readonly #file: string;
+  readonly #places: Places;
   #at = 0;
+  #line = 1;
+  #lineStart = 0;
   #next: Token;
 
-  constructor(text: string, file: string) {
+  constructor(text: string, places: Places) {
     this.#text = text;
-    this.#file = file;
+    this.#places = places;
     this.#next = this.#scan();
   }
 
   fail(problem: string, at: number, expected?: string): never {
-    const before = this.#text.slice(0, at);
-    const line = before.split("\n").length;
-    const column = at - before.lastIndexOf("\n");
+    const { line, column } = this.#placeOf(at);
     throw new TenonError("CONFIG_INVALID", {
-      problem: `${this.#file}:${line}:${column}: ${problem}`,
+      problem: `${this.#places.file}:${line}:${column}: ${problem}`,
       ...(expected === undefined ? {} : { expected }),
       details: { line, column },
     });
+  }
+
+  /** Offsets are asked for in the order of the text, but for errors. */
+  #placeOf(at: number): { readonly line: number; readonly column: number } {
+    if (at < this.#lineStart) {
+      this.#line = 1;
+      this.#lineStart = 0;
+    }
+    for (let next = this.#text.indexOf("\n", this.#lineStart); next >= 0 && next < at; ) {
+      this.#line++;
+      this.#lineStart = next + 1;
+      next = this.#text.indexOf("\n", this.#lineStart);
+    }
+    return { line: this.#line, column: at - this.#lineStart + 1 };
   }
 
   #scan(): Token {
@@ -116,6 +160,8 @@ class Parser {
       this.fail(`${type.name} has no field "${token.text}"`, token.at, suggest(token.text, names));
     }
     const { name, repeated, oneof } = field;
+    const { line, column } = this.#placeOf(token.at);
+    this.#places.note(into, name, line, column);
     if (!repeated) {
       const slot = oneof ?? name;
       if (seen.has(slot)) {

@@ -19,6 +19,8 @@ export interface Calls {
   readonly strikes: Strikes;
   readonly bodies: BodyPool;
   readonly open: Set<Call>;
+  /** Calls that tell when the server's health changes: each looks when it is called. */
+  readonly watchers: Set<() => void>;
   draining: boolean;
 }
 

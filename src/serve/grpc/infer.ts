@@ -3,18 +3,13 @@ import { TenonError } from "../../base/index.js";
 import type { Model } from "../../runtime/index.js";
 import { byteLengthOf, type DType, dtypeFromOip, dtypeInfo, type Tensor } from "../../tensor/index.js";
 import { BinarySection, encodeTensor } from "../oip/binary.js";
-import {
-  classificationOf,
-  duplicateInput,
-  type InferOutput,
-  noSharedMemory,
-  type Parameters,
-  type ParameterValue,
-} from "../oip/request.js";
+import { duplicateInput, formOf, type InferOutput } from "../oip/request.js";
+import type { Parameters, ParameterValue } from "../oip/request-parameters.js";
 import { checkStrikes, type Ran, runRequest } from "../oip/run.js";
 import { decode, WireReader } from "../protobuf/decode.js";
 import { encodeInto, WireWriter } from "../protobuf/encode.js";
 import type { DecodedOf } from "../protobuf/table.js";
+import { type SharedMemory, type SharedPlace, sharedPlace } from "../shared-memory.js";
 import type { Call, Subject } from "./call.js";
 import { tensorFromContents } from "./contents.js";
 import { type InferParameter, ModelInferRequestView, ModelInferResponse } from "./messages.js";
@@ -65,6 +60,7 @@ export function readInfer(
   subject: Subject,
   bytes: Uint8Array,
   find: (name: string, version: string | undefined) => Model,
+  memory: SharedMemory,
 ): Asked {
   const message = decode(ModelInferRequestView, bytes);
   subject.requestId = message.id;
@@ -78,7 +74,7 @@ export function readInfer(
     find: findNow,
     parameters: parametersOf(message.parameters),
     outputs: outputsOf(message),
-    inputs: tensorsOf(call, message, model),
+    inputs: tensorsOf(call, message, model, memory),
   };
 }
 
@@ -122,14 +118,18 @@ function parametersOf(map: ParameterMap): Parameters {
 function outputsOf({ outputs }: InferMessage): readonly InferOutput[] {
   const wanted = new Map<string, InferOutput>();
   for (const { name, parameters } of outputs) {
-    if (parameters.has("shared_memory_region")) throw noSharedMemory();
-    const classification = classificationOf(parametersOf(parameters));
-    if (!wanted.has(name)) wanted.set(name, { name, binary: true, classification });
+    const form = formOf(parametersOf(parameters));
+    if (!wanted.has(name)) wanted.set(name, { name, binary: true, ...form });
   }
   return [...wanted.values()];
 }
 
-function tensorsOf(call: Call, message: InferMessage, model: Model): Record<string, Tensor> {
+function tensorsOf(
+  call: Call,
+  message: InferMessage,
+  model: Model,
+  memory: SharedMemory,
+): Record<string, Tensor> {
   const { inputs, raw_input_contents: raw } = message;
   const { stringBytes } = call.calls.settings;
   // Without a prototype: inputs may be called anything.
@@ -139,22 +139,28 @@ function tensorsOf(call: Call, message: InferMessage, model: Model): Record<stri
       problem: `raw_input_contents has ${raw.length} entries for ${inputs.length} inputs of model '${model.name}'`,
     });
   }
-  inputs.forEach((input, i) => {
+  let next = 0;
+  for (const input of inputs) {
     const { name, contents: parts } = input;
     if (Object.hasOwn(tensors, name)) throw duplicateInput(name);
-    if (input.parameters.has("shared_memory_region")) throw noSharedMemory();
     const dtype = dtypeFromOip(input.datatype);
     if (dtype === undefined) {
       throw new TenonError("REQUEST_INVALID", { problem: `invalid datatype for input ${name}` });
     }
     const { shape, size } = shapeOf(call, name, input.shape);
+    const shared = input.parameters.size === 0 ? undefined : sharedPlace(parametersOf(input.parameters));
+    if (shared !== undefined) {
+      const section = new BinarySection(memory.read(shared), model.name, stringBytes);
+      tensors[name] = section.take(name, dtype, shape, size, shared.size);
+      continue;
+    }
     if (raw.length > 0 || parts.length === 0) {
       if (parts.some(({ length }) => length > 0)) {
         throw new TenonError("REQUEST_INVALID", {
           problem: `contents field must not be specified when using raw_input_contents for '${name}' for model '${model.name}'`,
         });
       }
-      const bytes = raw[i];
+      const bytes = raw[next++];
       if (bytes === undefined) {
         throw new TenonError("REQUEST_INVALID", {
           problem: `unable to find data for input tensor '${name}' for model '${model.name}' in request.`,
@@ -166,7 +172,12 @@ function tensorsOf(call: Call, message: InferMessage, model: Model): Record<stri
       const contents = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
       tensors[name] = tensorFromContents(contents, name, dtype, shape, size, stringBytes);
     }
-  });
+  }
+  if (next < raw.length) {
+    throw new TenonError("REQUEST_INVALID", {
+      problem: `raw_input_contents has ${raw.length} entries for ${next} inputs of model '${model.name}' that are not in shared memory`,
+    });
+  }
   return tensors;
 }
 
@@ -209,7 +220,15 @@ export function answerInfer(
   { model, wanted, outputs }: Ran,
   id: string,
   parameters: Answer["parameters"],
+  memory: SharedMemory,
 ): Answered {
+  const placed = new Map<string, ReturnType<typeof placedIn>>();
+  for (const { wire, shared } of wanted) {
+    if (shared === undefined) continue;
+    const bytes = encodeTensor(outputs[wire.name]!);
+    memory.write(shared, bytes, wire.name);
+    placed.set(wire.name, placedIn(shared, bytes.length));
+  }
   const writer = new WireWriter();
   encodeInto(writer, ModelInferResponse, {
     model_name: model.name,
@@ -218,13 +237,14 @@ export function answerInfer(
     parameters,
     outputs: wanted.map(({ wire }) => {
       const tensor = outputs[wire.name]!;
-      return { name: wire.name, datatype: dtypeInfo(wire.dtype).oip ?? "", shape: tensor.shape };
+      const datatype = dtypeInfo(wire.dtype).oip ?? "";
+      return { name: wire.name, datatype, shape: tensor.shape, parameters: placed.get(wire.name) };
     }),
   });
   const parts: Uint8Array[] = [];
   let start = 0;
   for (const { wire } of wanted) {
-    const bytes = encodeTensor(outputs[wire.name]!);
+    const bytes = placed.has(wire.name) ? new Uint8Array(0) : encodeTensor(outputs[wire.name]!);
     writer.tag(RAW_OUTPUT, DELIMITED);
     writer.varint(bytes.length);
     parts.push(Uint8Array.from(writer.result().subarray(start)), bytes);
@@ -233,5 +253,19 @@ export function answerInfer(
   if (wanted.length === 0) parts.push(writer.result());
   return { parts, held: outputs };
 }
+
+/** The parameters of an output that lies in shared memory. */
+function placedIn({ region, offset }: SharedPlace, size: number): ParameterMapWritten {
+  return new Map<string, { string_param?: string; int64_param?: number }>([
+    ["shared_memory_region", { string_param: region }],
+    ["shared_memory_byte_size", { int64_param: size }],
+    ...(offset === 0 ? [] : ([["shared_memory_offset", { int64_param: offset }]] as const)),
+  ]);
+}
+
+type ParameterMapWritten = ReadonlyMap<
+  string,
+  { readonly string_param?: string; readonly int64_param?: number }
+>;
 
 type Answer = { readonly parameters: ReadonlyMap<string, { readonly bool_param?: boolean }> };

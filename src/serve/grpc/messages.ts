@@ -1,5 +1,5 @@
 /** The messages of the package `inference`, by their field numbers. */
-import { many, mapOf, message, one, oneOf } from "../protobuf/table.js";
+import { enumOf, many, mapOf, message, one, oneOf } from "../protobuf/table.js";
 
 export const ServerLiveRequest = message("ServerLiveRequest", {});
 export const ServerLiveResponse = message("ServerLiveResponse", { live: one(1, "bool") });
@@ -190,9 +190,55 @@ export const ModelStatisticsResponse = message("ModelStatisticsResponse", {
   ),
 });
 
-export const SharedMemoryRequest = message("SharedMemoryRequest", { name: one(1, "string") });
-/** No region is ever registered, so statuses and answers hold nothing. */
-export const SharedMemoryResponse = message("SharedMemoryResponse", {});
+const name = { name: one(1, "string") };
+export const SystemSharedMemoryStatusRequest = message("SystemSharedMemoryStatusRequest", name);
+export const SystemSharedMemoryStatusResponse = message("SystemSharedMemoryStatusResponse", {
+  regions: mapOf(
+    1,
+    "string",
+    message("SystemSharedMemoryStatusResponse.RegionStatus", {
+      name: one(1, "string"),
+      key: one(2, "string"),
+      offset: one(3, "uint64"),
+      byte_size: one(4, "uint64"),
+    }),
+  ),
+});
+export const SystemSharedMemoryRegisterRequest = message("SystemSharedMemoryRegisterRequest", {
+  name: one(1, "string"),
+  key: one(2, "string"),
+  offset: one(3, "uint64"),
+  byte_size: one(4, "uint64"),
+});
+export const SystemSharedMemoryRegisterResponse = message("SystemSharedMemoryRegisterResponse", {});
+export const SystemSharedMemoryUnregisterRequest = message("SystemSharedMemoryUnregisterRequest", name);
+export const SystemSharedMemoryUnregisterResponse = message("SystemSharedMemoryUnregisterResponse", {});
+export const CudaSharedMemoryStatusRequest = message("CudaSharedMemoryStatusRequest", name);
+export const CudaSharedMemoryStatusResponse = message("CudaSharedMemoryStatusResponse", {
+  regions: mapOf(
+    1,
+    "string",
+    message("CudaSharedMemoryStatusResponse.RegionStatus", {
+      name: one(1, "string"),
+      device_id: one(2, "uint64"),
+      byte_size: one(3, "uint64"),
+    }),
+  ),
+});
+export const CudaSharedMemoryRegisterRequest = message("CudaSharedMemoryRegisterRequest", {
+  name: one(1, "string"),
+  raw_handle: one(2, "bytes"),
+  device_id: one(3, "int64"),
+  byte_size: one(4, "uint64"),
+});
+export const CudaSharedMemoryRegisterResponse = message("CudaSharedMemoryRegisterResponse", {});
+export const CudaSharedMemoryUnregisterRequest = message("CudaSharedMemoryUnregisterRequest", name);
+export const CudaSharedMemoryUnregisterResponse = message("CudaSharedMemoryUnregisterResponse", {});
 
 export const HealthCheckRequest = message("HealthCheckRequest", { service: one(1, "string") });
-export const HealthCheckResponse = message("HealthCheckResponse", { status: one(1, "int32") });
+export const HealthCheckResponse = message("HealthCheckResponse", {
+  status: one(
+    1,
+    enumOf("HealthCheckResponse.ServingStatus", "UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"),
+  ),
+});

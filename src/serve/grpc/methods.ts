@@ -1,15 +1,16 @@
 /** The methods of the gRPC service. To add one, add a row. */
 import { isTenonError, TenonError } from "../../base/index.js";
 import type { Engine, Model } from "../../runtime/index.js";
+import { configOf } from "../config/complete.js";
 import { ModelConfigRequest, ModelConfigResponse } from "../config/messages.js";
-import { configMessage, configOf } from "../config/model-config.js";
+import { overrideOf } from "../load-override.js";
 import { statisticsOf } from "../metrics/statistics.js";
 import { modelMetadataOf } from "../oip/model-wire.js";
-import { noSharedMemory } from "../oip/request.js";
 import { failedLoadText, type OipServer, serverMetadataOf } from "../oip/server.js";
 import { decode } from "../protobuf/decode.js";
 import { encode } from "../protobuf/encode.js";
 import type { DecodedOf, Fields, MessageType, Written } from "../protobuf/table.js";
+import { noSharedMemory, type SharedMemory } from "../shared-memory.js";
 import type { Call } from "./call.js";
 import { answerInfer, readInfer, runInfer, versionOf } from "./infer.js";
 import * as m from "./messages.js";
@@ -29,9 +30,6 @@ export interface Method {
 }
 
 const SERVICE = "/inference.GRPCInferenceService";
-
-const SERVING = 1;
-const NOT_SERVING = 2;
 
 interface UnaryOptions {
   readonly open?: true;
@@ -57,7 +55,7 @@ function unary<Q extends MessageType<Fields>, R extends MessageType<Fields>>(
 
 /** Every method of the server. */
 export function grpcMethods(server: OipServer): readonly Method[] {
-  const { engine, repository } = server;
+  const { engine, repository, memory } = server;
   const isReady = (call: Call): boolean => !call.calls.draining && server.isReady();
   const find = (name: string, version: string | undefined): Model => repository.get(name, version);
   const health: UnaryOptions = { open: true, whileDraining: true };
@@ -67,10 +65,10 @@ export function grpcMethods(server: OipServer): readonly Method[] {
     request: m.ModelInferRequest,
     response: m.ModelInferResponse,
     run: async (call, bytes, bodyDone) => {
-      const asked = readInfer(call, call, bytes, find);
+      const asked = readInfer(call, call, bytes, find, memory);
       const ran = await runInfer(call, asked);
       bodyDone();
-      const { parts, held } = answerInfer(ran, asked.message.id, new Map());
+      const { parts, held } = answerInfer(ran, asked.message.id, new Map(), memory);
       await call.send(parts, held);
       call.finish();
     },
@@ -103,7 +101,7 @@ export function grpcMethods(server: OipServer): readonly Method[] {
     infer,
     unary(`${SERVICE}/ModelConfig`, ModelConfigRequest, ModelConfigResponse, ({ name, version }, call) => {
       call.model = { name, maxBatch: 0 };
-      return { config: configMessage(configOf(find(name, versionOf(version)))) };
+      return { config: configOf(find(name, versionOf(version))) };
     }),
     unary(
       `${SERVICE}/ModelStatistics`,
@@ -115,24 +113,7 @@ export function grpcMethods(server: OipServer): readonly Method[] {
         return { model_stats: models.map((model) => statisticsOf(model).snapshot()) };
       },
     ),
-    ...["System", "Cuda"].flatMap((kind) => [
-      unary(
-        `${SERVICE}/${kind}SharedMemoryStatus`,
-        m.SharedMemoryRequest,
-        m.SharedMemoryResponse,
-        () => ({}),
-      ),
-      // Clients unregister everything when they start.
-      unary(
-        `${SERVICE}/${kind}SharedMemoryUnregister`,
-        m.SharedMemoryRequest,
-        m.SharedMemoryResponse,
-        () => ({}),
-      ),
-      unary(`${SERVICE}/${kind}SharedMemoryRegister`, m.SharedMemoryRequest, m.SharedMemoryResponse, () => {
-        throw noSharedMemory();
-      }),
-    ]),
+    ...sharedMemoryMethods(memory),
     unary(
       `${SERVICE}/RepositoryIndex`,
       m.RepositoryIndexRequest,
@@ -146,13 +127,14 @@ export function grpcMethods(server: OipServer): readonly Method[] {
       async (asked, call) => {
         if (!repository.explicit) throw new TenonError("MODEL_CONTROL_OFF");
         const name = nameOf(asked);
-        if (asked.parameters.size > 0) {
-          throw new TenonError("REQUEST_UNSUPPORTED", {
-            problem: "this server does not take a config or files with a load; it reads its own repository",
+        const override = overrideOf(valuesOf(asked.parameters), (key, value) => {
+          if (value instanceof Uint8Array) return value;
+          throw new TenonError("REQUEST_INVALID", {
+            problem: `failed to load: '${key.slice(0, 128)}' has no bytes_param`,
           });
-        }
+        });
         try {
-          await repository.load(name);
+          await repository.load(name, override);
         } catch (error) {
           throw failedLoad(call, name, error);
         }
@@ -178,9 +160,73 @@ export function grpcMethods(server: OipServer): readonly Method[] {
         if (service !== "" && service !== SERVICE.slice(1)) {
           throw new TenonError("REQUEST_NOT_FOUND", { details: { service } });
         }
-        return { status: isReady(call) ? SERVING : NOT_SERVING };
+        return { status: isReady(call) ? "SERVING" : "NOT_SERVING" };
       },
       health,
+    ),
+  ];
+}
+
+type LoadParameters = DecodedOf<typeof m.RepositoryModelLoadRequest>["parameters"];
+
+function valuesOf(parameters: LoadParameters): ReadonlyMap<string, unknown> {
+  return new Map(
+    [...parameters].map(([key, { string_param, bytes_param, bool_param, int64_param }]) => [
+      key,
+      string_param ?? bytes_param ?? bool_param ?? int64_param,
+    ]),
+  );
+}
+
+function sharedMemoryMethods(memory: SharedMemory): readonly Method[] {
+  const named = (name: string): string | undefined => (name === "" ? undefined : name);
+  return [
+    unary(
+      `${SERVICE}/SystemSharedMemoryStatus`,
+      m.SystemSharedMemoryStatusRequest,
+      m.SystemSharedMemoryStatusResponse,
+      ({ name }) => ({
+        regions: new Map(memory.status(named(name)).map((region) => [region.name, region])),
+      }),
+    ),
+    unary(
+      `${SERVICE}/SystemSharedMemoryRegister`,
+      m.SystemSharedMemoryRegisterRequest,
+      m.SystemSharedMemoryRegisterResponse,
+      ({ name, key, offset, byte_size }) => {
+        memory.register(name, key, Number(offset), Number(byte_size));
+        return {};
+      },
+    ),
+    // Clients unregister everything when they start, also where nothing can be registered.
+    unary(
+      `${SERVICE}/SystemSharedMemoryUnregister`,
+      m.SystemSharedMemoryUnregisterRequest,
+      m.SystemSharedMemoryUnregisterResponse,
+      ({ name }) => {
+        memory.unregister(named(name));
+        return {};
+      },
+    ),
+    unary(
+      `${SERVICE}/CudaSharedMemoryStatus`,
+      m.CudaSharedMemoryStatusRequest,
+      m.CudaSharedMemoryStatusResponse,
+      () => ({}),
+    ),
+    unary(
+      `${SERVICE}/CudaSharedMemoryUnregister`,
+      m.CudaSharedMemoryUnregisterRequest,
+      m.CudaSharedMemoryUnregisterResponse,
+      () => ({}),
+    ),
+    unary(
+      `${SERVICE}/CudaSharedMemoryRegister`,
+      m.CudaSharedMemoryRegisterRequest,
+      m.CudaSharedMemoryRegisterResponse,
+      () => {
+        throw noSharedMemory();
+      },
     ),
   ];
 }

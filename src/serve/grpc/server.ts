@@ -20,7 +20,7 @@ import { Call, type Calls } from "./call.js";
 import { contentOf, type Frame, FrameReader } from "./frames.js";
 import { rawContentsAt } from "./infer.js";
 import { grpcMethods, type Method } from "./methods.js";
-import { inferStream } from "./stream.js";
+import { grpcStreams } from "./streams.js";
 
 /** How often calls and connections are looked at for their time limits, in milliseconds. */
 const SWEEP_INTERVAL = 1000;
@@ -69,9 +69,16 @@ interface Connection {
 export async function serveGrpc(options: GrpcOptions): Promise<GrpcServer> {
   const { settings, keys } = options;
   const { strikes } = options.oip;
-  const calls: Calls = { settings, strikes, bodies: new BodyPool(), open: new Set(), draining: false };
+  const calls: Calls = {
+    settings,
+    strikes,
+    bodies: new BodyPool(),
+    open: new Set(),
+    watchers: new Set(),
+    draining: false,
+  };
   const methods = new Map(grpcMethods(options.oip).map((method) => [method.path, method]));
-  const stream = inferStream(options.oip);
+  const streams = new Map(grpcStreams(options.oip, [...methods.values()]).map((one) => [one.path, one]));
   const connections = new Map<ServerHttp2Session, Connection>();
   const http2 = {
     settings: {
@@ -125,7 +132,7 @@ export async function serveGrpc(options: GrpcOptions): Promise<GrpcServer> {
       late.fail(new TenonError("DEADLINE"));
     });
     try {
-      const method = call.path === stream.path ? stream : methods.get(call.path);
+      const method = streams.get(call.path) ?? methods.get(call.path);
       if (method === undefined) {
         throw new TenonError("REQUEST_METHOD", { details: { path: call.path } });
       }
@@ -151,6 +158,7 @@ export async function serveGrpc(options: GrpcOptions): Promise<GrpcServer> {
   const sweeper = setInterval(() => {
     const now = performance.now();
     for (const call of calls.open) sweepCall(call, now, options);
+    for (const look of calls.watchers) look();
     for (const connection of connections.values()) sweepConnection(connection, now, options);
   }, SWEEP_INTERVAL).unref();
   const close = async (): Promise<void> => {
@@ -174,6 +182,7 @@ export async function serveGrpc(options: GrpcOptions): Promise<GrpcServer> {
       open: 0,
       drain: async () => {
         calls.draining = true;
+        for (const look of calls.watchers) look();
         await Promise.all([...calls.open].map((call) => call.ended));
       },
       close,

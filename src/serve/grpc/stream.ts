@@ -5,15 +5,8 @@ import { encode, WireWriter } from "../protobuf/encode.js";
 import type { Call, Subject } from "./call.js";
 import { contentOf, type Frame, FrameReader } from "./frames.js";
 import { answerInfer, EMPTY_FINAL, rawContentsAt, readInfer, runInfer } from "./infer.js";
-import { ModelStreamInferResponse } from "./messages.js";
-
-/** A call that receives and sends messages as it goes. */
-export interface StreamMethod {
-  readonly path: string;
-  readonly open?: true;
-  readonly whileDraining?: true;
-  readonly start: (call: Call) => void;
-}
+import type { StreamMethod } from "./message-stream.js";
+import { ModelInferRequest, ModelStreamInferResponse } from "./messages.js";
 
 /** Requests of one stream that are under way before further ones are left unread. */
 const UNDER_WAY = 64;
@@ -23,7 +16,7 @@ const INFER_RESPONSE = 2;
 const DELIMITED = 2;
 
 export function inferStream(server: OipServer): StreamMethod {
-  const { repository } = server;
+  const { repository, memory } = server;
 
   const answer = async (
     call: Call,
@@ -35,12 +28,12 @@ export function inferStream(server: OipServer): StreamMethod {
     try {
       const content = contentOf(frame, call.metadata("grpc-encoding"), settings.bodyMax);
       const bytes = content instanceof Promise ? await content : content;
-      const asked = readInfer(call, subject, bytes, (name, version) => repository.get(name, version));
+      const asked = readInfer(call, subject, bytes, (name, version) => repository.get(name, version), memory);
       const ran = await runInfer(call, asked);
       bodies.give(frame.bytes);
       const final = asked.parameters.get(EMPTY_FINAL) === true;
       const parameters = new Map(final ? [["triton_final_response", { bool_param: true }]] : []);
-      const { parts, held } = answerInfer(ran, asked.message.id, parameters);
+      const { parts, held } = answerInfer(ran, asked.message.id, parameters, memory);
       let length = 0;
       for (const part of parts) length += part.length;
       const head = new WireWriter();
@@ -116,5 +109,11 @@ export function inferStream(server: OipServer): StreamMethod {
     });
   };
 
-  return { path: "/inference.GRPCInferenceService/ModelStreamInfer", start };
+  return {
+    path: "/inference.GRPCInferenceService/ModelStreamInfer",
+    request: ModelInferRequest,
+    response: ModelStreamInferResponse,
+    clientStreams: true,
+    start,
+  };
 }

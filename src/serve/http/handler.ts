@@ -7,6 +7,7 @@ import { oipRoutes } from "../oip/routes.js";
 import { ScanPool } from "../oip/scan-pool.js";
 import { type OipServer, packageVersion } from "../oip/server.js";
 import { ModelRepository } from "../repository.js";
+import { SharedMemory } from "../shared-memory.js";
 import { openaiRoutes } from "../texts/openai.js";
 import { teiRoutes } from "../texts/tei.js";
 import { bodyLimit, hasBody, isExpecting } from "./body.js";
@@ -58,7 +59,8 @@ export function createHandler(engine: Engine, options: HandlerOptions = {}): Han
 export function makeOip(engine: Engine, settings: HandlerSettings): OipServer {
   const { serverName, isReady, repository = new ModelRepository(engine) } = settings;
   const strikes = new Strikes(settings.crashStrikes);
-  return { engine, repository, scans: new ScanPool(settings), strikes, serverName, isReady };
+  const memory = new SharedMemory(settings.extensions.includes("system_shared_memory"));
+  return { engine, repository, scans: new ScanPool(settings), strikes, memory, serverName, isReady };
 }
 
 /** As `createHandler`, from settings that are resolved already, on what other protocols may share. */
@@ -107,6 +109,7 @@ export function makeHandler(oip: OipServer, settings: HandlerSettings, keys: Key
       close: () => {
         clearInterval(sweeper);
         keys?.close();
+        oip.memory.unregister();
         return oip.scans.close();
       },
     }),

@@ -10,6 +10,8 @@ export type Method = "GET" | "POST";
 export interface RouteParams {
   readonly model: string;
   readonly version: string | undefined;
+  /** Name of a region of shared memory. */
+  readonly region?: string | undefined;
 }
 
 /** One row of a route table. */
@@ -37,7 +39,7 @@ export function modelRows(method: Method, what: string, run: Route["run"]): read
 interface Node {
   readonly words: Map<string, Node>;
   /** The node behind a place, with the place's name. */
-  place: { readonly name: "model" | "version"; readonly node: Node } | undefined;
+  place: { readonly name: "model" | "version" | "region"; readonly node: Node } | undefined;
   readonly routes: Map<string, Route>;
 }
 
@@ -91,6 +93,7 @@ export class Router {
     let node = this.#root;
     let model = "";
     let version: string | undefined;
+    let region: string | undefined;
     for (const segment of path.slice(1).split("/")) {
       const word = node.words.get(segment);
       if (word !== undefined) {
@@ -102,23 +105,31 @@ export class Router {
       if (node.place.name === "model") {
         if (!isModelName(value)) throw unknownModel(value);
         model = value;
-      } else {
+      } else if (node.place.name === "region") region = value;
+      else {
         if (!VERSION.test(value)) return undefined;
         version = value;
       }
       node = node.place.node;
     }
-    return node.routes.size === 0 ? undefined : { routes: node.routes, params: { model, version } };
+    return node.routes.size === 0 ? undefined : { routes: node.routes, params: { model, version, region } };
   }
 }
+
+const PLACES: Readonly<Record<string, "model" | "version" | "region">> = {
+  "{model}": "model",
+  "{version}": "version",
+  "{region}": "region",
+};
 
 function emptyNode(): Node {
   return { words: new Map(), place: undefined, routes: new Map() };
 }
 
 function childOf(node: Node, segment: string): Node {
-  if (segment === "{model}" || segment === "{version}") {
-    node.place ??= { name: segment === "{model}" ? "model" : "version", node: emptyNode() };
+  const name = PLACES[segment];
+  if (name !== undefined) {
+    node.place ??= { name, node: emptyNode() };
     return node.place.node;
   }
   let child = node.words.get(segment);

@@ -13,6 +13,7 @@ const FROM_KNOBS = [
   "crashStrikes",
   "corsOrigin",
   "responseCompression",
+  "extensions",
   "bodyMax",
   "jsonBodyMax",
   "jsonDepth",

@@ -38,6 +38,7 @@ export const STATUS: { readonly [Code in ErrorCode]: number } = {
   REQUEST_FORBIDDEN: 403,
   RATE_LIMITED: 429,
   QUEUE_FULL: 503,
+  QUEUE_TIMEOUT: 503,
   DEADLINE: 504,
   CANCELLED: 499,
   ENGINE_CLOSED: 503,
@@ -62,6 +63,7 @@ export const STATUS: { readonly [Code in ErrorCode]: number } = {
 /** Seconds after which a refused request may be tried again, for the codes where waiting helps. */
 export const RETRY_AFTER: Partial<Readonly<Record<ErrorCode, number>>> = {
   QUEUE_FULL: 1,
+  QUEUE_TIMEOUT: 1,
   MODEL_UNAVAILABLE: 1,
   SERVER_DRAINING: 1,
 };

@@ -13,6 +13,7 @@ export type FailureReason = "REJECTED" | "CANCELED" | "BACKEND" | "OTHER";
 
 const REASONS: Partial<Readonly<Record<ErrorCode, FailureReason>>> = {
   QUEUE_FULL: "REJECTED",
+  QUEUE_TIMEOUT: "REJECTED",
   DEADLINE: "REJECTED",
   CANCELLED: "CANCELED",
   ENGINE_FAILED: "BACKEND",

@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { dtypeInfo, type NumericArray, StringStorage, type Tensor } from "../../tensor/index.js";
 import type { BodyPart, HeaderList } from "../http/exchange.js";
 import { type FloatFormat, JsonWriter } from "../json/writer.js";
+import type { SharedPlace } from "../shared-memory.js";
 import { encodeTensor } from "./binary.js";
 import type { ModelWire, OutputWire } from "./model-wire.js";
 
@@ -11,6 +12,8 @@ export interface AnswerOutput {
   readonly wire: OutputWire;
   readonly tensor: Tensor;
   readonly binary: boolean;
+  /** Where its bytes were put, in place of the answer. */
+  readonly shared?: SharedPlace | undefined;
 }
 
 /** An answer, ready to be sent. */
@@ -97,6 +100,11 @@ function beginOutput(writer: JsonWriter, output: AnswerOutput, sections: Uint8Ar
   const { wire, tensor } = output;
   writer.json(wire.head);
   writer.integers(tensor.shape, 0, tensor.rank);
+  if (output.shared !== undefined) {
+    // Without parameters: Triton's C++ client takes those of an output for a binary section's.
+    writer.ascii("]}");
+    return undefined;
+  }
   if (!output.binary) {
     writer.ascii('],"data":[');
     return tensor.contiguous();
@@ -123,7 +131,7 @@ function finish(writer: JsonWriter, sections: readonly Uint8Array[]): Answer {
 }
 
 /** Elements `[from, to)` of a dense tensor. */
-function writeElements(
+export function writeElements(
   writer: JsonWriter,
   tensor: Tensor,
   from: number,

@@ -85,7 +85,7 @@ const WORDS: { readonly [Code in ErrorCode]: Words } = {
   OUTPUT_UNKNOWN: ({ details }, { model }) =>
     `unexpected inference output '${text(details.output)}' for model '${model}'`,
   REQUEST_INVALID: asWritten,
-  REQUEST_NOT_FOUND: () => "Not Found",
+  REQUEST_NOT_FOUND: (error) => (error.details.spoken === true ? error.message : "Not Found"),
   REQUEST_METHOD: () => "Method Not Allowed",
   REQUEST_TOO_LARGE: asWritten,
   REQUEST_TIMEOUT: asWritten,
@@ -94,6 +94,7 @@ const WORDS: { readonly [Code in ErrorCode]: Words } = {
   REQUEST_FORBIDDEN: asWritten,
   RATE_LIMITED: asWritten,
   QUEUE_FULL: withId(() => "Exceeds maximum queue size"),
+  QUEUE_TIMEOUT: () => "Request timeout expired",
   DEADLINE: () => "Request timeout expired",
   CANCELLED: withId(() => "the request was cancelled"),
   ENGINE_CLOSED: (_, { model }) => `Request for unknown model: '${model}' has no available versions`,

@@ -5,19 +5,25 @@ import type { Model } from "../../runtime/index.js";
 import { StringStorage, type Tensor, tensorFromStorage } from "../../tensor/index.js";
 import { bodyLimit, checkAnnouncedLength, readBody } from "../http/body.js";
 import type { BodyPart, Exchange, HeaderList } from "../http/exchange.js";
+import type { SharedMemory } from "../shared-memory.js";
 import { type Answer, type AnswerOutput, composeAnswer } from "./answer.js";
-import { BinarySection, headerLength } from "./binary.js";
+import { BinarySection, encodeTensor, headerLength } from "./binary.js";
 import { wireOf } from "./model-wire.js";
 import { rawInput } from "./raw-request.js";
-import { booleanParameter, type InferInput, type InferRequest } from "./request.js";
+import type { InferInput, InferRequest } from "./request.js";
+import { booleanParameter } from "./request-parameters.js";
 import { checkStrikes, runRequest } from "./run.js";
-import type { ScanPool } from "./scan-pool.js";
+import type { OipServer } from "./server.js";
 
 /**
  * Answers one infer request; what it throws becomes the answer. `find` gives the model that the path means now: it may
  * have been replaced while the body came in.
  */
-export async function infer(exchange: Exchange, find: () => Model, scans: ScanPool): Promise<void> {
+export async function infer(
+  exchange: Exchange,
+  find: () => Model,
+  { scans, memory }: OipServer,
+): Promise<void> {
   const model = find();
   exchange.model = model;
   checkStrikes(exchange, model);
@@ -39,7 +45,7 @@ export async function infer(exchange: Exchange, find: () => Model, scans: ScanPo
   const jsonLength = headerLength(given, body.length);
   if (jsonLength === 0) {
     const inputs = { [model.signature.inputs[0]?.name ?? ""]: rawInput(model, body) };
-    await runAndAnswer(exchange, find, RAW_REQUEST, inputs, body);
+    await runAndAnswer(exchange, find, RAW_REQUEST, inputs, body, memory);
     return;
   }
   const end = jsonLength ?? body.length;
@@ -53,8 +59,8 @@ export async function infer(exchange: Exchange, find: () => Model, scans: ScanPo
   const scanned = scans.read(body, end);
   const request = scanned instanceof Promise ? await scanned : scanned;
   exchange.bodyId = request.id;
-  const inputs = tensorsOf(request, section, model, settings.stringBytes);
-  await runAndAnswer(exchange, find, request, inputs, body);
+  const inputs = tensorsOf(request, section, model, settings.stringBytes, memory);
+  await runAndAnswer(exchange, find, request, inputs, body, memory);
 }
 
 /** A request without any JSON: everything is answered in binary form. */
@@ -70,21 +76,24 @@ function tensorsOf(
   section: Uint8Array,
   model: Model,
   maxStringBytes: number,
+  memory: SharedMemory,
 ): Record<string, Tensor> {
   const binary = new BinarySection(section, model.name, maxStringBytes);
   // Without a prototype: inputs may be called anything.
   const tensors: Record<string, Tensor> = Object.create(null);
   for (const input of request.inputs) {
-    tensors[input.name] =
-      input.binarySize === undefined
-        ? jsonTensor(input)
-        : binary.take(input.name, input.dtype, input.shape, input.size, input.binarySize);
+    const { name, dtype, shape, size, binarySize, shared } = input;
+    if (shared !== undefined) {
+      const place = new BinarySection(memory.read(shared), model.name, maxStringBytes);
+      tensors[name] = place.take(name, dtype, shape, size, shared.size);
+    } else if (binarySize === undefined) tensors[name] = jsonTensor(input);
+    else tensors[name] = binary.take(name, dtype, shape, size, binarySize);
   }
   binary.finish();
   return tensors;
 }
 
-function jsonTensor({ dtype, shape, values }: InferInput): Tensor {
+export function jsonTensor({ dtype, shape, values }: InferInput): Tensor {
   if (values === undefined)
     throw new TenonError("INTERNAL", { problem: "an input without data passed the reader" });
   if ("offsets" in values) {
@@ -99,6 +108,7 @@ async function runAndAnswer(
   request: InferRequest,
   inputs: Readonly<Record<string, Tensor>>,
   body: Buffer,
+  memory: SharedMemory,
 ): Promise<void> {
   exchange.runningSince = performance.now();
   const allBinary = booleanParameter(request.parameters, "binary_data_output") ?? false;
@@ -107,9 +117,13 @@ async function runAndAnswer(
   exchange.exchanges.bodies.give(body);
   let holding = false;
   try {
-    const answered = wanted.map(
-      (output): AnswerOutput => ({ ...output, tensor: outputs[output.wire.name] as Tensor }),
-    );
+    const answered = wanted.map((output): AnswerOutput => {
+      const tensor = outputs[output.wire.name] as Tensor;
+      if (output.shared === undefined) return { ...output, tensor };
+      const bytes = encodeTensor(tensor);
+      memory.write(output.shared, bytes, output.wire.name);
+      return { ...output, tensor, shared: { ...output.shared, size: bytes.length } };
+    });
     const composed = composeAnswer(wire, request.id, answered, exchange.exchanges.settings.json);
     const answer = composed instanceof Promise ? await composed : composed;
     const sent = await compress(exchange, answer);

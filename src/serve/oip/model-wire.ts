@@ -2,6 +2,7 @@
 import { TenonError } from "../../base/index.js";
 import type { Engine, Model, ValueSignature } from "../../runtime/index.js";
 import { type DType, dtypeInfo } from "../../tensor/index.js";
+import type { SharedPlace } from "../shared-memory.js";
 
 /** One output, as answers begin it. */
 export interface OutputWire {
@@ -20,6 +21,8 @@ export interface WantedOutput {
   readonly binary: boolean;
   /** Answered as strings, whatever the dtype. */
   readonly classified?: boolean;
+  /** Where to put it, instead of sending it. */
+  readonly shared?: SharedPlace | undefined;
 }
 
 /** The fixed pieces of one model. */

@@ -4,8 +4,10 @@ import { checkAnnouncedLength, readBody } from "../http/body.js";
 import type { Exchange, HeaderList } from "../http/exchange.js";
 import type { Route } from "../http/router.js";
 import { BYTE, JsonScanner } from "../json/scanner.js";
+import { overrideOf } from "../load-override.js";
 import type { ModelRepository } from "../repository.js";
-import { booleanParameter, type Parameters, readParameters } from "./request.js";
+import { readParameters } from "./request.js";
+import { booleanParameter, type Parameters } from "./request-parameters.js";
 import { failedLoadText } from "./server.js";
 
 const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
@@ -19,9 +21,10 @@ export function repositoryRoutes(repository: ModelRepository): readonly Route[] 
 
   const load: Route["run"] = async (exchange, { model }) => {
     if (!repository.explicit) throw new TenonError("MODEL_CONTROL_OFF");
-    refuseOverrides(await readMembers(exchange, "parameters"));
+    const parameters = await readMembers(exchange, "parameters", exchange.exchanges.settings.bodyMax);
+    const override = overrideOf(parameters, base64Of);
     try {
-      await repository.load(model);
+      await repository.load(model, override);
     } catch (thrown) {
       answerFailure(exchange, model, thrown);
       return;
@@ -49,31 +52,32 @@ export function repositoryRoutes(repository: ModelRepository): readonly Route[] 
 function answerFailure(exchange: Exchange, model: string, thrown: unknown): void {
   const { text, absent, error } = failedLoadText(model, thrown);
   exchange.exchanges.settings.log?.error({ model, code: error.code, err: error }, "model not loaded");
-  exchange.answer(absent ? 500 : 400, JSON_HEADERS, [JSON.stringify({ error: text })], error.code);
+  exchange.answer(
+    absent ? 500 : 400,
+    JSON_HEADERS,
+    [Buffer.from(JSON.stringify({ error: text }))],
+    error.code,
+  );
 }
 
-function refuseOverrides(parameters: Parameters): void {
-  for (const [key, value] of parameters) {
-    if (typeof value !== "string") {
-      throw new TenonError("REQUEST_INVALID", {
-        problem: `parameter '${key.slice(0, 64)}' has invalid type. It should be a string.`,
-      });
-    }
-    if (key === "config" || key.startsWith("file:")) {
-      throw new TenonError("REQUEST_UNSUPPORTED", {
-        problem: "this server does not take a config or files with a load; it reads its own repository",
-      });
-    }
-  }
+/** Files travel as base64 in JSON. */
+function base64Of(key: string, value: unknown): Uint8Array {
+  if (typeof value === "string" && /^[A-Za-z0-9+/]*={0,2}$/.test(value)) return Buffer.from(value, "base64");
+  throw new TenonError("REQUEST_INVALID", {
+    problem: `failed to load: '${key.slice(0, 128)}' is not base64`,
+  });
 }
 
 /**
- * The scalars that a small JSON body sets: those of its member `member` when that is an object, else the members
- * themselves. An empty body sets none; further members are ignored.
+ * The scalars that a small JSON body sets: those of its member `member` when that is an object, else the member itself;
+ * without `member`, all of its members, which must be scalars. An empty body sets none; further members are ignored.
  */
-async function readMembers(exchange: Exchange, member: string): Promise<Parameters> {
+export async function readMembers(
+  exchange: Exchange,
+  member: string | undefined,
+  maxBytes: number = exchange.exchanges.settings.jsonBodyMax,
+): Promise<Parameters> {
   const { settings, bodies } = exchange.exchanges;
-  const maxBytes = settings.jsonBodyMax;
   checkAnnouncedLength(exchange.req, maxBytes);
   const body = await readBody(exchange.req, {
     maxBytes,
@@ -86,6 +90,11 @@ async function readMembers(exchange: Exchange, member: string): Promise<Paramete
   if (body.length === 0) return found;
   const scanner = new JsonScanner(body, 0, body.length, settings.jsonDepth);
   if (scanner.peek() !== BYTE.openObject) scanner.fail("The document is not an object");
+  if (member === undefined) {
+    const all = readParameters(scanner);
+    scanner.finish();
+    return all;
+  }
   let parameters: Parameters = found;
   for (let key = scanner.firstKey(); key !== undefined; key = scanner.nextKey()) {
     if (key !== member) scanner.skip();

@@ -3,6 +3,14 @@ import { KNOBS, TenonError } from "../../base/index.js";
 import { type DType, dtypeFromOip } from "../../tensor/index.js";
 import { BYTE, JsonScanner } from "../json/scanner.js";
 import { scanTensorData, type TensorValues } from "../json/tensor-data.js";
+import { type SharedPlace, sharedPlace } from "../shared-memory.js";
+import {
+  booleanParameter,
+  countParameter,
+  type Parameters,
+  type ParameterValue,
+  unparsable,
+} from "./request-parameters.js";
 
 /** What a request may hold; the names are those of the settings. */
 export interface RequestLimits {
@@ -22,10 +30,6 @@ const DEFAULT_LIMITS: RequestLimits = {
   stringBytes: KNOBS.stringBytes.default,
 };
 
-/** A parameter's value: integers beyond 2^53 are bigints. */
-export type ParameterValue = boolean | number | bigint | string;
-export type Parameters = ReadonlyMap<string, ParameterValue>;
-
 export interface InferInput {
   readonly name: string;
   readonly dtype: DType;
@@ -36,6 +40,8 @@ export interface InferInput {
   readonly values: TensorValues | undefined;
   /** Bytes in the binary section, when they come from there. */
   readonly binarySize: number | undefined;
+  /** Where they lie, when that is shared memory. */
+  readonly shared?: SharedPlace | undefined;
 }
 
 export interface InferOutput {
@@ -44,6 +50,8 @@ export interface InferOutput {
   readonly binary: boolean | undefined;
   /** How many of its best values to answer, as strings; undefined: the tensor itself. */
   readonly classification?: number | undefined;
+  /** Where to put it, instead of sending it. */
+  readonly shared?: SharedPlace | undefined;
 }
 
 /** Plain data: it crosses the border of a worker thread. */
@@ -178,12 +186,12 @@ function readInput(scanner: JsonScanner, limits: RequestLimits): InferInput {
     values = scanTensorData(scanner, jsonDType(datatype, name), shape, size);
     scanner.at = after;
   }
-  const binarySize = sourceOf(parameters, dataAt >= 0);
-  return { name, dtype, shape, size, values, binarySize };
+  const { binarySize, shared } = sourceOf(parameters, dataAt >= 0);
+  return { name, dtype, shape, size, values, binarySize, shared };
 }
 
-/** Checks that exactly one source of data is named; the binary section's bytes when it is that. */
-function sourceOf(parameters: Parameters, hasData: boolean): number | undefined {
+/** Checks that exactly one source of data is named; the binary section's bytes or the shared memory when it is that. */
+function sourceOf(parameters: Parameters, hasData: boolean): Pick<InferInput, "binarySize" | "shared"> {
   const binarySize = parameters.get("binary_data_size");
   const region = parameters.get("shared_memory_region");
   if ((hasData ? 1 : 0) + (binarySize === undefined ? 0 : 1) + (region === undefined ? 0 : 1) !== 1) {
@@ -197,16 +205,11 @@ function sourceOf(parameters: Parameters, hasData: boolean): number | undefined 
         `'shared_memory_region' in 'parameters'. But ${set === "" ? "no field is set" : `set${set}`}`,
     });
   }
-  if (region !== undefined) throw noSharedMemory();
-  if (binarySize === undefined) return undefined;
+  if (binarySize === undefined) return { binarySize, shared: sharedPlace(parameters) };
   if (typeof binarySize !== "number" || !Number.isSafeInteger(binarySize) || binarySize < 0) {
     throw unparsable("binary_data_size", "attempt to access JSON non-unsigned-integer as unsigned-integer");
   }
-  return binarySize;
-}
-
-export function noSharedMemory(): TenonError {
-  return new TenonError("REQUEST_UNSUPPORTED", { problem: "the shared memory extension is not enabled" });
+  return { binarySize, shared: undefined };
 }
 
 function readOutputs(scanner: JsonScanner): InferOutput[] {
@@ -235,31 +238,27 @@ function readOutput(scanner: JsonScanner): InferOutput {
     }
   }
   if (name === undefined) throw missingMember("name");
-  if (parameters?.has("shared_memory_region")) throw noSharedMemory();
-  const given = parameters ?? NO_PARAMETERS;
-  return { name, binary: booleanParameter(given, "binary_data"), classification: classificationOf(given) };
+  return {
+    name,
+    binary: booleanParameter(parameters ?? NO_PARAMETERS, "binary_data"),
+    ...formOf(parameters ?? NO_PARAMETERS),
+  };
+}
+
+/** What an output's parameters ask for in its place: classes, or shared memory. Throws REQUEST_INVALID for both. */
+export function formOf(parameters: Parameters): Pick<InferOutput, "classification" | "shared"> {
+  const classification = classificationOf(parameters);
+  const shared = sharedPlace(parameters);
+  if (classification === undefined || shared === undefined) return { classification, shared };
+  throw new TenonError("REQUEST_INVALID", {
+    problem: "shared memory can't be used with the classification extension",
+  });
 }
 
 /** How many classes an output's parameters ask for; undefined for none, which 0 means too. */
-export function classificationOf(parameters: Parameters): number | undefined {
+function classificationOf(parameters: Parameters): number | undefined {
   const count = countParameter(parameters, "classification");
   return count === 0 ? undefined : count;
-}
-
-/** A parameter that must be true or false where it is set. */
-export function booleanParameter(parameters: Parameters, name: string): boolean | undefined {
-  const value = parameters.get(name);
-  if (value === undefined || typeof value === "boolean") return value;
-  throw unparsable(name, "attempt to access JSON non-boolean as boolean");
-}
-
-/** A parameter that must be a non-negative integer where it is set. */
-export function countParameter(parameters: Parameters, name: string): number | undefined {
-  const value = parameters.get(name);
-  if (value === undefined) return undefined;
-  if (typeof value === "bigint" && value >= 0n && value < 1n << 64n) return Number(value);
-  if (typeof value === "number" && Number.isInteger(value) && value >= 0) return value;
-  throw unparsable(name, "attempt to access JSON non-unsigned-integer as unsigned-integer");
 }
 
 /** An object of scalars. */
@@ -267,19 +266,19 @@ export function readParameters(scanner: JsonScanner): Parameters {
   needObject(scanner, "parameters");
   const parameters = new Map<string, ParameterValue>();
   for (let key = scanner.firstKey(); key !== undefined; key = scanner.nextKey()) {
-    if (key.startsWith("triton_")) {
-      throw new TenonError("REQUEST_INVALID", {
-        problem:
-          "parameter keys starting with 'triton_' are reserved for Triton usage and should not be specified.",
-      });
-    }
     if (parameters.has(key)) throw duplicateMember(key);
     parameters.set(key, readParameter(scanner, key));
   }
   return parameters;
 }
 
-function readParameter(scanner: JsonScanner, key: string): ParameterValue {
+export function readParameter(scanner: JsonScanner, key: string): ParameterValue {
+  if (key.startsWith("triton_")) {
+    throw new TenonError("REQUEST_INVALID", {
+      problem:
+        "parameter keys starting with 'triton_' are reserved for Triton usage and should not be specified.",
+    });
+  }
   if (scanner.peek() === BYTE.quote) return scanner.string();
   const flag = scanner.boolean();
   if (flag !== undefined) return flag;
@@ -362,10 +361,6 @@ function needObject(scanner: JsonScanner, key: string): void {
 function once(seen: number, bit: number, key: string): number {
   if ((seen & bit) !== 0) throw duplicateMember(key);
   return seen | bit;
-}
-
-function unparsable(key: string, problem: string): TenonError {
-  return new TenonError("REQUEST_INVALID", { problem: `Unable to parse '${key}': ${problem}` });
 }
 
 function missingMember(key: string): TenonError {

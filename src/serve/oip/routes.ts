@@ -2,11 +2,13 @@
 import { isTenonError } from "../../base/index.js";
 import type { Exchange, HeaderList } from "../http/exchange.js";
 import { modelRows, type Route } from "../http/router.js";
+import { generate } from "./generate.js";
 import { infer } from "./infer.js";
 import { modelRoutes } from "./model-routes.js";
 import { modelMetadataOf } from "./model-wire.js";
 import { repositoryRoutes } from "./repository-routes.js";
 import { type OipServer, serverMetadataOf } from "./server.js";
+import { sharedMemoryRoutes } from "./shared-memory-routes.js";
 
 const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
 
@@ -40,7 +42,12 @@ export function oipRoutes(server: OipServer): readonly Route[] {
   };
 
   const runInfer: Route["run"] = (exchange, { model, version }) =>
-    infer(exchange, () => repository.get(model, version), server.scans);
+    infer(exchange, () => repository.get(model, version), server);
+
+  const generateOf =
+    (streamed: boolean): Route["run"] =>
+    (exchange, { model, version }) =>
+      generate(exchange, () => repository.get(model, version), streamed);
 
   return [
     { method: "GET", path: "/v2", run: serverMetadata },
@@ -49,7 +56,10 @@ export function oipRoutes(server: OipServer): readonly Route[] {
     ...modelRows("GET", "", metadata),
     ...modelRows("GET", "/ready", modelReady),
     ...modelRows("POST", "/infer", runInfer),
+    ...modelRows("POST", "/generate", generateOf(false)),
+    ...modelRows("POST", "/generate_stream", generateOf(true)),
     ...modelRoutes(server),
+    ...sharedMemoryRoutes(server.memory),
     ...repositoryRoutes(repository),
   ];
 }

@@ -2,14 +2,15 @@
 import { isTenonError, TenonError } from "../../base/index.js";
 import type { Model, Outputs, RunOptions } from "../../runtime/index.js";
 import type { Tensor } from "../../tensor/index.js";
-import { labelsOf } from "../config/model-folder.js";
+import { configOfFile, labelsOf } from "../config/served-config.js";
 import { FairShare } from "../http/fair-share.js";
 import type { Caller } from "../http/key-ring.js";
 import type { Sender, Strikes } from "../http/strikes.js";
 import { statisticsOf } from "../metrics/statistics.js";
 import { classified, withReplaced } from "./classification.js";
 import { classifiedWire, type ModelWire, type WantedOutput, wireOf } from "./model-wire.js";
-import { countParameter, type InferRequest } from "./request.js";
+import type { InferRequest } from "./request.js";
+import { countParameter } from "./request-parameters.js";
 
 /** Who asks, and how long the answer is waited for. */
 export interface Asking {
@@ -58,7 +59,8 @@ export async function runRequest(
     const startedAt = performance.now();
     let outputs: Outputs;
     try {
-      outputs = await runFairly(asking, model, inputs, runOptions(asking, wire, request, wanted));
+      checkRows(model, inputs);
+      outputs = await runFairly(asking, model, inputs, runOptions(asking, model, wire, request, wanted));
       const milliseconds = performance.now() - startedAt;
       learn(wire, milliseconds);
       statistics.succeeded(milliseconds);
@@ -103,10 +105,17 @@ function wantedOutputs(request: RunRequest, wire: ModelWire, allBinary: boolean)
       ? allBinary
         ? wire.allBinary
         : wire.allJson
-      : request.outputs.map(({ name, binary, classification }) => {
+      : request.outputs.map(({ name, binary, classification, shared }) => {
           const output = wire.byName.get(name);
-          if (output !== undefined)
-            return { wire: output, binary: binary ?? allBinary, classified: classification !== undefined };
+          if (output !== undefined) {
+            const classified = classification !== undefined;
+            return {
+              wire: output,
+              binary: shared !== undefined || (binary ?? allBinary),
+              classified,
+              shared,
+            };
+          }
           throw new TenonError("OUTPUT_UNKNOWN", { details: { output: name } });
         });
   for (const { wire: output, binary, classified } of wanted) {
@@ -147,8 +156,18 @@ const WORTH_CANCELLING_MS = 2;
 /** Levels of priority; what is lower than the lowest is the default, as in Triton. */
 const LOWEST_PRIORITY = 100;
 
+/** A model with a configuration takes no more rows at once than that says. */
+function checkRows(model: Model, inputs: Readonly<Record<string, Tensor>>): void {
+  if (model.maxBatch === 0 || configOfFile(model) === undefined) return;
+  for (const name in inputs) {
+    if ((inputs[name]!.shape[0] ?? 0) <= model.maxBatch) continue;
+    throw new TenonError("INPUT_BATCH", { details: { model: model.name } });
+  }
+}
+
 function runOptions(
   asking: Asking,
+  model: Model,
   wire: ModelWire,
   { parameters, outputs }: RunRequest,
   wanted: readonly WantedOutput[],
@@ -159,8 +178,10 @@ function runOptions(
   const priority = level > 0 && level <= LOWEST_PRIORITY ? level - 1 : 0;
   const { runDeadline, timeLeft } = asking;
   const options: { -readonly [K in keyof RunOptions]: RunOptions[K] } = {};
+  const hasRules = configOfFile(model)?.dynamic_batching !== undefined;
   if (wire.averageMs >= WORTH_CANCELLING_MS) options.signal = asking.signal;
-  if (timeout > 0) options.deadlineMs = Math.min(timeout / 1000, runDeadline);
+  if (hasRules) options.queue = { level, timeoutMs: timeout / 1000 };
+  else if (timeout > 0) options.deadlineMs = Math.min(timeout / 1000, runDeadline);
   if (timeLeft !== undefined) options.deadlineMs = Math.min(timeLeft, options.deadlineMs ?? runDeadline);
   if (priority > 0) options.priority = priority;
   if (outputs.length > 0) options.outputs = wanted.map((output) => output.wire.name);

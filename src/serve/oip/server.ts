@@ -4,6 +4,7 @@ import { type TenonError, toTenonError } from "../../base/index.js";
 import type { Engine } from "../../runtime/index.js";
 import type { Strikes } from "../http/strikes.js";
 import { type ModelRepository, reasonOf } from "../repository.js";
+import type { SharedMemory } from "../shared-memory.js";
 import type { ScanPool } from "./scan-pool.js";
 
 export interface OipServer {
@@ -11,6 +12,7 @@ export interface OipServer {
   readonly repository: ModelRepository;
   readonly scans: ScanPool;
   readonly strikes: Strikes;
+  readonly memory: SharedMemory;
   readonly serverName: string;
   readonly isReady: () => boolean;
 }
@@ -30,12 +32,13 @@ const { version } = createRequire(import.meta.url)("../../../package.json") as {
 export const packageVersion = version;
 
 /** The answer of the server metadata call. */
-export function serverMetadataOf({ serverName, repository }: OipServer): {
+export function serverMetadataOf({ serverName, repository, memory }: OipServer): {
   readonly name: string;
   readonly version: string;
   readonly extensions: readonly string[];
 } {
-  return { name: serverName, version, extensions: [...EXTENSIONS, ...repository.extensions] };
+  const shared = memory.enabled ? ["system_shared_memory"] : [];
+  return { name: serverName, version, extensions: [...EXTENSIONS, ...shared, ...repository.extensions] };
 }
 
 /** Triton's words for a load that failed; the reason is a code and its sentence, and the log has the rest. */

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Runs the tests against programs that others built, after setting them up in ~/.cache/tenon/interop: perf_analyzer of
+# the Python package tritonclient 2.46.0, with the two libraries that it needs (Debian's libb64-0d, CUDA's runtime).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+home="${XDG_CACHE_HOME:-$HOME/.cache}/tenon/interop"
+mkdir -p "$home"
+
+if [ ! -x "$home/perf/bin/perf_analyzer" ]; then
+  python3 -m venv "$home/perf"
+  "$home/perf/bin/pip" install --quiet --no-deps tritonclient==2.46.0 nvidia-cuda-runtime-cu12==12.4.127
+fi
+if [ ! -d "$home/b64" ]; then
+  work="$(mktemp -d)"
+  trap 'rm -rf "$work"' EXIT
+  (cd "$work" && apt-get download -qq libb64-0d && dpkg-deb -x libb64-0d_*.deb "$home/b64")
+fi
+
+export TENON_INTEROP="$home"
+exec node build/scripts/test.js --group interop "$@"

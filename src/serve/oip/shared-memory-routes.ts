@@ -1,0 +1,60 @@
+/** The routes of the shared memory extensions: the system's, where it is on, and CUDA's, which is not. */
+import { TenonError } from "../../base/index.js";
+import type { HeaderList } from "../http/exchange.js";
+import type { Route } from "../http/router.js";
+import { noSharedMemory, type SharedMemory } from "../shared-memory.js";
+import { readMembers } from "./repository-routes.js";
+import { countParameter } from "./request-parameters.js";
+
+const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
+
+export function sharedMemoryRoutes(memory: SharedMemory): readonly Route[] {
+  const status: Route["run"] = (exchange, { region }) => {
+    const text = JSON.stringify(memory.status(region));
+    exchange.answer(200, JSON_HEADERS, [Buffer.from(text)]);
+  };
+
+  const register: Route["run"] = async (exchange, { region }) => {
+    if (!memory.enabled) throw noSharedMemory();
+    const members = await readMembers(exchange, undefined);
+    const key = members.get("key");
+    if (typeof key !== "string") {
+      throw new TenonError("REQUEST_INVALID", {
+        problem: "Shared memory register request has no 'key' field",
+      });
+    }
+    const size = countParameter(members, "byte_size");
+    if (size === undefined) {
+      throw new TenonError("REQUEST_INVALID", {
+        problem: "Shared memory register request has no 'byte_size' field",
+      });
+    }
+    memory.register(region ?? "", key, countParameter(members, "offset") ?? 0, size);
+    exchange.answer(200, [], []);
+  };
+
+  // Clients unregister everything when they start, also where nothing can be registered.
+  const unregister: Route["run"] = (exchange, { region }) => {
+    memory.unregister(region);
+    exchange.answer(200, [], []);
+  };
+
+  const noRegions: Route["run"] = (exchange) => exchange.answer(200, JSON_HEADERS, ["[]"]);
+  const nothing: Route["run"] = (exchange) => exchange.answer(200, [], []);
+  const noMemory: Route["run"] = () => {
+    throw noSharedMemory();
+  };
+
+  // biome-ignore format: a table is read by columns
+  return [
+    { method: "GET",  path: "/v2/systemsharedmemory/status",                    run: status },
+    { method: "GET",  path: "/v2/systemsharedmemory/region/{region}/status",     run: status },
+    { method: "POST", path: "/v2/systemsharedmemory/region/{region}/register",   run: register },
+    { method: "POST", path: "/v2/systemsharedmemory/region/{region}/unregister", run: unregister },
+    { method: "POST", path: "/v2/systemsharedmemory/unregister",                run: unregister },
+    { method: "GET",  path: "/v2/cudasharedmemory/status",                      run: noRegions },
+    { method: "POST", path: "/v2/cudasharedmemory/region/{region}/register",     run: noMemory },
+    { method: "POST", path: "/v2/cudasharedmemory/region/{region}/unregister",   run: nothing },
+    { method: "POST", path: "/v2/cudasharedmemory/unregister",                  run: nothing },
+  ];
+}
