@@ -310,7 +310,7 @@ describe("bad requests", () => {
     [
       "shared memory",
       "identity_FP32",
-      '{"inputs":[{"name":"x","shape":[1,1],"datatype":"FP32","parameters":{"shared_memory_region":"r"}}]}',
+      '{"inputs":[{"name":"x","shape":[1,1],"datatype":"FP32","parameters":{"shared_memory_region":"r","shared_memory_byte_size":4}}]}',
       501,
       "REQUEST_UNSUPPORTED",
       /shared memory/,
