@@ -8,7 +8,7 @@ groups: main (default), python (needs TENON_PYTHON), shared (reads ../shared bes
 servers (needs Redis and PostgreSQL of Debian), interop (needs TENON_INTEROP)`;
 
 /** A group left open by a leaked handle would hang for good; this names what is open instead. */
-const LIMIT_MS = 10 * 60_000;
+const LIMIT_MS = 20 * 60_000;
 
 const root = resolve(import.meta.dirname, "../..");
 const shared = resolve(root, "../shared");
