@@ -5,7 +5,9 @@ import { tensorFromStorage } from "../make.js";
 import type { Tensor } from "../tensor.js";
 import { softmax } from "./along-axis.js";
 import { add, div, mul, sub } from "./binary.js";
+import { matmul } from "./matmul.js";
 import { argmax } from "./order.js";
+import { DEPTH, plainSingles } from "./product-kernel.js";
 import { max, min, sum } from "./reduce.js";
 import { exp } from "./unary.js";
 
@@ -124,4 +126,35 @@ test("softmax of long rows", () => {
     x[5] = Number.NaN;
     assert.ok(softmax(vector(x)).data.every(Number.isNaN));
   }
+});
+
+test("large products have the bits of the plain loop, at sizes around the kernel's blocks", () => {
+  const sizes = [
+    [4, 200, 8],
+    [5, 256, 9],
+    [65, 257, 17],
+    [67, 600, 515],
+    [130, 3, 1030],
+  ] as const;
+  for (const [m, k, n] of sizes) {
+    const [a, b, plain] = [scattered(m * k, false), scattered(k * n, false), new Float32Array(m * n)];
+    plainSingles(a, 0, b, 0, plain, 0, m, k, n);
+    const product = matmul(vector(a).reshape([m, k]), vector(b).reshape([k, n]));
+    assert.deepEqual(bits(product.data), bits(plain), `${m} × ${k} × ${n}`);
+  }
+});
+
+test("large products: a NaN stays in its row and column, views and batches are read where they lie", () => {
+  const [m, k, n] = [9, DEPTH + 1, 11];
+  const a = vector(Float32Array.from({ length: 2 * m * k }, (_, i) => (i % 7) - 3)).reshape([2, m, k]);
+  const b = vector(Float32Array.from({ length: n * k }, (_, i) => (i % 5) - 2)).reshape([n, k]);
+  a.data[k + 3] = Number.NaN;
+  const product = matmul(a, b.transpose());
+  for (let batch = 0; batch < 2; batch++)
+    for (let i = 0; i < m; i++)
+      for (let j = 0; j < n; j++) {
+        let exact = 0;
+        for (let p = 0; p < k; p++) exact += a.data[(batch * m + i) * k + p]! * b.data[j * k + p]!;
+        assert.ok(Object.is(product.data[(batch * m + i) * n + j], exact + 0), `${batch} ${i} ${j}`);
+      }
 });

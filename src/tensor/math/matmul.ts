@@ -1,4 +1,4 @@
-/** Matrix products by numpy's rules, on packed panels of doubles with four by four results in registers. */
+/** Matrix products by numpy's rules: SIMD for large ones of float32, else packed panels of doubles. */
 import { TenonError } from "../../base/index.js";
 import { type DType, dtypeInfo } from "../dtype.js";
 import { broadcastShapes, sizeOf } from "../layout.js";
@@ -6,6 +6,7 @@ import type { Tensor } from "../tensor.js";
 import { type Block, type Domain, domainOf } from "./blocks.js";
 import { gathered, resultArray } from "./dense.js";
 import { type Into, resultTensor, sameDType } from "./operands.js";
+import { isLarge, singles } from "./product-kernel.js";
 
 /** Rows and columns of results that one pass of the inner loop holds. */
 const TILE = 4;
@@ -14,7 +15,9 @@ const DEPTH = 512;
 
 /**
  * Matrix product: [..., m, k] × [..., k, n] → [..., m, n]; leading dimensions broadcast. A 1-D operand is a row on the
- * left, a column on the right, and that dimension goes again. Floats accumulate in double precision; integers wrap.
+ * left, a column on the right, and that dimension goes again. Integers wrap. float64 and small products (fewer than 4
+ * rows, 8 columns or 4,096 multiplications) accumulate in double precision, larger ones of float32 in single, in order
+ * within each 256 terms, then over those sums; the bits are the same on every machine.
  * Throws TENSOR_DTYPE when the dtypes differ, TENSOR_SHAPE when the inner dimensions do or an operand is a scalar.
  */
 export function matmul<D extends DType>(
@@ -142,7 +145,10 @@ type Product<A> = (
 ) => void;
 
 const PRODUCTS = {
-  float32: panels as Product<Float32Array>,
+  float32: ((a, aAt, b, bAt, o, oAt, m, k, n) => {
+    if (isLarge(m, k, n)) singles(a, aAt, b, bAt, o, oAt, m, k, n);
+    else panels(a, aAt, b, bAt, o, oAt, m, k, n);
+  }) as Product<Float32Array>,
   float64: panels as Product<Float64Array>,
   int: wrapping,
   big: bigProduct,
