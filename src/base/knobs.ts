@@ -80,10 +80,13 @@ export const KNOBS = {
     { min: 64 * 2 ** 20 },
   ),
   modelControl: choice(
-    ["none", "explicit"],
+    ["none", "poll", "explicit"],
     "none",
-    "Who loads models: explicit, clients through the API; none, the server at its start.",
+    "Who loads models: none, the server at its start; poll, it also follows changed files; explicit, clients.",
   ),
+  modelPoll: duration("2s", "How often poll looks; a change counts when two looks saw the same files.", {
+    min: 20,
+  }),
   loadModel: list("Models to load at the start where --model-control is explicit; * for all.", "name,…"),
   warmup: onOff(true, "Run each model once before it counts as ready."),
   trust: choice(

@@ -1,7 +1,6 @@
 /** Loads what a server starts with: each model is tried, within the time that the settings allow. */
 import { type TenonError, toTenonError } from "../base/index.js";
-import type { Model } from "../runtime/index.js";
-import type { ModelRepository } from "../serve/index.js";
+import type { ModelRepository, ServedModel } from "../serve/index.js";
 import type { FoundModel } from "./discover.js";
 
 export interface FailedModel {
@@ -10,7 +9,7 @@ export interface FailedModel {
 }
 
 export interface LoadedSet {
-  readonly loaded: readonly Model[];
+  readonly loaded: readonly ServedModel[];
   readonly failed: readonly FailedModel[];
 }
 
@@ -20,7 +19,7 @@ export async function loadModels(
   found: readonly FoundModel[],
   atOnce: number,
 ): Promise<LoadedSet> {
-  const loaded = new Map<FoundModel, readonly Model[]>();
+  const loaded = new Map<FoundModel, readonly ServedModel[]>();
   const failed: FailedModel[] = [];
   const queue = found.values();
   const worker = async (): Promise<void> => {

@@ -1,8 +1,8 @@
 /** `tenon serve`: finds models, listens, loads and warms them up, prints one ready line, drains on a signal. */
 import { Command } from "commander";
 import { on, suggest, TenonError } from "../base/index.js";
-import type { Engine, Model } from "../runtime/index.js";
-import type { Closed, ModelRepository, RunningServer } from "../serve/index.js";
+import type { Engine } from "../runtime/index.js";
+import type { Closed, ModelRepository, RepositoryWatch, RunningServer, ServedModel } from "../serve/index.js";
 import type { FoundModel } from "./discover.js";
 import { EXIT } from "./exit-codes.js";
 import type { FailedModel } from "./load-models.js";
@@ -26,6 +26,7 @@ export function serveCommand(): Command {
     "spare",
     "modelMemory",
     "modelControl",
+    "modelPoll",
     "loadModel",
     "warmup",
     "trust",
@@ -77,7 +78,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
     { openLog },
     { loadModels },
     { ServedTexts },
-    { ModelRepository: Repository, paceCollector, serve },
+    { ModelRepository: Repository, paceCollector, RepositoryWatch: Watch, serve },
   ] = await Promise.all([
     import("./discover.js"),
     import("./engine.js"),
@@ -87,7 +88,10 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
     import("../serve/index.js"),
   ]);
   const explicit = values.modelControl === "explicit";
-  const { models: found, warnings } = await discoverModels(paths, { allowEmpty: explicit });
+  const polled = values.modelControl === "poll";
+  const { models: found, warnings } = await discoverModels(paths, {
+    allowEmpty: explicit || polled,
+  });
   for (const text of warnings) warn(text);
   const models = explicit ? startSet(found, values.loadModel) : found;
   if (!/^(127\.|localhost$|::1$)/.test(values.host) && values.apiKey === "" && values.apiKeyFile === "none") {
@@ -108,6 +112,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
   let server: RunningServer | undefined;
   let closed: Closed | undefined;
   let repository: ModelRepository | undefined;
+  let watch: RepositoryWatch | undefined;
   try {
     // Before the models: a taken port must not cost minutes of loading.
     const texts = new ServedTexts(engine, (text) => log.warn({}, text));
@@ -132,8 +137,9 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
       log,
       repository,
       texts,
-      isReady: () => ready,
+      isReady: () => ready && (!polled || found.length === 0 || repository!.models().length > 0),
     });
+    if (polled) watch = await Watch.open(repository, { list: named, every: values.modelPoll, log });
     const bar = progress();
     bar.show(`loading ${models.map(({ name }) => name).join(", ")} …`);
     const interrupted = signal.then(() => undefined);
@@ -143,14 +149,16 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
       const { loaded, failed } = outcome;
       for (const { name, error } of failed)
         log.error({ model: name, code: error.code, err: error.cause }, error.message);
-      if (loaded.length === 0 && models.length > 0) throw nothingServes(failed);
+      if (loaded.length === 0 && models.length > 0 && !polled) throw nothingServes(failed);
       ready = true;
+      watch?.start();
       await announce(server, loaded, failed, settings.json);
       await signal;
     }
     note(styled("dim", "draining …", process.stderr));
   } finally {
     ready = false;
+    await watch?.close();
     const endBy = performance.now() + values.drain + CLOSE_LIMIT_MS;
     closed = await server?.close();
     await closeEngine(engine, values.isolation === "inline", closed?.cutOff ?? 0, endBy);
@@ -238,7 +246,7 @@ function nothingServes(failed: readonly FailedModel[]): TenonError {
 
 async function announce(
   { url, grpcPort, metricsPort }: RunningServer,
-  loaded: readonly Model[],
+  loaded: readonly ServedModel[],
   failed: readonly FailedModel[],
   json: boolean,
 ): Promise<void> {

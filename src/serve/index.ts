@@ -18,6 +18,8 @@ export {
   type RepositoryEntry,
   type RepositoryOptions,
 } from "./repository.js";
+export { RepositoryWatch, type WatchOptions } from "./repository-watch.js";
+export type { ServedModel } from "./served-model.js";
 export type {
   ScoreModel,
   TextInput,

@@ -14,6 +14,7 @@ import { planOf } from "./config/model-folder.js";
 import { servedVersions } from "./config/version-policy.js";
 import { type LoadOverride, OverrideFolder } from "./load-override.js";
 import { LoadTogether } from "./load-together.js";
+import { type ServedModel, servedOf } from "./served-model.js";
 
 /** A version of a model: a decimal number above 0, and its file. */
 export interface VersionEntry {
@@ -84,14 +85,19 @@ export class ModelRepository {
   }
 
   /** A model that serves. Throws MODEL_NOT_FOUND. */
-  get(name: string, version?: string): Model {
+  get(name: string, version?: string): ServedModel {
     try {
-      return this.#engine.get(name, version);
+      return servedOf(this.#engine.get(name, version));
     } catch (error) {
       if (!isTenonError(error, "MODEL_NOT_FOUND") || (this.#notes.get(name)?.size ?? 0) === 0) throw error;
       const details = { ...error.details, unloaded: error.details.known === false };
       throw new TenonError("MODEL_NOT_FOUND", { problem: error.problem, details });
     }
+  }
+
+  /** Every model that serves. */
+  models(): readonly ServedModel[] {
+    return this.#engine.models().map(servedOf);
   }
 
   /** Everything that serves or could, by name. */
@@ -124,7 +130,7 @@ export class ModelRepository {
    * `override` takes the place of the configuration, and of all files where it has some.
    * Throws MODEL_NOT_FOUND when there is none, and what `Engine.load` throws.
    */
-  async load(name: string, override?: LoadOverride): Promise<readonly Model[]> {
+  async load(name: string, override?: LoadOverride): Promise<readonly ServedModel[]> {
     if (override !== undefined && override.files.size > 0) return this.#loadFiles(name, override);
     const entries = (await this.#options.list?.()) ?? [];
     const entry = entries.find((candidate) => candidate.name === name);
@@ -136,7 +142,7 @@ export class ModelRepository {
   }
 
   /** Loads files that came with the request; they stay while their model may be started anew. */
-  async #loadFiles(name: string, override: LoadOverride): Promise<readonly Model[]> {
+  async #loadFiles(name: string, override: LoadOverride): Promise<readonly ServedModel[]> {
     if (!isModelName(name)) {
       throw new TenonError("REQUEST_INVALID", { problem: `failed to load: no model can be named so` });
     }
@@ -147,9 +153,13 @@ export class ModelRepository {
   }
 
   /** As `load`, for an entry that is known already. */
-  loadEntry(entry: RepositoryEntry, config?: string, folder?: OverrideFolder): Promise<readonly Model[]> {
+  loadEntry(
+    entry: RepositoryEntry,
+    config?: string,
+    folder?: OverrideFolder,
+  ): Promise<readonly ServedModel[]> {
     const before = this.#loading.get(entry.name) ?? Promise.resolve();
-    const load = (): Promise<readonly Model[]> => this.#loadKeeping(entry, config, folder);
+    const load = (): Promise<readonly ServedModel[]> => this.#loadKeeping(entry, config, folder);
     const loading = before.then(load, load);
     this.#loading.set(entry.name, loading);
     const done = (): void => {
@@ -164,7 +174,7 @@ export class ModelRepository {
     entry: RepositoryEntry,
     config: string | undefined,
     folder: OverrideFolder | undefined,
-  ): Promise<readonly Model[]> {
+  ): Promise<readonly ServedModel[]> {
     try {
       const models = await this.#loadNow(entry, config);
       await this.#folders.get(entry.name)?.remove();
@@ -177,7 +187,7 @@ export class ModelRepository {
     }
   }
 
-  async #loadNow(entry: RepositoryEntry, given: string | undefined): Promise<readonly Model[]> {
+  async #loadNow(entry: RepositoryEntry, given: string | undefined): Promise<readonly ServedModel[]> {
     const { name } = entry;
     const notes = new Map<string, Note>();
     this.#notes.set(name, notes);
@@ -224,7 +234,7 @@ export class ModelRepository {
     notes.clear();
     for (const other of this.#engine.models())
       if (other.name === name && !models.includes(other)) this.#end(other);
-    return models;
+    return models.map(servedOf);
   }
 
   /** Gives a load up when it takes too long; the model takes no place then. */

@@ -2,8 +2,10 @@
 import { lstat, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { LoadOptions, Model, Signature, ValueSignature } from "../../runtime/index.js";
+import { serveAs } from "../served-model.js";
 import { dimsOf, typeOf } from "./complete.js";
 import type { Config, ConfigFile } from "./config-file.js";
+import { ConfiguredModel } from "./configured-model.js";
 import { explicitBatching, instancesOf } from "./dynamic-batching.js";
 import { type Labels, rememberConfig } from "./served-config.js";
 import { warmUp } from "./warm-up.js";
@@ -88,8 +90,10 @@ export async function planOf(file: ConfigFile): Promise<Plan> {
       ...sessionOf(file),
       accept: (signature) => checkSignature(file, signature),
       prepare: async (loaded: Model) => {
-        rememberConfig(loaded, config, labels);
-        await warmUp(file, loaded);
+        const face = new ConfiguredModel(loaded, says ? config.max_batch_size : loaded.maxBatch);
+        serveAs(loaded, face);
+        rememberConfig(face, config, labels);
+        await warmUp(file, face);
       },
     },
     modelFile: modelFileOf(file),

@@ -17,6 +17,11 @@ export function rememberConfig(model: ServedModel, config: Config, labels: Label
   remembered.set(model, { config, labels });
 }
 
+/** Triton's name of what runs a model. */
+export function platformOf(model: ServedModel): string {
+  return configOfFile(model)?.ensemble_scheduling === undefined ? "onnxruntime_onnx" : "ensemble";
+}
+
 /** The configuration that a model was loaded with; undefined for none. */
 export function configOfFile(model: ServedModel): Config | undefined {
   return remembered.get(model)?.config;

@@ -2,7 +2,6 @@
 import { lstat, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { TenonError } from "../../base/index.js";
-import type { Model } from "../../runtime/index.js";
 import {
   allocateStorage,
   byteLengthOf,
@@ -14,6 +13,7 @@ import {
   tensorFromStorage,
 } from "../../tensor/index.js";
 import { BinarySection } from "../oip/binary.js";
+import type { ServedModel } from "../served-model.js";
 import type { Config, ConfigFile } from "./config-file.js";
 
 type Sample = Config["model_warmup"][number];
@@ -25,7 +25,7 @@ const MOST_RUNS = 1000;
 const MOST_STRING_BYTES = 1 << 24;
 
 /** Runs every sample as often as it says. Throws CONFIG_INVALID for samples that are none, and what a run throws. */
-export async function warmUp(file: ConfigFile, model: Model): Promise<void> {
+export async function warmUp(file: ConfigFile, model: ServedModel): Promise<void> {
   for (const sample of file.config.model_warmup) {
     const inputs: Record<string, Tensor> = Object.create(null);
     for (const [name, input] of sample.inputs) {

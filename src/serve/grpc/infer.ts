@@ -1,6 +1,5 @@
 /** ModelInfer: message → tensors → run → message; raw contents are views on both ways. */
 import { TenonError } from "../../base/index.js";
-import type { Model } from "../../runtime/index.js";
 import { byteLengthOf, type DType, dtypeFromOip, dtypeInfo, type Tensor } from "../../tensor/index.js";
 import { BinarySection, encodeTensor } from "../oip/binary.js";
 import { duplicateInput, formOf, type InferOutput } from "../oip/request.js";
@@ -9,6 +8,7 @@ import { checkStrikes, type Ran, runRequest } from "../oip/run.js";
 import { decode, WireReader } from "../protobuf/decode.js";
 import { encodeInto, WireWriter } from "../protobuf/encode.js";
 import type { DecodedOf } from "../protobuf/table.js";
+import type { ServedModel } from "../served-model.js";
 import { type SharedMemory, type SharedPlace, sharedPlace } from "../shared-memory.js";
 import type { Call, Subject } from "./call.js";
 import { tensorFromContents } from "./contents.js";
@@ -42,7 +42,7 @@ export function rawContentsAt(first: Uint8Array): number {
 /** A request that is read and checked, but for what only its model knows. */
 export interface Asked {
   readonly message: InferMessage;
-  readonly find: () => Model;
+  readonly find: () => ServedModel;
   readonly parameters: Parameters;
   readonly outputs: readonly InferOutput[];
   readonly inputs: Readonly<Record<string, Tensor>>;
@@ -59,13 +59,13 @@ export function readInfer(
   call: Call,
   subject: Subject,
   bytes: Uint8Array,
-  find: (name: string, version: string | undefined) => Model,
+  find: (name: string, version: string | undefined) => ServedModel,
   memory: SharedMemory,
 ): Asked {
   const message = decode(ModelInferRequestView, bytes);
   subject.requestId = message.id;
   const version = versionOf(message.model_version);
-  const findNow = (): Model => find(message.model_name, version);
+  const findNow = (): ServedModel => find(message.model_name, version);
   const model = findNow();
   subject.model = model;
   checkStrikes(call, model);
@@ -127,7 +127,7 @@ function outputsOf({ outputs }: InferMessage): readonly InferOutput[] {
 function tensorsOf(
   call: Call,
   message: InferMessage,
-  model: Model,
+  model: ServedModel,
   memory: SharedMemory,
 ): Record<string, Tensor> {
   const { inputs, raw_input_contents: raw } = message;
@@ -181,7 +181,13 @@ function tensorsOf(
   return tensors;
 }
 
-function checkedLength(bytes: Uint8Array, name: string, model: Model, dtype: DType, size: number): number {
+function checkedLength(
+  bytes: Uint8Array,
+  name: string,
+  model: ServedModel,
+  dtype: DType,
+  size: number,
+): number {
   if (dtype !== "string" && bytes.length !== byteLengthOf(dtype, size)) {
     throw new TenonError("INPUT_SIZE", {
       problem: `input byte size mismatch for input '${name}' for model '${model.name}'. Expected ${byteLengthOf(dtype, size)}, got ${bytes.length}`,

@@ -1,6 +1,5 @@
 /** The methods of the gRPC service. To add one, add a row. */
 import { isTenonError, TenonError } from "../../base/index.js";
-import type { Engine, Model } from "../../runtime/index.js";
 import { configOf } from "../config/complete.js";
 import { ModelConfigRequest, ModelConfigResponse } from "../config/messages.js";
 import { overrideOf } from "../load-override.js";
@@ -10,6 +9,8 @@ import { failedLoadText, type OipServer, serverMetadataOf } from "../oip/server.
 import { decode } from "../protobuf/decode.js";
 import { encode } from "../protobuf/encode.js";
 import type { DecodedOf, Fields, MessageType, Written } from "../protobuf/table.js";
+import type { ModelRepository } from "../repository.js";
+import type { ServedModel } from "../served-model.js";
 import { noSharedMemory, type SharedMemory } from "../shared-memory.js";
 import type { Call } from "./call.js";
 import { answerInfer, readInfer, runInfer, versionOf } from "./infer.js";
@@ -55,9 +56,9 @@ function unary<Q extends MessageType<Fields>, R extends MessageType<Fields>>(
 
 /** Every method of the server. */
 export function grpcMethods(server: OipServer): readonly Method[] {
-  const { engine, repository, memory } = server;
+  const { repository, memory } = server;
   const isReady = (call: Call): boolean => !call.calls.draining && server.isReady();
-  const find = (name: string, version: string | undefined): Model => repository.get(name, version);
+  const find = (name: string, version: string | undefined): ServedModel => repository.get(name, version);
   const health: UnaryOptions = { open: true, whileDraining: true };
 
   const infer: Method = {
@@ -84,7 +85,7 @@ export function grpcMethods(server: OipServer): readonly Method[] {
       health,
     ),
     unary(`${SERVICE}/ModelReady`, m.ModelReadyRequest, m.ModelReadyResponse, ({ name, version }) => ({
-      ready: isModelReady(engine, name, versionOf(version)),
+      ready: isModelReady(repository, name, versionOf(version)),
     })),
     unary(`${SERVICE}/ServerMetadata`, m.ServerMetadataRequest, m.ServerMetadataResponse, () =>
       serverMetadataOf(server),
@@ -95,7 +96,7 @@ export function grpcMethods(server: OipServer): readonly Method[] {
       m.ModelMetadataResponse,
       ({ name, version }, call) => {
         call.model = { name, maxBatch: 0 };
-        return modelMetadataOf(engine, find(name, versionOf(version)));
+        return modelMetadataOf(repository.models(), find(name, versionOf(version)));
       },
     ),
     infer,
@@ -109,7 +110,7 @@ export function grpcMethods(server: OipServer): readonly Method[] {
       m.ModelStatisticsResponse,
       ({ name, version }, call) => {
         call.model = { name, maxBatch: 0 };
-        const models = name === "" ? engine.models() : [find(name, versionOf(version))];
+        const models = name === "" ? repository.models() : [find(name, versionOf(version))];
         return { model_stats: models.map((model) => statisticsOf(model).snapshot()) };
       },
     ),
@@ -236,9 +237,9 @@ function nameOf(asked: { readonly repository_name: string; readonly model_name: 
   return asked.model_name === "" ? asked.repository_name : asked.model_name;
 }
 
-function isModelReady(engine: Engine, name: string, version: string | undefined): boolean {
+function isModelReady(repository: ModelRepository, name: string, version: string | undefined): boolean {
   try {
-    engine.get(name, version);
+    repository.get(name, version);
     return true;
   } catch (error) {
     if (isTenonError(error)) return false;

@@ -134,7 +134,7 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
       const { serveMetrics } = await import("../metrics/server.js");
       const isHost = (name: string | undefined): boolean =>
         settings.hosts === undefined || isAllowedHost(name, settings.hosts);
-      metrics = await serveMetrics(engine, { host, port: metricsPort, isHost }).catch(
+      metrics = await serveMetrics(() => oip.repository.models(), { host, port: metricsPort, isHost }).catch(
         (error: NodeJS.ErrnoException) => {
           throw listenError(error, host, metricsPort, "--metrics-port");
         },

@@ -1,6 +1,6 @@
 /** The metrics page: Prometheus text under Triton's names, and histograms of ours. */
 import { cpus, freemem, totalmem } from "node:os";
-import type { Engine, Model } from "../../runtime/index.js";
+import type { ServedModel } from "../served-model.js";
 import { type FailureReason, type Histogram, type StatisticsSnapshot, statisticsOf } from "./statistics.js";
 
 export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -9,7 +9,7 @@ interface Metric {
   readonly name: string;
   readonly help: string;
   readonly type: "counter" | "gauge";
-  readonly of: (snapshot: StatisticsSnapshot, model: Model) => number;
+  readonly of: (snapshot: StatisticsSnapshot, model: ServedModel) => number;
 }
 
 type Counted = keyof StatisticsSnapshot["inference_stats"];
@@ -60,8 +60,8 @@ const METRICS: readonly Metric[] = [
 const FAILURES: readonly FailureReason[] = ["REJECTED", "CANCELED", "BACKEND", "OTHER"];
 
 /** The page of all models that are loaded. */
-export function metricsPage(engine: Engine): string {
-  const models = engine.models().map((model) => {
+export function metricsPage(served: readonly ServedModel[]): string {
+  const models = served.map((model) => {
     const statistics = statisticsOf(model);
     return { model, statistics, snapshot: statistics.snapshot(), labels: labelsOf(model) };
   });
@@ -106,7 +106,7 @@ export function metricsPage(engine: Engine): string {
 }
 
 /** Names of models need no escapes: they are letters, digits, dots, hyphens and underscores. */
-function labelsOf({ name, version }: Model): string {
+function labelsOf({ name, version }: ServedModel): string {
   return `model="${name}",version="${version}"`;
 }
 

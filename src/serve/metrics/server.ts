@@ -1,11 +1,11 @@
 /** A server of the metrics page alone, for scrapers that hold no key. */
 import { createServer, type Server } from "node:http";
-import type { Engine } from "../../runtime/index.js";
+import type { ServedModel } from "../served-model.js";
 import { METRICS_TYPE, metricsPage } from "./prometheus.js";
 
 /** Listens; rejects with the error of the socket. `isHost`: whether a Host header names this server. */
 export async function serveMetrics(
-  engine: Engine,
+  models: () => readonly ServedModel[],
   {
     host,
     port,
@@ -22,7 +22,7 @@ export async function serveMetrics(
           : 405
         : 404
       : 403;
-    const body = status === 200 ? metricsPage(engine) : "";
+    const body = status === 200 ? metricsPage(models()) : "";
     res.writeHead(status, { "Content-Type": METRICS_TYPE, "Content-Length": Buffer.byteLength(body) });
     res.end(body);
   });

@@ -1,6 +1,6 @@
 /** What a served model has done: requests by outcome, batches by size, and where the time went. */
 import type { ErrorCode } from "../../base/index.js";
-import type { Model } from "../../runtime/index.js";
+import type { ServedModel } from "../served-model.js";
 
 /** How often something happened, and how long it took together. */
 export interface Duration {
@@ -54,7 +54,7 @@ function add(duration: Duration, ms: number, count = 1): void {
 
 /** The counters of one model. */
 export class ModelStatistics {
-  readonly #model: Model;
+  readonly #model: ServedModel;
   readonly success = none();
   readonly fail = none();
   readonly #queue = none();
@@ -72,7 +72,7 @@ export class ModelStatistics {
   #lastBatch: number;
   #unread = 0;
 
-  constructor(model: Model) {
+  constructor(model: ServedModel) {
     this.#model = model;
     this.#lastBatch = model.explain(1)[0]?.id ?? -1;
   }
@@ -178,10 +178,10 @@ export interface StatisticsSnapshot {
   readonly memory_usage: readonly [];
 }
 
-const statistics = new WeakMap<Model, ModelStatistics>();
+const statistics = new WeakMap<ServedModel, ModelStatistics>();
 
 /** The counters of a model, from when they are first asked for. */
-export function statisticsOf(model: Model): ModelStatistics {
+export function statisticsOf(model: ServedModel): ModelStatistics {
   let found = statistics.get(model);
   if (found === undefined) {
     found = new ModelStatistics(model);

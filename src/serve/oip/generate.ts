@@ -1,12 +1,12 @@
 /** The generate extension: inputs and parameters as one flat JSON object, outputs the same way back, whole or as events. */
 import { TenonError } from "../../base/index.js";
-import type { Model } from "../../runtime/index.js";
 import type { Tensor } from "../../tensor/index.js";
 import { checkAnnouncedLength, readBody } from "../http/body.js";
 import type { Exchange, HeaderList } from "../http/exchange.js";
 import { BYTE, JsonScanner } from "../json/scanner.js";
 import { scanTensorData } from "../json/tensor-data.js";
 import { JsonWriter } from "../json/writer.js";
+import type { ServedModel } from "../served-model.js";
 import { writeElements } from "./answer.js";
 import { jsonTensor } from "./infer.js";
 import { type RequestLimits, readParameter, readParameters } from "./request.js";
@@ -21,7 +21,11 @@ interface Generate {
 }
 
 /** Answers one request: with an object, or with that object as the only event of a stream. */
-export async function generate(exchange: Exchange, find: () => Model, streamed: boolean): Promise<void> {
+export async function generate(
+  exchange: Exchange,
+  find: () => ServedModel,
+  streamed: boolean,
+): Promise<void> {
   const model = find();
   exchange.model = model;
   checkStrikes(exchange, model);
@@ -74,7 +78,7 @@ const EVENT_HEADERS: HeaderList = [
 ];
 
 /** Keys that name inputs are tensors, `id` is the id, and all others are parameters; an object `parameters` lies flat. */
-function readGenerate(bytes: Buffer, model: Model, limits: RequestLimits): Generate {
+function readGenerate(bytes: Buffer, model: ServedModel, limits: RequestLimits): Generate {
   const scanner = new JsonScanner(bytes, 0, bytes.length, limits.jsonDepth);
   let id: string | undefined;
   const parameters = new Map<string, ParameterValue>();
@@ -102,12 +106,12 @@ function twice(key: string): TenonError {
   return new TenonError("REQUEST_INVALID", { problem: `'${key.slice(0, 64)}' is set twice` });
 }
 
-type Input = Model["signature"]["inputs"][number];
+type Input = ServedModel["signature"]["inputs"][number];
 
 /** A scalar is one element, an array as many as it has; the batch dimension of 1 is put in front. */
 function readInput(
   scanner: JsonScanner,
-  model: Model,
+  model: ServedModel,
   { name, dtype, dims }: Input,
   limits: RequestLimits,
 ): Tensor {

@@ -1,10 +1,10 @@
 /** The infer route: body → tensors → run → answer. */
 import { deflate, gzip } from "node:zlib";
 import { TenonError } from "../../base/index.js";
-import type { Model } from "../../runtime/index.js";
 import { StringStorage, type Tensor, tensorFromStorage } from "../../tensor/index.js";
 import { bodyLimit, checkAnnouncedLength, readBody } from "../http/body.js";
 import type { BodyPart, Exchange, HeaderList } from "../http/exchange.js";
+import type { ServedModel } from "../served-model.js";
 import type { SharedMemory } from "../shared-memory.js";
 import { type Answer, type AnswerOutput, composeAnswer } from "./answer.js";
 import { BinarySection, encodeTensor, headerLength } from "./binary.js";
@@ -21,7 +21,7 @@ import type { OipServer } from "./server.js";
  */
 export async function infer(
   exchange: Exchange,
-  find: () => Model,
+  find: () => ServedModel,
   { scans, memory }: OipServer,
 ): Promise<void> {
   const model = find();
@@ -74,7 +74,7 @@ const RAW_REQUEST: InferRequest = {
 function tensorsOf(
   request: InferRequest,
   section: Uint8Array,
-  model: Model,
+  model: ServedModel,
   maxStringBytes: number,
   memory: SharedMemory,
 ): Record<string, Tensor> {
@@ -104,7 +104,7 @@ export function jsonTensor({ dtype, shape, values }: InferInput): Tensor {
 
 async function runAndAnswer(
   exchange: Exchange,
-  find: () => Model,
+  find: () => ServedModel,
   request: InferRequest,
   inputs: Readonly<Record<string, Tensor>>,
   body: Buffer,

@@ -1,7 +1,9 @@
 /** What the protocol says about one model, made once: metadata and the fixed pieces of its answers. */
 import { TenonError } from "../../base/index.js";
-import type { Engine, Model, ValueSignature } from "../../runtime/index.js";
+import type { ValueSignature } from "../../runtime/index.js";
 import { type DType, dtypeInfo } from "../../tensor/index.js";
+import { platformOf } from "../config/served-config.js";
+import type { ServedModel } from "../served-model.js";
 import type { SharedPlace } from "../shared-memory.js";
 
 /** One output, as answers begin it. */
@@ -38,10 +40,10 @@ export interface ModelWire {
   averageMs: number;
 }
 
-const wires = new WeakMap<Model, ModelWire>();
+const wires = new WeakMap<ServedModel, ModelWire>();
 
 /** The pieces of a model. Throws MODEL_UNSUPPORTED for a model with values that the protocol cannot carry. */
-export function wireOf(model: Model): ModelWire {
+export function wireOf(model: ServedModel): ModelWire {
   let wire = wires.get(model);
   if (wire === undefined) {
     wire = makeWire(model);
@@ -50,7 +52,7 @@ export function wireOf(model: Model): ModelWire {
   return wire;
 }
 
-function makeWire(model: Model): ModelWire {
+function makeWire(model: ServedModel): ModelWire {
   model.signature.inputs.forEach(datatypeOf);
   const outputs = model.signature.outputs.map((value): OutputWire => {
     const datatype = datatypeOf(value);
@@ -94,8 +96,8 @@ interface TensorMetadata {
 
 /** The answer of the model metadata call. */
 export function modelMetadataOf(
-  engine: Engine,
-  model: Model,
+  all: readonly ServedModel[],
+  model: ServedModel,
 ): {
   readonly name: string;
   readonly versions: readonly string[];
@@ -103,7 +105,7 @@ export function modelMetadataOf(
   readonly inputs: readonly TensorMetadata[];
   readonly outputs: readonly TensorMetadata[];
 } {
-  const versions = engine.models().flatMap(({ name, version }) => (name === model.name ? [version] : []));
+  const versions = all.flatMap(({ name, version }) => (name === model.name ? [version] : []));
   const describe = (value: ValueSignature): TensorMetadata => ({
     name: value.name,
     datatype: datatypeOf(value),
@@ -112,7 +114,7 @@ export function modelMetadataOf(
   return {
     name: model.name,
     versions: versions.toSorted((a, b) => Number(a) - Number(b)),
-    platform: "onnxruntime_onnx",
+    platform: platformOf(model),
     inputs: model.signature.inputs.map(describe),
     outputs: model.signature.outputs.map(describe),
   };

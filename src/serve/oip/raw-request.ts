@@ -1,11 +1,11 @@
 /** Raw requests (`Inference-Header-Content-Length: 0`): the body is the data of the model's only input, batch 1. */
 import { TenonError } from "../../base/index.js";
-import type { Model } from "../../runtime/index.js";
 import { byteLengthOf, StringStorage, type Tensor, tensorFromStorage } from "../../tensor/index.js";
+import type { ServedModel } from "../served-model.js";
 import { numericTensor, sizeMismatch } from "./binary.js";
 
 /** The tensor that the body is. Throws REQUEST_INVALID for models that raw requests cannot address, INPUT_SIZE. */
-export function rawInput(model: Model, body: Buffer): Tensor {
+export function rawInput(model: ServedModel, body: Buffer): Tensor {
   const [input] = model.signature.inputs;
   const count = model.signature.inputs.length;
   if (input === undefined || count !== 1) {

@@ -14,7 +14,7 @@ const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
 
 /** The route table of one server. */
 export function oipRoutes(server: OipServer): readonly Route[] {
-  const { engine, repository } = server;
+  const { repository } = server;
   const json = (exchange: Exchange, text: string, status = 200): void =>
     exchange.answer(status, JSON_HEADERS, [toBytes(text)]);
 
@@ -28,11 +28,14 @@ export function oipRoutes(server: OipServer): readonly Route[] {
   };
 
   const metadata: Route["run"] = (exchange, params) =>
-    json(exchange, JSON.stringify(modelMetadataOf(engine, repository.get(params.model, params.version))));
+    json(
+      exchange,
+      JSON.stringify(modelMetadataOf(repository.models(), repository.get(params.model, params.version))),
+    );
 
   const modelReady: Route["run"] = (exchange, params) => {
     try {
-      engine.get(params.model, params.version);
+      repository.get(params.model, params.version);
     } catch (error) {
       if (!isTenonError(error)) throw error;
       exchange.answer(400, JSON_HEADERS, ['{"error":"Model version not ready"}'], error.code);

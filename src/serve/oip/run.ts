@@ -1,12 +1,13 @@
 /** Runs a request on its model, whichever protocol it came by: turns between callers, deadline, priority, a successor. */
 import { isTenonError, TenonError } from "../../base/index.js";
-import type { Model, Outputs, RunOptions } from "../../runtime/index.js";
+import type { Outputs, RunOptions } from "../../runtime/index.js";
 import type { Tensor } from "../../tensor/index.js";
 import { configOfFile, labelsOf } from "../config/served-config.js";
 import { FairShare } from "../http/fair-share.js";
 import type { Caller } from "../http/key-ring.js";
 import type { Sender, Strikes } from "../http/strikes.js";
 import { statisticsOf } from "../metrics/statistics.js";
+import type { ServedModel } from "../served-model.js";
 import { classified, withReplaced } from "./classification.js";
 import { classifiedWire, type ModelWire, type WantedOutput, wireOf } from "./model-wire.js";
 import type { InferRequest } from "./request.js";
@@ -27,7 +28,7 @@ export interface Asking {
 }
 
 /** Throws RATE_LIMITED for who has ended this model's process too often; before anything else is read of a request. */
-export function checkStrikes(asking: Pick<Asking, "sender" | "strikes">, model: Model): void {
+export function checkStrikes(asking: Pick<Asking, "sender" | "strikes">, model: ServedModel): void {
   asking.strikes.check(() => asking.sender, model.name, performance.now());
 }
 
@@ -35,7 +36,7 @@ export type RunRequest = Pick<InferRequest, "parameters" | "outputs">;
 
 export interface Ran {
   /** The model that ran. */
-  readonly model: Model;
+  readonly model: ServedModel;
   readonly wire: ModelWire;
   readonly wanted: readonly WantedOutput[];
   readonly outputs: Outputs;
@@ -47,7 +48,7 @@ export interface Ran {
  */
 export async function runRequest(
   asking: Asking,
-  find: () => Model,
+  find: () => ServedModel,
   request: RunRequest,
   inputs: Readonly<Record<string, Tensor>>,
   allBinary: boolean,
@@ -130,7 +131,7 @@ function wantedOutputs(request: RunRequest, wire: ModelWire, allBinary: boolean)
 /** Runs the model; requests of different callers take turns. */
 async function runFairly(
   { caller }: Asking,
-  model: Model,
+  model: ServedModel,
   inputs: Readonly<Record<string, Tensor>>,
   options: RunOptions,
 ): Promise<Outputs> {
@@ -148,7 +149,7 @@ async function runFairly(
   }
 }
 
-const shares = new WeakMap<Model, FairShare<Caller>>();
+const shares = new WeakMap<ServedModel, FairShare<Caller>>();
 
 /** Runs shorter than this end before their cancellation would: a signal and a timer cost them more than they save. */
 const WORTH_CANCELLING_MS = 2;
@@ -157,7 +158,7 @@ const WORTH_CANCELLING_MS = 2;
 const LOWEST_PRIORITY = 100;
 
 /** A model with a configuration takes no more rows at once than that says. */
-function checkRows(model: Model, inputs: Readonly<Record<string, Tensor>>): void {
+function checkRows(model: ServedModel, inputs: Readonly<Record<string, Tensor>>): void {
   if (model.maxBatch === 0 || configOfFile(model) === undefined) return;
   for (const name in inputs) {
     if ((inputs[name]!.shape[0] ?? 0) <= model.maxBatch) continue;
@@ -167,7 +168,7 @@ function checkRows(model: Model, inputs: Readonly<Record<string, Tensor>>): void
 
 function runOptions(
   asking: Asking,
-  model: Model,
+  model: ServedModel,
   wire: ModelWire,
   { parameters, outputs }: RunRequest,
   wanted: readonly WantedOutput[],

@@ -1,0 +1,42 @@
+/** ConfiguredModel: a model of the engine with the batch size that its configuration declares. */
+import type { BatchRecord, Inputs, Model, Outputs, RunOptions, Signature } from "../../runtime/index.js";
+import type { ServedModel } from "../served-model.js";
+
+/** Whether rows are run together is the engine's matter; how many a request may have is the configuration's. */
+export class ConfiguredModel implements ServedModel {
+  readonly maxBatch: number;
+  readonly #model: Model;
+
+  constructor(model: Model, maxBatch: number) {
+    this.#model = model;
+    this.maxBatch = maxBatch;
+  }
+
+  get name(): string {
+    return this.#model.name;
+  }
+
+  get version(): string {
+    return this.#model.version;
+  }
+
+  get signature(): Signature {
+    return this.#model.signature;
+  }
+
+  get profile(): ServedModel["profile"] {
+    return this.#model.profile;
+  }
+
+  get waiting(): number {
+    return this.#model.waiting;
+  }
+
+  explain(count?: number): BatchRecord[] {
+    return this.#model.explain(count);
+  }
+
+  run(inputs: Inputs, options?: RunOptions): Promise<Outputs> {
+    return this.#model.run(inputs, options);
+  }
+}
