@@ -5,14 +5,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { runCli } from "../support/cli.js";
-import { type QueueKind, type QueueServer, startQueueServer } from "../support/queue-servers.js";
+import {
+  missingServer,
+  type QueueKind,
+  type QueueServer,
+  startQueueServer,
+} from "../support/queue-servers.js";
 import { chaos } from "../support/score-chaos.js";
 import { assertSameResult, jobArgs, resultFiles, writeJob } from "../support/score-job.js";
 
 const KINDS: readonly QueueKind[] = ["redis", "postgres"];
 
 for (const kind of KINDS)
-  describe(`tenon score --queue on ${kind}`, () => {
+  describe(`tenon score --queue on ${kind}`, { skip: missingServer(kind) ?? false }, () => {
     let folder: string;
     let server: QueueServer;
     const worker = (output: string, ...args: readonly string[]) =>
@@ -49,6 +54,16 @@ for (const kind of KINDS)
       const { code, stderr } = await worker("lost", "--queue", server.url);
       assert.equal(code, 0, stderr);
       assertSameResult(join(folder, "lost"), join(folder, "calm"));
+    });
+
+    it("waits for a server that is about to start", async () => {
+      await runCli([...jobArgs("early", 100), "--plan-only"], { cwd: folder });
+      const [{ code, stderr }] = await Promise.all([
+        worker("early", "--queue", server.url),
+        server.refuse(2),
+      ]);
+      assert.equal(code, 0, stderr);
+      assertSameResult(join(folder, "early"), join(folder, "calm"));
     });
 
     it("ends with the code of a failure that no other try would mend", async () => {

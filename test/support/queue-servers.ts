@@ -2,7 +2,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,6 +13,8 @@ export interface QueueServer extends AsyncDisposable {
   readonly url: string;
   /** Ends the server in the middle of whatever it does, and starts it again on the same data and port. */
   crash(): Promise<void>;
+  /** Ends the server, cuts so many connections in its place, and starts it again. */
+  refuse(connections: number): Promise<void>;
 }
 
 /** The server's program; undefined where it is not installed. */
@@ -21,6 +23,11 @@ function serverProgram(kind: QueueKind): string | undefined {
   const root = "/usr/lib/postgresql";
   const versions = existsSync(root) ? readdirSync(root).sort((a, b) => Number(b) - Number(a)) : [];
   return versions.map((version) => join(root, version, "bin/postgres")).find((path) => existsSync(path));
+}
+
+/** Why there is no such server to be started; undefined where there is one. */
+export function missingServer(kind: QueueKind): string | undefined {
+  return serverProgram(kind) === undefined ? `no ${kind} server is installed` : undefined;
 }
 
 /** Starts a server that listens on `address` alone. */
@@ -35,11 +42,27 @@ export async function startQueueServer(kind: QueueKind, address = "127.0.0.1"): 
       await end(server);
       server = await start();
     },
+    async refuse(connections) {
+      await end(server);
+      await cut(address, port, connections);
+      server = await start();
+    },
     async [Symbol.asyncDispose]() {
       await end(server);
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Listens until so many connections have come, each of which it cuts. */
+async function cut(address: string, port: number, connections: number): Promise<void> {
+  const server = createServer().listen(port, address);
+  for (let i = 0; i < connections; i++) {
+    const [socket] = (await once(server, "connection")) as [Socket];
+    socket.destroy();
+  }
+  server.close();
+  await once(server, "close");
 }
 
 async function end(server: ChildProcess): Promise<void> {

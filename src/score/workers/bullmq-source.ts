@@ -1,9 +1,11 @@
 /** Shards from a queue of BullMQ, on Redis or PostgreSQL: one job per shard, one queue per plan. */
+import type { EventEmitter } from "node:events";
 import { createRequire } from "node:module";
 import type { Job, Queue, Worker } from "bullmq";
 import { TenonError } from "../../base/index.js";
 import type { ScorePlan } from "../plan.js";
 import { isFinal, readFailure, writeFailure } from "./failure.js";
+import { pause, retried, within } from "./patience.js";
 import { withoutSecrets } from "./queue-url.js";
 import type { ShardSource, ShardWork } from "./shard-source.js";
 
@@ -17,11 +19,15 @@ export interface ShardQueue extends ShardSource {
   add(shards: readonly number[]): Promise<void>;
 }
 
-/** Longest wait for the first answer of a server. */
-const CONNECT_MS = 15_000;
+/** Longest wait for the first answer of a server, which may be starting. */
+const CONNECT_MS = 30_000;
+/** Longest wait until shards are in the queue: they may be put into it again, so that a server may go away meanwhile. */
+const FILL_MS = 120_000;
 /** Longest wait for one answer later on: a server may be started again meanwhile. */
 const ANSWER_MS = 10_000;
 const CLOSE_MS = 5_000;
+/** Wait before BullMQ asks again that was refused while it asked for a job. */
+const ASK_AGAIN_MS = 1_000;
 /** How often a worker looks whether anything is left. */
 const LOOK_MS = 1_000;
 const TRIES = 5;
@@ -63,34 +69,87 @@ export async function openQueue(
   const make = modules as unknown as Makers;
   const backend = client === "pg" ? modules.createPostgresBackend : undefined;
   const name = `tenon-score-${plan.hash.slice(0, 16)}`;
-  const connection =
-    client === "pg"
-      ? { connectionString: url, migrate: true, max: 4, application_name: "tenon score" }
-      : {
-          url,
-          maxRetriesPerRequest: null,
-          retryStrategy: (tries: number) => Math.min(50 * 2 ** tries, 2_000),
-        };
-  const queue = new make.Queue(name, { connection }, backend);
-  const opened = new OpenQueue(modules, queue, plan, () => {
-    const lock = options.lockMs ?? 60_000;
-    const settings = {
-      connection,
-      autorun: false,
-      concurrency: 1,
-      lockDuration: lock,
-      stalledInterval: Math.max(500, Math.floor(lock / 2)),
-      maxStalledCount: MOST_STALLS,
-    };
-    return (process: Processor) => new make.Worker(name, process, settings, backend);
-  });
+  const connection = client === "pg" ? postgres(url) : redis(url);
+  const lock = options.lockMs ?? 60_000;
+  const settings = {
+    connection,
+    autorun: false,
+    concurrency: 1,
+    lockDuration: lock,
+    stalledInterval: Math.max(500, Math.floor(lock / 2)),
+    maxStalledCount: MOST_STALLS,
+    runRetryDelay: ASK_AGAIN_MS,
+  };
+  const start: Start = (process) => new make.Worker(name, process, settings, backend);
   try {
-    await opened.ready(withoutSecrets(url));
-  } catch (error) {
-    await opened[Symbol.asyncDispose]();
-    throw error;
+    const queue = await retried(CONNECT_MS, () => ready(new make.Queue(name, { connection }, backend)), {
+      unless: refused,
+    });
+    return new OpenQueue(modules, queue, plan, start);
+  } catch (cause) {
+    throw unanswered(withoutSecrets(url), cause);
   }
-  return opened;
+}
+
+function redis(url: string): object {
+  return {
+    url,
+    maxRetriesPerRequest: null,
+    retryStrategy: (tries: number) => Math.min(50 * 2 ** tries, 2_000),
+  };
+}
+
+function postgres(url: string): object {
+  const { Client } = createRequire(import.meta.url)("pg") as { readonly Client: PostgresClient };
+  return {
+    connectionString: url,
+    migrate: true,
+    max: 4,
+    application_name: "tenon score",
+    // A server that goes away fails the question that is open; where nobody listens for the loss itself, it ends the process.
+    Client: class extends Client {
+      constructor(settings: unknown) {
+        super(settings);
+        this.on("error", () => undefined);
+      }
+    },
+  };
+}
+
+type PostgresClient = new (settings: unknown) => EventEmitter;
+
+/** A queue or worker that the server has answered. One whose first question fails never asks again: it is closed. */
+async function ready<T extends Queue | Worker>(end: T): Promise<T> {
+  // What is said beside the answers is told when no answer comes.
+  let said: unknown;
+  const listen = (error: Error): void => {
+    said = error;
+  };
+  (end as EventEmitter).on("error", listen);
+  try {
+    await within(CONNECT_MS, end.waitUntilReady());
+    return end;
+  } catch (error) {
+    await closed(end);
+    throw said ?? error;
+  }
+}
+
+/** Whether a server has answered that it wants nothing of this client: no later try would be heard. */
+function refused(error: unknown): boolean {
+  const code = String((error as { code?: unknown } | null)?.code ?? "");
+  const message = error instanceof Error ? error.message : "";
+  // Of PostgreSQL: no such user, password or database, no right. Of Redis: the password.
+  return /^(28...|3D000|42501)$/.test(code) || /^(NOAUTH|WRONGPASS|NOPERM)/.test(message);
+}
+
+function unanswered(url: string, cause: unknown): TenonError {
+  return new TenonError("SERVER_FAILED", {
+    problem: "the queue's server does not answer",
+    given: url,
+    do: "check that it runs and that the URL is right",
+    cause,
+  });
 }
 
 async function modulesFor(client: "ioredis" | "pg"): Promise<Modules> {
@@ -111,31 +170,13 @@ class OpenQueue implements ShardQueue {
   readonly #modules: Modules;
   readonly #queue: Queue;
   readonly #plan: ScorePlan;
-  readonly #start: () => Start;
-  #lastError: unknown;
+  readonly #start: Start;
 
-  constructor(modules: Modules, queue: Queue, plan: ScorePlan, start: () => Start) {
+  constructor(modules: Modules, queue: Queue, plan: ScorePlan, start: Start) {
     this.#modules = modules;
     this.#queue = queue;
     this.#plan = plan;
     this.#start = start;
-    // A server that goes away is waited for; what it said is told when it never answers.
-    queue.on("error", (error) => {
-      this.#lastError = error;
-    });
-  }
-
-  async ready(url: string): Promise<void> {
-    try {
-      await within(CONNECT_MS, this.#queue.waitUntilReady());
-    } catch (cause) {
-      throw new TenonError("SERVER_FAILED", {
-        problem: "the queue's server does not answer",
-        given: url,
-        do: "check that it runs and that the URL is right",
-        cause: this.#lastError ?? cause,
-      });
-    }
   }
 
   #id(shard: number): string {
@@ -143,27 +184,37 @@ class OpenQueue implements ShardQueue {
   }
 
   async add(shards: readonly number[]): Promise<void> {
+    try {
+      await retried(FILL_MS, () => this.#fill(shards));
+    } catch (cause) {
+      throw unanswered(`queue ${this.#queue.name}`, cause);
+    }
+  }
+
+  async #fill(shards: readonly number[]): Promise<void> {
     const wanted = new Set(shards.map((shard) => this.#id(shard)));
-    for (const job of await this.#queue.getFailed()) if (wanted.has(job.id ?? "")) await job.remove();
-    for (let from = 0; from < shards.length; from += 1000)
-      await this.#queue.addBulk(
-        shards.slice(from, from + 1000).map((shard) => ({
-          name: "shard",
-          data: { shard },
-          opts: {
-            jobId: this.#id(shard),
-            attempts: TRIES,
-            backoff: { type: "exponential", delay: 1000 },
-            removeOnComplete: true,
-          },
-        })),
-      );
+    for (const job of await within(ANSWER_MS, this.#queue.getFailed()))
+      if (wanted.has(job.id ?? "")) await within(ANSWER_MS, job.remove());
+    for (let from = 0; from < shards.length; from += 1000) {
+      const jobs = shards.slice(from, from + 1000).map((shard) => ({
+        name: "shard",
+        data: { shard },
+        opts: {
+          jobId: this.#id(shard),
+          attempts: TRIES,
+          backoff: { type: "exponential", delay: 1000 },
+          removeOnComplete: true,
+        },
+      }));
+      await within(ANSWER_MS, this.#queue.addBulk(jobs));
+    }
   }
 
   async run({ score, missing, signal }: ShardWork): Promise<void> {
     let busy = 0;
     let wake: () => void = () => undefined;
-    const worker = this.#start()(async (job, token) => {
+    const ending = new AbortController();
+    const crew = this.#work(ending.signal, async (job, token) => {
       busy++;
       try {
         const { rows, quarantined } = await score(shardOf(job));
@@ -180,32 +231,41 @@ class OpenQueue implements ShardQueue {
         wake();
       }
     });
-    worker.on("error", (error) => {
-      this.#lastError = error;
-    });
-    const running = worker.run().catch((error: unknown) => {
-      this.#lastError = error;
-    });
-    const aborted = (): void => wake();
-    signal.addEventListener("abort", aborted, { once: true });
     try {
       while (!signal.aborted) {
         const left = await missing();
         if (left.length === 0) break;
         if (busy === 0) await this.#tend(left);
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, LOOK_MS);
-          wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-          if (signal.aborted) wake();
-        });
+        const look = new AbortController();
+        wake = () => look.abort();
+        await pause(LOOK_MS, AbortSignal.any([signal, look.signal]));
       }
     } finally {
-      signal.removeEventListener("abort", aborted);
-      await closed(worker);
-      await within(CLOSE_MS, running).catch(() => undefined);
+      ending.abort();
+      await crew;
+    }
+  }
+
+  /** Takes jobs until `signal`. A worker that could not begin, or has ended, is replaced by another. */
+  async #work(signal: AbortSignal, process: Processor): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        const worker = await ready(this.#start(process));
+        const running = worker.run();
+        const ended = new Promise<void>((resolve) => {
+          signal.addEventListener("abort", () => resolve(), { once: true });
+          if (signal.aborted) resolve();
+        });
+        try {
+          await Promise.race([running, ended]);
+        } finally {
+          await closed(worker);
+          await within(CLOSE_MS, running).catch(() => undefined);
+        }
+      } catch {
+        // The server is away; it is asked again.
+      }
+      await pause(ASK_AGAIN_MS, signal);
     }
   }
 
@@ -223,10 +283,10 @@ class OpenQueue implements ShardQueue {
         if (job !== undefined) throw new FinalFailure(readFailure(job.failedReason));
       }
       const { failed: _, ...open } = counts;
-      if (Object.values(open).every((count) => count === 0)) await within(ANSWER_MS, this.add(left));
+      if (Object.values(open).every((count) => count === 0)) await this.#fill(left);
     } catch (error) {
       if (error instanceof FinalFailure) throw error.cause;
-      this.#lastError = error; // the server is away; it is asked again
+      // The server is away; it is asked again.
     }
   }
 
@@ -253,18 +313,5 @@ function shardOf(job: Job): number {
 
 /** Closes in good order where the server answers, else by cutting the connection. */
 async function closed(end: Queue | Worker): Promise<void> {
-  await within(CLOSE_MS, end.close()).catch(() => end.disconnect().catch(() => undefined));
-}
-
-async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${milliseconds} ms`)), milliseconds);
-  });
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  await within(CLOSE_MS, end.close()).catch(() => within(CLOSE_MS, end.disconnect()).catch(() => undefined));
 }
