@@ -13,6 +13,9 @@ export interface Request {
   readonly priority: number;
 }
 
+/** Keys whose empty lists are kept. */
+const KEYS_KEPT = 16;
+
 /** Per batch key an array sorted by rank; equal ranks keep their order of arrival. */
 export class RequestQueue<R extends Request> {
   readonly #lists = new Map<string, R[]>();
@@ -47,7 +50,7 @@ export class RequestQueue<R extends Request> {
   head(): R | undefined {
     let first: R | undefined;
     for (const list of this.#lists.values())
-      if (first === undefined || list[0]!.rank < first.rank) first = list[0];
+      if (list.length > 0 && (first === undefined || list[0]!.rank < first.rank)) first = list[0];
     return first;
   }
 
@@ -65,8 +68,8 @@ export class RequestQueue<R extends Request> {
     let total = list[0]!.member.rows;
     while (count < list.length && total + list[count]!.member.rows <= rows)
       total += list[count++]!.member.rows;
-    const taken = count === list.length ? list : list.splice(0, count);
-    if (taken === list) this.#lists.delete(first.batchKey);
+    const taken = list.splice(0, count);
+    this.#emptied(first.batchKey, list);
     this.#length -= count;
     this.#rows -= total;
     return taken;
@@ -78,10 +81,14 @@ export class RequestQueue<R extends Request> {
     const at = list?.indexOf(request) ?? -1;
     if (list === undefined || at < 0) return false;
     list.splice(at, 1);
-    if (list.length === 0) this.#lists.delete(request.batchKey);
+    this.#emptied(request.batchKey, list);
     this.#length--;
     this.#rows -= request.member.rows;
     return true;
+  }
+
+  #emptied(key: string, list: readonly R[]): void {
+    if (list.length === 0 && this.#lists.size > KEYS_KEPT) this.#lists.delete(key);
   }
 
   /** Takes everything out. */

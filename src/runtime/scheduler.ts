@@ -7,6 +7,7 @@ import type { BatchLog, BatchReason, BatchRecord } from "./batch-log.js";
 import type { BufferPool } from "./buffers.js";
 import type { CostModel, CostModels } from "./cost-model.js";
 import { type ExplicitBatching, ExplicitQueue, type ExplicitRequest } from "./explicit-queue.js";
+import { Few } from "./few.js";
 import { type Batch, type BatchOutputs, type MemberOutcome, rowsOf } from "./lane.js";
 import type { Contender, LaneBudget } from "./lane-budget.js";
 import type { OutputShapes } from "./output-shapes.js";
@@ -73,7 +74,7 @@ export class Scheduler implements Contender {
   readonly #queue: RequestQueue<Pending> | ExplicitQueue<Pending>;
   readonly #order: AnswerOrder | undefined;
   readonly #idleLanes: RunLane[] = [];
-  readonly #running = new Set<Running>();
+  readonly #running = new Few<Running>();
   readonly #wideGear: WideGear;
   #maxRows: number;
   #inlineLane: RunLane | undefined;

@@ -9,6 +9,7 @@ import { OutputShapes } from "../output-shapes.js";
 import type { Signature } from "../signature.js";
 import { DESCRIPTOR, DESCRIPTOR_FLOATS, HEAD_FLOATS, RemoteCall } from "./call.js";
 import { ChildCall } from "./child-run.js";
+import { NO_CPU } from "./step-aside.js";
 
 const signature: Signature = {
   inputs: [
@@ -32,7 +33,7 @@ const firstOutput = HEAD_FLOATS + 2 * DESCRIPTOR_FLOATS;
 function written(): { memory: ArrayBuffer; call: RemoteCall; head: Float64Array; child: ChildCall } {
   const memory = new ArrayBuffer(65_536);
   const call = new RemoteCall(signature, batch, new OutputShapes(signature), new BufferPool(), memory);
-  call.write(region, 3, 7);
+  call.write(region, 3, 7, NO_CPU);
   const child = new ChildCall(memory, region.offset, () => signature);
   return { memory, call, head: new Float64Array(memory, region.offset, firstOutput + 24), child };
 }

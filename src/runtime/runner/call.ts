@@ -20,8 +20,8 @@ import type { Signature } from "../signature.js";
 import type { Region } from "./region-pool.js";
 
 /**
- * The head of a region, in 8-byte floats: HEAD fields, then a descriptor per input and per wanted output. Only the
- * child writes `runMs`, and `rank`, `offset`, `bytes` and dims of outputs.
+ * The head of a region, in 8-byte floats: HEAD fields, then a descriptor per input and per wanted output. `cpu` is for
+ * StepAside. Only the child writes `runMs`, and `rank`, `offset`, `bytes` and dims of outputs.
  */
 export const HEAD = {
   sequence: 0,
@@ -33,6 +33,7 @@ export const HEAD = {
   spareOffset: 6,
   spareBytes: 7,
   runMs: 8,
+  cpu: 9,
 } as const;
 export const HEAD_FLOATS = 12;
 /** Fields of a descriptor; `which` is ONNX Runtime's dtype code of an input, the index of an output. */
@@ -149,10 +150,11 @@ export class RemoteCall {
     );
   }
 
-  /** Gathers the members' rows into the region, and describes them there. */
-  write(region: Region, model: number, sequence: number): void {
+  /** Gathers the members' rows into the region, and describes them there; `cpu` is the core of this thread or NO_CPU. */
+  write(region: Region, model: number, sequence: number, cpu: number): void {
     const head = this.#head;
     head[HEAD.sequence] = sequence;
+    head[HEAD.cpu] = cpu;
     if (this.#writtenAt !== region.offset) this.#compose(region, model);
     this.#writtenAt = region.offset;
     new Float64Array(this.#memory, region.offset, head.length).set(head);

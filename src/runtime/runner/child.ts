@@ -4,6 +4,7 @@ import { TenonError, toTenonError } from "../../base/index.js";
 import { ArenaWatch } from "../arena-watch.js";
 import { BufferPool } from "../buffers.js";
 import { ModelCache } from "../cache.js";
+import { Few } from "../few.js";
 import { isMisplanned } from "../lane.js";
 import { type Loaded, loadModel, sourceKey } from "../load.js";
 import { poolThreads } from "../machine.js";
@@ -22,6 +23,7 @@ import type { LoadMessage } from "./load-message.js";
 import { REGION_UNIT } from "./region-pool.js";
 import { type Repeat, Repeats } from "./repeats.js";
 import { signatureToJson } from "./signature-wire.js";
+import { StepAside } from "./step-aside.js";
 
 /** Descriptors that the parent hands over. */
 const DOORBELL_FD = 3;
@@ -52,9 +54,14 @@ interface Served {
   sentAway: number;
 }
 
+interface UnderWay {
+  readonly sequence: number;
+  readonly run: Pick<RunLane, "terminate">;
+}
+
 const models = new Map<number, Served>();
-/** What can be told to stop, by the sequence number of its run. */
-const running = new Map<number, Pick<RunLane, "terminate">>();
+/** What can be told to stop. */
+const running = new Few<UnderWay>();
 const repeats = new Repeats();
 /** Runs side by side; more wait for a thread, and cannot tell how long they took themselves. */
 const lanes = poolThreads();
@@ -72,10 +79,11 @@ async function main(): Promise<void> {
   socket.on("end", die).on("close", die).on("error", die);
   const c = await libc();
   c.tieToParent();
+  const aside = new StepAside(c);
   const memoryBytes = Number(process.env.TENON_CHILD_MEMORY);
   const memory = c.map(MEMORY_FD, memoryBytes).buffer;
   closeSync(MEMORY_FD);
-  const reader = new FrameReader(MESSAGE_LIMIT, (frame, payload) => handle(memory, frame, payload));
+  const reader = new FrameReader(MESSAGE_LIMIT, (frame, payload) => handle(memory, aside, frame, payload));
   take = (chunk) => reader.push(chunk);
   socket.resume();
   if (process.platform !== "linux") reportMemory();
@@ -95,9 +103,10 @@ function reportMemory(): void {
   }, REPORT_MEMORY_MS).unref();
 }
 
-function handle(memory: ArrayBuffer, frame: Frame, payload: Uint8Array): void {
-  if (frame.kind === FRAME.submit) submit(memory, frame);
-  else if (frame.kind === FRAME.cancel) running.get(frame.sequence)?.terminate();
+function handle(memory: ArrayBuffer, aside: StepAside, frame: Frame, payload: Uint8Array): void {
+  if (frame.kind === FRAME.submit) submit(memory, aside, frame);
+  else if (frame.kind === FRAME.cancel)
+    running.find(({ sequence }) => sequence === frame.sequence)?.run.terminate();
   else if (frame.kind === FRAME.load) void load(memory, decodeJson(payload) as LoadMessage);
   else if (frame.kind === FRAME.unload) void unload((decodeJson(payload) as { model: number }).model);
 }
@@ -179,12 +188,13 @@ async function unload(model: number): Promise<void> {
 
 // ── running ──────────────────────────────────────────────────────────────────────────────────
 
-function submit(memory: ArrayBuffer, frame: Frame): void {
+function submit(memory: ArrayBuffer, aside: StepAside, frame: Frame): void {
   let served: Served;
   let call: ChildCall;
   try {
     const repeat = repeats.take(frame.slot);
     if (repeat !== undefined) {
+      aside.called(repeat.call.head[HEAD.cpu]!);
       runAgain(models.get(repeat.call.model)!, repeat, frame);
       return;
     }
@@ -196,6 +206,7 @@ function submit(memory: ArrayBuffer, frame: Frame): void {
     fail(frame.sequence, toTenonError(error));
     return;
   }
+  aside.called(call.head[HEAD.cpu]!);
   repeats.note(frame.slot, call, served!.session);
   run(served!, call, frame);
 }
@@ -223,10 +234,11 @@ function run(served: Served, call: ChildCall, { sequence }: Frame): void {
   const shrink = served.arena.shrinkDue(startedAt);
   const batch = shrink ? { ...call.batch, shrink } : call.batch;
   const waits = running.size >= lanes;
-  running.set(sequence, lane);
+  const underWay = { sequence, run: lane };
+  running.add(underWay);
   const finish = (error: TenonError | null, outputs: Parameters<ChildCall["answer"]>[0] | null): void => {
     const endedAt = performance.now();
-    running.delete(sequence);
+    running.delete(underWay);
     served.idle.push(lane);
     served.arena.ran(`${size} ${call.batch.rows}`, endedAt, shrink);
     const ms = endedAt - startedAt;
@@ -267,7 +279,7 @@ function runAgain(served: Served, repeat: Repeat, frame: Frame): void {
   }
   const size = sizeOf(call);
   const finish = (error: TenonError | null): void => {
-    running.delete(sequence);
+    running.delete(underWay);
     if (error !== null) {
       bound.dispose();
       if (isMisplanned(error)) run(served, call, frame);
@@ -283,7 +295,8 @@ function runAgain(served: Served, repeat: Repeat, frame: Frame): void {
     doorbell.ring(encodeFrame(FRAME.done, 0, sequence));
   };
   const waits = running.size >= lanes;
-  running.set(sequence, bound);
+  const underWay = { sequence, run: bound };
+  running.add(underWay);
   if (!isShort(served, size)) {
     bound.run(finish);
     return;

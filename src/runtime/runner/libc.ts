@@ -17,6 +17,8 @@ const PR_SET_PDEATHSIG = 1;
 const RLIMIT_CORE = 4;
 const RLIMIT_AS = 9;
 const SIGKILL = 9;
+/** A cpu_set_t. */
+const CPU_SET_BYTES = 128;
 
 /** Memory that two processes see; `buffer` stays readable for ever, also after `unmap` (it then reads as zeros). */
 export interface Mapping {
@@ -34,6 +36,10 @@ export interface LibC {
   limitAddressSpace(bytes: number): void;
   /** No core dumps, and SIGKILL when the parent dies. Linux only; elsewhere nothing. */
   tieToParent(): void;
+  /** The core that this thread runs on; -1 where that is unknown. */
+  cpu(): number;
+  /** Moves this thread to another of the cores that it may use, and lets it use all of them again. Linux only; elsewhere nothing. */
+  leaveCpu(cpu: number): void;
 }
 
 /** Whether models can run in processes of their own here. */
@@ -59,6 +65,13 @@ async function load(): Promise<LibC> {
   );
   const munmap = library.func("int munmap(void *address, size_t length)");
   const madvise = library.func("int madvise(void *address, size_t length, int advice)");
+  const getcpu = linux ? library.func("int sched_getcpu()") : undefined;
+  const affinity = (which: "get" | "set", mask: Uint8Array): boolean =>
+    (library.func(`int sched_${which}affinity(int thread, size_t bytes, void *mask)`)(
+      0,
+      mask.length,
+      koffi.address(mask),
+    ) as number) >= 0;
   const failed = (what: string): TenonError =>
     new TenonError("ENGINE_LIBRARY", { problem: `${what} failed`, given: `errno ${koffi.errno()}` });
 
@@ -125,6 +138,17 @@ async function load(): Promise<LibC> {
         "int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)",
       );
       prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    },
+
+    cpu: () => (getcpu === undefined ? -1 : (getcpu() as number)),
+
+    leaveCpu(cpu) {
+      const mask = new Uint8Array(CPU_SET_BYTES);
+      if (!linux || cpu < 0 || cpu >= 8 * mask.length || !affinity("get", mask)) return;
+      const others = mask.slice();
+      others[cpu >> 3]! &= ~(1 << (cpu & 7));
+      if (others.every((byte) => byte === 0) || !affinity("set", others)) return;
+      affinity("set", mask);
     },
   };
 }

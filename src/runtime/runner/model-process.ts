@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { isTenonError, TenonError, toTenonError } from "../../base/index.js";
 import type { Finding } from "../../onnx/index.js";
+import { Few } from "../few.js";
 import type { BatchOutputs } from "../lane.js";
 import type { Signature } from "../signature.js";
 import { LyingProcess, type RemoteCall } from "./call.js";
@@ -17,6 +18,7 @@ import { libc, type Mapping } from "./libc.js";
 import type { LoadMessage } from "./load-message.js";
 import { REGION_UNIT, type Region, RegionPool } from "./region-pool.js";
 import { signatureFromJson } from "./signature-wire.js";
+import { NO_CPU } from "./step-aside.js";
 
 /** Why the parent ended a process; undefined when it died by itself. */
 export type KillReason = "deadline" | "lied" | "memory" | "timeout" | "stopped";
@@ -57,6 +59,7 @@ export interface ProcessOptions {
 
 interface InFlight {
   readonly run: ProcessRun;
+  readonly sequence: number;
   readonly call: RemoteCall;
   readonly region: Region;
   streamed: Map<number, Uint8Array[]> | undefined;
@@ -84,7 +87,8 @@ export class ModelProcess {
   readonly #doorbell: Doorbell;
   readonly #regions: RegionPool;
   readonly #lanes: number;
-  readonly #inFlight = new Map<number, InFlight>();
+  readonly #cpu: () => number;
+  readonly #inFlight = new Few<InFlight>();
   readonly #loading = new Map<number, (error: TenonError | null, reply: LoadedReply | null) => void>();
   #hello: ((error: TenonError | null, version: string) => void) | undefined;
   #version = "";
@@ -104,8 +108,9 @@ export class ModelProcess {
   /** Told when a run has ended and its place is free. */
   onFree: () => void = () => undefined;
 
-  private constructor(child: ChildProcess, mapping: Mapping, options: ProcessOptions) {
+  private constructor(child: ChildProcess, mapping: Mapping, cpu: () => number, options: ProcessOptions) {
     this.#child = child;
+    this.#cpu = cpu;
     this.pid = child.pid!;
     this.mapping = mapping;
     this.#lanes = options.lanes;
@@ -158,7 +163,7 @@ export class ModelProcess {
       mapping.unmap();
       throw notStarted(cause.message);
     }
-    const started = new ModelProcess(child, mapping, options);
+    const started = new ModelProcess(child, mapping, c.cpu, options);
     await started.#greeting(options.startTimeoutMs);
     return started;
   }
@@ -268,13 +273,14 @@ export class ModelProcess {
     }
     const sequence = (this.#sequence = (this.#sequence + 1) >>> 0);
     try {
-      call.write(region, run.model, sequence);
+      call.write(region, run.model, sequence, this.#inFlight.size > 0 ? this.#cpu() : NO_CPU);
     } catch (error) {
       this.#regions.give(region);
       throw error;
     }
     const startedAt = this.#inFlight.size < this.#lanes ? performance.now() : undefined;
-    this.#inFlight.set(sequence, {
+    this.#inFlight.add({
+      sequence,
       run,
       call,
       region,
@@ -289,19 +295,19 @@ export class ModelProcess {
 
   /** Asks a run to stop; it does so between two nodes. */
   cancel(sequence: number): void {
-    if (this.#inFlight.has(sequence)) this.#doorbell.ring(encodeFrame(FRAME.cancel, 0, sequence));
+    if (this.#flight(sequence) !== undefined) this.#doorbell.ring(encodeFrame(FRAME.cancel, 0, sequence));
   }
 
   /** Stops runs that are over their time, and kills the process when one does not stop. `limitOf` gives milliseconds. */
   enforce(limitOf: (run: ProcessRun) => number): void {
     const now = performance.now();
     let place = 0;
-    for (const [sequence, flight] of this.#inFlight) {
+    for (const flight of this.#inFlight) {
       if (place++ >= this.#lanes) return;
       if (flight.startedAt === undefined || now - flight.startedAt < limitOf(flight.run)) continue;
       if (flight.cancelledAt === undefined) {
         flight.cancelledAt = now;
-        this.cancel(sequence);
+        this.cancel(flight.sequence);
       } else if (now - flight.cancelledAt >= GRACE_MS) {
         this.#offender ??= flight.run;
         this.kill("deadline");
@@ -364,8 +370,7 @@ export class ModelProcess {
       stderr: this.#stderr,
     };
     this.#death = death;
-    const runs = [...this.#inFlight.values()].map((flight) => flight.run);
-    this.#inFlight.clear();
+    const runs = this.#inFlight.drain().map((flight) => flight.run);
     if (this.#pins === 0) this.mapping.unmap();
     this.#hello?.(notStarted(describeDeath(death)), "");
     this.#failLoads(death);
@@ -465,7 +470,7 @@ export class ModelProcess {
       return;
     }
     const [sequence, position] = new Uint32Array(payload.buffer, payload.byteOffset, 2);
-    const flight = this.#inFlight.get(sequence!);
+    const flight = this.#flight(sequence!);
     if (flight === undefined) return;
     flight.streamed ??= new Map();
     const pieces = flight.streamed.get(position!) ?? [];
@@ -476,13 +481,17 @@ export class ModelProcess {
     if (total > STREAM_LIMIT) this.kill("lied");
   }
 
+  #flight(sequence: number): InFlight | undefined {
+    return this.#inFlight.find((flight) => flight.sequence === sequence);
+  }
+
   /** A stale sequence number is no run's: ignored. */
   #take(sequence: number): InFlight | undefined {
-    const flight = this.#inFlight.get(sequence);
+    const flight = this.#flight(sequence);
     if (flight === undefined) return undefined;
-    this.#inFlight.delete(sequence);
+    this.#inFlight.delete(flight);
     let place = 0;
-    for (const next of this.#inFlight.values()) {
+    for (const next of this.#inFlight) {
       if (place++ >= this.#lanes) break;
       next.startedAt ??= performance.now();
     }

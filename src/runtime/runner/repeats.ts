@@ -62,6 +62,6 @@ export class Repeats {
 
 function isSame(head: Float64Array, kept: Float64Array): boolean {
   for (let i = HEAD.sequence + 1; i < kept.length; i++)
-    if (head[i] !== kept[i] && i !== HEAD.runMs) return false;
+    if (head[i] !== kept[i] && i !== HEAD.runMs && i !== HEAD.cpu) return false;
   return true;
 }

@@ -1,5 +1,6 @@
 /** Supervisor: keeps models running in a process, replaces it when it dies, and finds out whose input killed it. */
 import { emit, isTenonError, TenonError, toTenonError } from "../../base/index.js";
+import { Few } from "../few.js";
 import type { Batch, BatchOutputs, Done, MemberOutcome } from "../lane.js";
 import { Breaker } from "./breaker.js";
 import type { RemoteCall } from "./call.js";
@@ -83,7 +84,7 @@ export class Supervisor {
   #bringingUp: Promise<void> | undefined;
   #opening: Promise<ModelProcess> | undefined;
   #held: SupervisedRun[] = [];
-  readonly #started = new Set<Started>();
+  readonly #started = new Few<Started>();
   readonly #suspects: Suspect[] = [];
   #onTrial: Started | undefined;
   #roundHadCulprit = false;
