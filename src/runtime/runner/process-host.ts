@@ -7,7 +7,7 @@ import { type LoadedReply, ModelProcess } from "./model-process.js";
 import { PROCESS_DEFAULTS, type ProcessSettings } from "./process-settings.js";
 import { Quarantine } from "./quarantine.js";
 import { RemoteSession } from "./remote-session.js";
-import { Supervisor, type Tenant } from "./supervisor.js";
+import { SPARE_AFTER_MS, Supervisor, type Tenant } from "./supervisor.js";
 
 const MEMORY_BYTES = 2 ** 30;
 const START_TIMEOUT_MS = 120_000;
@@ -21,6 +21,7 @@ export class ProcessHost {
   readonly #supervisors = new Set<Supervisor>();
   #shared: Supervisor | undefined;
   #spare: Promise<ModelProcess> | undefined;
+  #sparing: NodeJS.Timeout | undefined;
   #models = 0;
   #closed = false;
 
@@ -38,20 +39,23 @@ export class ProcessHost {
     return new ProcessHost(settings, await spawnProcess(settings.lanes));
   }
 
-  /** A process without models; another is started in its place. */
-  async take(): Promise<ModelProcess> {
+  /** A process without models; another is started in its place, at once or `later`. */
+  async take(when: "now" | "later"): Promise<ModelProcess> {
     for (;;) {
       const spare = this.#spare;
       this.#spare = undefined;
       const process = await (spare ?? spawnProcess(this.options.lanes));
       if (!process.alive) continue;
-      if (this.options.spare !== "none" && !this.#closed) this.#prepareSpare();
+      if (when === "now") this.#prepareSpare();
+      else this.#sparing ??= setTimeout(() => this.#prepareSpare(), SPARE_AFTER_MS).unref();
       return process;
     }
   }
 
   #prepareSpare(): void {
-    if (this.#spare !== undefined) return;
+    clearTimeout(this.#sparing);
+    this.#sparing = undefined;
+    if (this.#spare !== undefined || this.options.spare === "none" || this.#closed) return;
     const spare = spawnProcess(this.options.lanes);
     this.#spare = spare;
     spare.catch(() => {
@@ -127,6 +131,7 @@ export class ProcessHost {
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearTimeout(this.#sparing);
     const spare = this.#spare;
     this.#spare = undefined;
     await Promise.all([

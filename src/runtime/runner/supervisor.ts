@@ -60,8 +60,8 @@ interface Trial {
 /** Where a supervisor gets its processes from. */
 export interface ProcessSource {
   readonly options: ProcessSettings;
-  /** A process without models. */
-  take(): Promise<ModelProcess>;
+  /** A process without models; what takes its place is started at once, or `later`, when answers come first. */
+  take(when: "now" | "later"): Promise<ModelProcess>;
   /** Resident bytes that a process with these models may reach; undefined for no limit. */
   rssLimit(tenants: readonly Tenant[]): number | undefined;
 }
@@ -74,6 +74,8 @@ const SOFT_RSS = 0.8;
 const LEAST_SINGLE_MS = 1000;
 const SINGLE_RUNS = 20;
 const TRIM_AFTER_MS = 5000;
+/** Starting a process stops this one for some 20 ms, and then takes a core: after a crash the answers come first. */
+export const SPARE_AFTER_MS = 200;
 
 export class Supervisor {
   readonly #host: ProcessSource;
@@ -93,6 +95,7 @@ export class Supervisor {
   #retry: NodeJS.Timeout | undefined;
   #enforcing: NodeJS.Timeout | undefined;
   #lookingAfter: NodeJS.Timeout | undefined;
+  #sparing: NodeJS.Timeout | undefined;
   #recycling = false;
   #closed = false;
   /** Average milliseconds of one row. */
@@ -137,7 +140,7 @@ export class Supervisor {
 
   #first(): Promise<ModelProcess> {
     this.#opening ??= this.#host
-      .take()
+      .take("now")
       .then((process) => {
         this.#install(process);
         return process;
@@ -167,9 +170,10 @@ export class Supervisor {
   async #retire(): Promise<void> {
     this.#tenants.length = 0;
     clearTimeout(this.#retry);
+    clearTimeout(this.#sparing);
     clearInterval(this.#enforcing);
     clearInterval(this.#lookingAfter);
-    this.#retry = this.#enforcing = this.#lookingAfter = undefined;
+    this.#retry = this.#sparing = this.#enforcing = this.#lookingAfter = undefined;
     this.#unavailable = undefined;
     const [current, standby] = [this.#current, this.#standby];
     this.#current = this.#standby = undefined;
@@ -417,8 +421,9 @@ export class Supervisor {
         }
         this.#breaker.recovered(performance.now());
         this.#install(process);
-        this.#prepareStandby();
         this.#proceed();
+        clearTimeout(this.#sparing);
+        this.#sparing = setTimeout(() => this.#prepareStandby(), SPARE_AFTER_MS).unref();
       } catch (error) {
         this.#countCrash(toTenonError(error).message);
       }
@@ -427,7 +432,7 @@ export class Supervisor {
 
   /** A process with all models loaded. */
   async #loadedProcess(): Promise<ModelProcess> {
-    const process = await this.#host.take();
+    const process = await this.#host.take("later");
     try {
       for (const { message, from } of [...this.#tenants])
         await process.load(message, from, this.#host.options.loadTimeoutMs);
@@ -439,7 +444,13 @@ export class Supervisor {
   }
 
   #prepareStandby(): void {
-    if (this.#host.options.spare !== "model" || this.#standby !== undefined || this.#closed) return;
+    if (
+      this.#host.options.spare !== "model" ||
+      this.#standby !== undefined ||
+      this.#tenants.length === 0 ||
+      this.#closed
+    )
+      return;
     void this.#loadedProcess().then(
       (process) => {
         if (this.#closed || this.#tenants.length === 0 || this.#standby !== undefined) void process.stop();
