@@ -1,3 +1,4 @@
+/** A model process leaves the core that it shares with its busy parent, and only then. */
 import assert from "node:assert/strict";
 import { availableParallelism } from "node:os";
 import { describe, it } from "node:test";
