@@ -16,7 +16,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   tensor: { layers: ["simd"], packages: [] },
   onnx: { layers: ["tensor"], packages: ["@bufbuild/protobuf"] },
   torch: { layers: ["tensor", "onnx"], packages: [] },
-  data: { layers: ["simd", "tensor"], packages: ["fzstd"] },
+  data: { layers: ["simd", "tensor"], packages: ["@duckdb/node-api", "fzstd", "nodejs-polars"] },
   score: { layers: ["tensor", "runtime", "data"], packages: ["bullmq", "ioredis", "pg"] },
   runtime: { layers: ["tensor", "onnx"], packages: ["koffi", "onnxruntime-node"] },
   train: { layers: ["simd", "tensor", "data", "onnx", "torch", "runtime"], packages: [] },

@@ -1,6 +1,8 @@
 /** tenon/data: tables in, tensors out, and back, in bounded memory; loads no native code. */
 import { type ArrowOptions, arrowSource } from "./arrow/scan.js";
 import { Dataset } from "./dataset.js";
+import { type LazyFrame, lazyFrameSource } from "./engines/polars.js";
+import { querySource } from "./engines/query.js";
 import { ParquetFile } from "./parquet/file.js";
 import { type ParquetOptions, parquetSource } from "./parquet/scan.js";
 import { emptyPlan } from "./plan.js";
@@ -34,6 +36,7 @@ export {
 } from "./column.js";
 export type { Nulls } from "./convert.js";
 export type { Inspection, MapOptions } from "./dataset.js";
+export type { LazyFrame } from "./engines/polars.js";
 export {
   SINK_FORMATS,
   type SinkKind,
@@ -131,6 +134,22 @@ export function jsonl(paths: string | readonly string[], options: JsonLinesOptio
 /** A dataset over Arrow IPC files and streams (Feather version 2), a split per record batch. Paths as `parquet` takes them. */
 export function arrow(paths: string | readonly string[], options: ArrowOptions = {}): Dataset {
   return new Dataset(emptyPlan(arrowSource(listOf(paths), options)));
+}
+
+/**
+ * The rows of a DuckDB query, such as `SELECT * FROM 'in/*.parquet' ORDER BY id`. It runs when the dataset is opened and is kept
+ * in a temporary file; rows come in the order of the query. Needs `@duckdb/node-api`; throws DEPENDENCY_MISSING.
+ */
+export function sql(query: string): Dataset {
+  return new Dataset(emptyPlan(querySource(query)));
+}
+
+/**
+ * The rows of a lazy frame of nodejs-polars, collected when the dataset is opened and kept in a temporary file. Throws
+ * DEPENDENCY_MISSING.
+ */
+export function polars(frame: LazyFrame): Dataset {
+  return new Dataset(emptyPlan(lazyFrameSource(frame)));
 }
 
 function listOf(paths: string | readonly string[]): readonly string[] {

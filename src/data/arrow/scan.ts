@@ -19,7 +19,7 @@ export interface ArrowOptions {
 
 export function arrowSource(paths: readonly string[], options: ArrowOptions): Source {
   const hive = options.hive ?? true;
-  return { identity: { kind: "arrow", paths, hive }, open: () => openArrow(paths, hive) };
+  return { identity: { kind: "arrow", paths, hive }, open: () => openArrowFiles(paths, hive) };
 }
 
 interface OpenFile {
@@ -32,7 +32,8 @@ interface OpenFile {
   readonly partitions: ReadonlyMap<string, string | null>;
 }
 
-async function openArrow(patterns: readonly string[], hive: boolean): Promise<Scan> {
+/** Opens the files of `patterns`. Throws FILE_NOT_FOUND, FILE_INVALID. */
+export async function openArrowFiles(patterns: readonly string[], hive: boolean): Promise<Scan> {
   const files: OpenFile[] = [];
   try {
     for (const path of await expandGlobs(patterns)) files.push(await openFile(path, hive));

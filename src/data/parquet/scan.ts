@@ -12,6 +12,11 @@ import { ParquetFile } from "./file.js";
 import { mayHold } from "./prune.js";
 
 export interface ParquetOptions {
+  /**
+   * Who reads row groups: `ts`, built in; or `duckdb` or `polars`, which must be installed. All give the same batches.
+   * Default `ts`.
+   */
+  readonly engine?: "ts" | "duckdb" | "polars";
   /** `key=value` folders become text columns. Default true. */
   readonly hive?: boolean;
 }
@@ -19,16 +24,33 @@ export interface ParquetOptions {
 export function parquetSource(paths: readonly string[], options: ParquetOptions): Source {
   return {
     identity: { kind: "parquet", paths, hive: options.hive ?? true },
-    open: () => openParquet(paths, options.hive ?? true),
+    async open() {
+      const scan = await openParquet(paths, options.hive ?? true);
+      try {
+        return await ENGINES[options.engine ?? "ts"](scan);
+      } catch (error) {
+        await scan[Symbol.asyncDispose]();
+        throw error;
+      }
+    },
   };
 }
+
+/** By the names of engines. They are loaded when they are asked for. */
+const ENGINES: Readonly<
+  Record<NonNullable<ParquetOptions["engine"]>, (scan: ParquetScan) => Scan | Promise<Scan>>
+> = {
+  ts: (scan) => scan,
+  duckdb: async (scan) => (await import("../engines/duckdb.js")).withDuckDB(scan, scan.places()),
+  polars: async (scan) => (await import("../engines/polars.js")).withPolars(scan, scan.places()),
+};
 
 interface OpenFile {
   readonly file: ParquetFile;
   readonly partitions: ReadonlyMap<string, string | null>;
 }
 
-async function openParquet(patterns: readonly string[], hive: boolean): Promise<Scan> {
+async function openParquet(patterns: readonly string[], hive: boolean): Promise<ParquetScan> {
   const opened: OpenFile[] = [];
   try {
     for (const path of await expandGlobs(patterns))
@@ -88,6 +110,18 @@ class ParquetScan implements Scan {
     for (const name of columns)
       if (partitions.has(name)) read.set(name, constantColumn(partitions.get(name) ?? null, split.rows));
     return { rows: split.rows, columns: read };
+  }
+
+  /** Where each stored column lies: the names of the structs around it, outer first; none for lists of structs. */
+  places(): Map<string, readonly string[]> {
+    const places = new Map<string, readonly string[]>();
+    const { file, partitions } = this.#opened[0]!;
+    for (const [name, { leaf }] of file.leaves) {
+      if (partitions.has(name)) continue;
+      const path = leaf.path.split("\u0000");
+      places.set(name, leaf.lists.length === 0 ? path : path[0] === name ? [name] : []);
+    }
+    return places;
   }
 
   excludes(
