@@ -12,7 +12,7 @@ import { AtomicFile } from "./sink/atomic-file.js";
 import { fileSink } from "./sink/sink.js";
 
 /** A path in the temporary folder that nobody has. */
-export function spoolPath(): string {
+function spoolPath(): string {
   return join(tmpdir(), `tenon-spool-${process.pid}-${randomBytes(6).toString("hex")}.arrow`);
 }
 
