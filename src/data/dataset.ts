@@ -1,9 +1,11 @@
 /** Dataset: a table as batches; each method gives a new dataset, nothing is read before it is iterated. */
 import { TenonError } from "../base/index.js";
+import { writeCache } from "./cached.js";
 import type { Columns, Schema } from "./column.js";
 import { type Batch, type IterateOptions, PipelineIterator } from "./iterator.js";
 import { checkPlan, openPlan } from "./open.js";
-import type { LastBatch, Plan, SplitRange } from "./plan.js";
+import { parquetSource } from "./parquet/scan.js";
+import { emptyPlan, type LastBatch, type Plan, type SplitRange } from "./plan.js";
 import type { SourceFile } from "./scan.js";
 import type { TensorSpecs, TensorsOf } from "./tensors.js";
 import { checkConditions, type Where } from "./where.js";
@@ -152,6 +154,18 @@ export class Dataset<T = Columns> implements AsyncIterable<Batch<T>> {
   /** This many epochs, one after the other, each in its own order. */
   repeat(epochs: number): Dataset<T> {
     return this.#with({ repeat: wholeNumber("repeat", epochs, 1) });
+  }
+
+  /**
+   * The rows as a Parquet file at `path`, and a dataset over it: text is parsed once. The file is written anew when a source
+   * file or the plan changed. Throws USAGE after `tensors` or `map`, and for streams.
+   */
+  async cache(path: string): Promise<Dataset> {
+    if (this.#plan.tensors !== null || this.#plan.stages.length > 0)
+      throw new TenonError("USAGE", { problem: "cache must come before tensors and map" });
+    // Without tensors and maps batches are columns.
+    await writeCache(this.#plan, path, this as unknown as Dataset);
+    return new Dataset(emptyPlan(parquetSource([path], { hive: false })));
   }
 
   /** Only these splits of `inspect()`, in this order. */
