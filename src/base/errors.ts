@@ -47,7 +47,7 @@ export const ERROR_CODES = {
   CANCELLED: "The caller cancelled the request.",
   ENGINE_CLOSED: "The engine or the model was closed before this call.",
   ENGINE_LIBRARY: "The ONNX Runtime library is missing, unusable or too old.",
-  ENGINE_FAILED: "ONNX Runtime reported an error while it ran the model.",
+  ENGINE_FAILED: "ONNX Runtime, DuckDB or polars reported an error, or ended, while it worked.",
   ENGINE_PROVIDER: "An execution provider is not available.",
   TEXT_TOO_LONG: "A text has more tokens than is allowed.",
   TOKENIZER_UNSUPPORTED: "A tokenizer uses a component that these tokenizers do not have.",

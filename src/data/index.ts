@@ -1,8 +1,8 @@
 /** tenon/data: tables in, tensors out, and back, in bounded memory; loads no native code. */
 import { type ArrowOptions, arrowSource } from "./arrow/scan.js";
 import { Dataset } from "./dataset.js";
+import { querySource } from "./engines/duckdb-process.js";
 import { type LazyFrame, lazyFrameSource } from "./engines/polars.js";
-import { querySource } from "./engines/query.js";
 import { ParquetFile } from "./parquet/file.js";
 import { type ParquetOptions, parquetSource } from "./parquet/scan.js";
 import { emptyPlan } from "./plan.js";

@@ -5,7 +5,6 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
-import pl from "nodejs-polars";
 import { isTenonError } from "tenon/base";
 import {
   type Columns,
@@ -23,6 +22,21 @@ import {
 import { tensor } from "tenon/tensor";
 
 const ROWS = 900;
+
+/** Why a test of an engine cannot run here: optional packages have no binary for every platform. */
+async function missing(name: string): Promise<string | false> {
+  try {
+    await import(name);
+    return false;
+  } catch (error) {
+    return `${name} is not there: ${error instanceof Error ? error.message.slice(0, 80) : ""}`;
+  }
+}
+const MISSING = {
+  ts: false,
+  duckdb: await missing("@duckdb/node-api"),
+  polars: await missing("nodejs-polars"),
+} as const;
 
 type Engine = NonNullable<ParquetOptions["engine"]>;
 
@@ -88,7 +102,7 @@ describe("engines", () => {
   }
 
   for (const engine of ["ts", "duckdb", "polars"] as const satisfies readonly Engine[])
-    describe(engine, () => {
+    describe(engine, { skip: MISSING[engine] }, () => {
       const read = (): Dataset => parquet(files, { engine });
       const reference = (): Dataset => parquet(files);
 
@@ -141,7 +155,7 @@ describe("engines", () => {
       });
     });
 
-  it("reads a query of DuckDB, shuffled and from a position too", async () => {
+  it("reads a query of DuckDB, shuffled and from a position too", { skip: MISSING.duckdb }, async () => {
     const query = `SELECT sum(n) AS total, "text", [u, NULL] AS us, a::DECIMAL(9,3) AS d, uuid() IS NULL AS no
       FROM read_parquet('${files}') GROUP BY ALL ORDER BY d, "text" NULLS FIRST`;
     const found = await rowsOf(sql(query));
@@ -160,7 +174,8 @@ describe("engines", () => {
     await assert.rejects(rowsOf(sql("SELECT INTERVAL 1 DAY AS i")), /"i".*INTERVAL/);
   });
 
-  it("reads a lazy frame of polars", async () => {
+  it("reads a lazy frame of polars", { skip: MISSING.polars }, async () => {
+    const { default: pl } = await import("nodejs-polars");
     const path = join(folder, "day=1", "x.parquet");
     const frame = pl
       .scanParquet(path)
@@ -178,7 +193,7 @@ describe("engines", () => {
     await assert.rejects(rowsOf(polars(no)), (error) => isTenonError(error, "USAGE"));
   });
 
-  it("keeps damaged files from ending the process", () => {
+  it("keeps damaged files from ending the process", { skip: MISSING.duckdb || MISSING.polars }, () => {
     const script = `
       import { readFileSync, writeFileSync } from "node:fs";
       import { isTenonError } from "tenon/base";
@@ -187,9 +202,9 @@ describe("engines", () => {
       const original = readFileSync(from);
       let refused = 0;
       for (const engine of ["duckdb", "polars"])
-        for (let i = 0; i < 12; i++) {
+        for (let i = 0; i < 4; i++) {
           const bytes = Buffer.from(original);
-          for (let n = 0; n < 20; n++) bytes[4 + ((i * 7919 + n * 104729) % (bytes.length - 2000))] ^= 255;
+          for (let n = 0; n < 40; n++) bytes[4 + ((i * 7919 + n * 104729) % (bytes.length - 2000))] ^= 255;
           writeFileSync(mutant, bytes);
           try {
             for await (const batch of parquet(mutant, { engine, hive: false })) batch.release();

@@ -1,103 +1,42 @@
-/** DuckDB as an engine: row groups of Parquet by SQL, and the result of any query; an optional peer. */
+/** Answers of DuckDB as columns; an optional peer, loaded in its own process alone. */
 import type { DuckDBConnection, DuckDBDataChunk, DuckDBResult } from "@duckdb/node-api";
 import { TenonError } from "../../base/index.js";
 import type { NumericArray } from "../../tensor/index.js";
 import type { Column, ColumnType, FieldType, Logical, Schema } from "../column.js";
 import { joinColumns } from "../rows.js";
-import type { Chunk, Scan, Split } from "../scan.js";
 import { type Builder, builderOf } from "../text/builder.js";
-import { missingEngine } from "./optional.js";
 
 type DuckDB = typeof import("@duckdb/node-api");
 
-async function load(): Promise<DuckDB> {
-  try {
-    return await import("@duckdb/node-api");
-  } catch (cause) {
-    throw missingEngine("@duckdb/node-api", cause);
-  }
+/** Rejects where the package is not installed. */
+export function loadDuckDB(): Promise<DuckDB> {
+  return import("@duckdb/node-api");
 }
 
-export interface DuckDBSession {
-  readonly connection: DuckDBConnection;
-  close(): void;
-}
-
-/** A database in memory that fetches no extensions from the network. */
-export async function openDuckDB(): Promise<DuckDBSession> {
-  const { DuckDBInstance } = await load();
+/** A connection to a database in memory that fetches no extensions from the network. */
+export async function openDuckDB(): Promise<DuckDBConnection> {
+  const { DuckDBInstance } = await loadDuckDB();
   const instance = await DuckDBInstance.create(":memory:", {
     autoinstall_known_extensions: "false",
     autoload_known_extensions: "false",
   });
-  const connection = await instance.connect();
-  return {
-    connection,
-    close() {
-      connection.closeSync();
-      instance.closeSync();
-    },
-  };
+  return instance.connect();
 }
 
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
-
-/** A scan of Parquet whose row groups DuckDB reads; schema, splits and statistics stay those of the footers. */
-export async function withDuckDB(scan: Scan, places: ReadonlyMap<string, readonly string[]>): Promise<Scan> {
-  const session = await openDuckDB();
-  // One query at a time: another one on the same connection ends the stream of the first.
-  let last: Promise<unknown> = Promise.resolve();
-  const alone = <T>(run: () => Promise<T>): Promise<T> => {
-    const done = last.then(run);
-    last = done.catch(() => undefined);
-    return done;
-  };
-  return {
-    engine: "duckdb",
-    schema: scan.schema,
-    files: scan.files,
-    splits: scan.splits,
-    ...(scan.excludes === undefined ? {} : { excludes: scan.excludes.bind(scan) }),
-    async read(split: Split, columns: readonly string[], signal?: AbortSignal): Promise<Chunk> {
-      signal?.throwIfAborted();
-      const stored = columns.filter((name) => places.has(name));
-      const selected = stored.map((name) => {
-        const place = places.get(name)!;
-        if (place.length === 0) throw unread(name, "a list of structs");
-        return place.map(quoted).join(".");
-      });
-      const from = `read_parquet([${text(scan.files[split.source]!.name)}], file_row_number = true, hive_partitioning = false)`;
-      const where = `file_row_number BETWEEN ${split.row} AND ${split.row + split.rows - 1}`;
-      const query = `SELECT ${[...selected, "1"].join(", ")} FROM ${from} WHERE ${where}`;
-      const fields = new Map(stored.map((name) => [name, scan.schema.get(name)!]));
-      const chunk = await alone(() => rowGroup(session.connection, query, fields, split, scan));
-      const rest = columns.filter((name) => !places.has(name));
-      const partitions = rest.length === 0 ? undefined : await scan.read(split, rest, signal);
-      return { rows: split.rows, columns: new Map([...chunk, ...(partitions?.columns ?? [])]) };
-    },
-    async [Symbol.asyncDispose]() {
-      await last;
-      session.close();
-      await scan[Symbol.asyncDispose]();
-    },
-  };
-}
-
-async function rowGroup(
+/** The columns of a query that gives `rows` rows, as `fields` say. Throws FILE_INVALID where it does not. */
+export async function readRows(
   connection: DuckDBConnection,
   query: string,
   fields: Schema,
-  split: Split,
-  scan: Scan,
+  rows: number,
 ): Promise<Map<string, Column>> {
   try {
-    return await gathered(await connection.stream(query), fields, split.rows);
+    return await gathered(await connection.stream(query), fields, rows);
   } catch (cause) {
     if (cause instanceof TenonError) throw cause;
     throw new TenonError("FILE_INVALID", {
       problem: "DuckDB cannot read a row group",
-      given: `${scan.files[split.source]!.name}, rows from ${split.row} on: ${cause instanceof Error ? cause.message.slice(0, 300) : String(cause)}`,
+      given: cause instanceof Error ? cause.message.slice(0, 300) : String(cause),
       cause,
     });
   }
@@ -143,7 +82,7 @@ export async function query(
   connection: DuckDBConnection,
   sql: string,
 ): Promise<{ schema: Schema; chunks: AsyncIterable<ReadonlyMap<string, Column>> }> {
-  const { DuckDBTypeId } = await load();
+  const { DuckDBTypeId } = await loadDuckDB();
   let result: DuckDBResult;
   try {
     result = await connection.stream(sql);

@@ -41,7 +41,7 @@ const ENGINES: Readonly<
   Record<NonNullable<ParquetOptions["engine"]>, (scan: ParquetScan) => Scan | Promise<Scan>>
 > = {
   ts: (scan) => scan,
-  duckdb: async (scan) => (await import("../engines/duckdb.js")).withDuckDB(scan, scan.places()),
+  duckdb: async (scan) => (await import("../engines/duckdb-process.js")).withDuckDB(scan, scan.places()),
   polars: async (scan) => (await import("../engines/polars.js")).withPolars(scan, scan.places()),
 };
 

@@ -1,0 +1,184 @@
+/** DuckDB as an engine: row groups of Parquet and queries, asked of a process of its own. */
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { type ErrorCode, isTenonError, TenonError } from "../../base/index.js";
+import type { Column, Schema } from "../column.js";
+import type { Chunk, Scan, Source, Split } from "../scan.js";
+import { spooledSource } from "../spool.js";
+import { missingEngine } from "./optional.js";
+
+/** What the process is asked for: columns of a query, or its rows in an Arrow file. */
+export type DuckDBRequest =
+  | { readonly kind: "rows"; readonly query: string; readonly fields: Schema; readonly rows: number }
+  | { readonly kind: "spool"; readonly sql: string; readonly path: string };
+
+interface Failure {
+  readonly code: ErrorCode;
+  readonly problem: string;
+  readonly given?: string | undefined;
+  readonly expected?: string | undefined;
+  readonly do?: string | undefined;
+}
+
+export type DuckDBReply =
+  | { readonly done: true }
+  | { readonly missing: string }
+  | { readonly failed: Failure }
+  | { readonly columns: ReadonlyMap<string, Column> };
+
+/** The process, started when it is needed first and again after its death; one question at a time. */
+class DuckDBProcess {
+  #child: ChildProcess | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** Throws DEPENDENCY_MISSING; ENGINE_FAILED when the process ends over the question. */
+  async start(): Promise<void> {
+    await this.#queued(() => this.#started());
+  }
+
+  /** Throws what DuckDB refuses, and ENGINE_FAILED when the process ends over the question. */
+  async ask(request: DuckDBRequest): Promise<DuckDBReply> {
+    return this.#queued(async () => {
+      const child = await this.#started();
+      const reply = this.#reply(child);
+      child.send(request);
+      const answer = await reply;
+      if (!("failed" in answer)) return answer;
+      const { code, problem, ...rest } = answer.failed;
+      const known = Object.entries(rest).filter(([, value]) => value !== undefined);
+      throw new TenonError(code, { problem, ...Object.fromEntries(known) });
+    });
+  }
+
+  #queued<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  async #started(): Promise<ChildProcess> {
+    if (this.#child !== undefined) return this.#child;
+    const child = fork(fileURLToPath(new URL("./duckdb-main.js", import.meta.url)), {
+      serialization: "advanced",
+      execArgv: [],
+      stdio: ["ignore", "ignore", "ignore", "ipc"],
+    });
+    child.unref();
+    child.on("error", () => undefined); // a question that finds no process is answered by its end
+    const first = await this.#reply(child);
+    if ("missing" in first) throw missingEngine("@duckdb/node-api", new Error(first.missing));
+    child.once("exit", () => {
+      if (this.#child === child) this.#child = undefined;
+    });
+    this.#child = child;
+    return child;
+  }
+
+  /** The next answer. The program of this process goes on while it is awaited, and may end otherwise. */
+  #reply(child: ChildProcess): Promise<DuckDBReply> {
+    return new Promise<DuckDBReply>((resolve, reject) => {
+      const settle = (): void => {
+        child.off("message", answered);
+        child.off("exit", ended);
+        child.off("error", failed);
+        child.channel?.unref();
+      };
+      const answered = (reply: unknown): void => {
+        settle();
+        resolve(reply as DuckDBReply); // from duckdb-main.ts
+      };
+      const failed = (cause: unknown): void => {
+        settle();
+        reject(new TenonError("ENGINE_FAILED", { problem: "DuckDB's process cannot be asked", cause }));
+      };
+      const ended = (code: number | null, signal: string | null): void => {
+        settle();
+        this.#child = undefined;
+        const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
+        reject(new TenonError("ENGINE_FAILED", { problem: "DuckDB's process ended", given: how }));
+      };
+      child.on("message", answered);
+      child.on("exit", ended);
+      child.on("error", failed);
+      child.channel?.ref();
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#last;
+    const child = this.#child;
+    if (child === undefined) return;
+    this.#child = undefined;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.ref();
+    child.kill("SIGKILL");
+    await ended;
+  }
+}
+
+const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+
+/** A scan of Parquet whose row groups DuckDB reads; schema, splits and statistics stay those of the footers. */
+export async function withDuckDB(scan: Scan, places: ReadonlyMap<string, readonly string[]>): Promise<Scan> {
+  const duckdb = new DuckDBProcess();
+  await duckdb.start();
+  return {
+    engine: "duckdb",
+    schema: scan.schema,
+    files: scan.files,
+    splits: scan.splits,
+    ...(scan.excludes === undefined ? {} : { excludes: scan.excludes.bind(scan) }),
+    async read(split: Split, columns: readonly string[], signal?: AbortSignal): Promise<Chunk> {
+      signal?.throwIfAborted();
+      const stored = columns.filter((name) => places.has(name));
+      const selected = stored.map((name) => {
+        const place = places.get(name)!;
+        if (place.length === 0)
+          throw new TenonError("USAGE", {
+            problem: `column "${name}" is a list of structs, which this engine does not give`,
+            do: "leave it out, or read it by the built-in engine",
+          });
+        return place.map(quoted).join(".");
+      });
+      const path = scan.files[split.source]!.name;
+      const from = `read_parquet([${text(path)}], file_row_number = true, hive_partitioning = false)`;
+      const where = `file_row_number BETWEEN ${split.row} AND ${split.row + split.rows - 1}`;
+      const query = `SELECT ${[...selected, "1"].join(", ")} FROM ${from} WHERE ${where}`;
+      const fields = new Map(stored.map((name) => [name, scan.schema.get(name)!]));
+      const answer = await duckdb
+        .ask({ kind: "rows", query, fields, rows: split.rows })
+        .catch((error: unknown) => {
+          throw inFile(error, `${path}, rows from ${split.row} on`);
+        });
+      const rest = columns.filter((name) => !places.has(name));
+      const partitions = rest.length === 0 ? undefined : await scan.read(split, rest, signal);
+      const found = "columns" in answer ? answer.columns : new Map<string, Column>();
+      return { rows: split.rows, columns: new Map([...found, ...(partitions?.columns ?? [])]) };
+    },
+    async [Symbol.asyncDispose]() {
+      await duckdb[Symbol.asyncDispose]();
+      await scan[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The error with the place that was read; a process that ended over a file says that the file is bad. */
+function inFile(error: unknown, place: string): unknown {
+  if (isTenonError(error, "FILE_INVALID") || isTenonError(error, "ENGINE_FAILED"))
+    return new TenonError("FILE_INVALID", {
+      problem: error.problem,
+      given: error.given === undefined ? place : `${place}: ${error.given}`,
+      ...(error.expected === undefined ? {} : { expected: error.expected }),
+      cause: error,
+    });
+  return error;
+}
+
+/** A query of DuckDB as a source. */
+export function querySource(sql: string): Source {
+  return spooledSource({ kind: "sql", sql }, "duckdb", "query", async (path) => {
+    await using duckdb = new DuckDBProcess();
+    await duckdb.ask({ kind: "spool", sql, path });
+  });
+}
