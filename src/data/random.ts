@@ -23,17 +23,15 @@ export function keyOf(...parts: readonly number[]): Key {
   return [a >>> 0, b >>> 0];
 }
 
-/** 32 random bits for `counter`. */
-function draw([a, b]: Key, counter: number): number {
-  return mix(mix((counter + a) | 0) ^ b) >>> 0;
-}
-
-/** A permutation of 0 … n-1 (Fisher-Yates); n below 2^31. */
+/** A permutation of 0 … n-1 (Fisher-Yates, a draw of 32 random bits for each step); n below 2^31. */
 export function permutation(n: number, key: Key): Uint32Array {
+  const a = key[0];
+  const b = key[1];
   const order = new Uint32Array(n);
   for (let i = 0; i < n; i++) order[i] = i;
   for (let i = n - 1; i > 0; i--) {
-    const j = Math.floor((draw(key, i) / 2 ** 32) * (i + 1));
+    const draw = mix(mix((i + a) | 0) ^ b) >>> 0;
+    const j = (draw * 2 ** -32 * (i + 1)) >>> 0;
     const kept = order[i]!;
     order[i] = order[j]!;
     order[j] = kept;

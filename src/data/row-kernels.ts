@@ -81,6 +81,15 @@ const gather = kernel(
           end.set(add(from.get, stride.get)),
           to.set(out.get),
           loopWhile(
+            op("i32.lt_u", add(from.get, i32(48)), end.get),
+            store(to.get, load("f32x4", from.get)),
+            store(to.get, load("f32x4", from.get, 16), 16),
+            store(to.get, load("f32x4", from.get, 32), 32),
+            store(to.get, load("f32x4", from.get, 48), 48),
+            from.set(add(from.get, i32(64))),
+            to.set(add(to.get, i32(64))),
+          ),
+          loopWhile(
             op("i32.lt_u", from.get, end.get),
             store(to.get, load("f32x4", from.get)),
             from.set(add(from.get, i32(16))),

@@ -97,8 +97,29 @@ export async function loadWindow(
   const names = columnsToRead(wanted, plan);
   const splits = window.splits.filter((split) => !excluded(scan, split, plan));
   const memory = workspace?.slot(number);
-  const parts = await Promise.all(splits.map((split) => scan.read(split, names, signal, memory)));
+  const parts = await readSplits(splits, (split) => scan.read(split, names, signal, memory));
   return { ...select(parts, splits, plan, epoch, window.index), workspace };
+}
+
+/** Two at a time: the bytes of one come while another is decoded, and no more of them are held than that. */
+async function readSplits(
+  splits: readonly Split[],
+  read: (split: Split) => Promise<Chunk>,
+): Promise<Chunk[]> {
+  const parts: Chunk[] = [];
+  let ahead: Promise<Chunk> | undefined;
+  try {
+    for (const split of splits) {
+      const current = ahead;
+      ahead = read(split);
+      ahead.catch(() => undefined);
+      if (current !== undefined) parts.push(await current);
+    }
+    if (ahead !== undefined) parts.push(await ahead);
+    return parts;
+  } finally {
+    await ahead?.catch(() => undefined);
+  }
 }
 
 function excluded(scan: Scan, split: Split, plan: Plan): boolean {

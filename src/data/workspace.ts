@@ -44,7 +44,8 @@ interface Matrix {
 }
 
 export class Workspace {
-  readonly #memory: KernelMemory;
+  /** The memory's own accessor is slow. */
+  readonly #buffer: ArrayBufferLike;
   readonly #bytes: Uint8Array;
   readonly #floats: Float32Array;
   readonly #words: Uint32Array;
@@ -60,7 +61,7 @@ export class Workspace {
   #orderOwner: Uint32Array | null = null;
 
   private constructor(memory: KernelMemory, plan: Layout) {
-    this.#memory = memory;
+    this.#buffer = memory.buffer;
     this.#bytes = new Uint8Array(memory.buffer);
     this.#floats = new Float32Array(memory.buffer);
     this.#words = new Uint32Array(memory.buffer);
@@ -102,7 +103,7 @@ export class Workspace {
   }
 
   holds(values: Float32Array): boolean {
-    return values.buffer === this.#memory.buffer;
+    return values.buffer === this.#buffer;
   }
 
   /** Rows `[from, to)` of the columns, side by side, into `out` from entry `at` on. */

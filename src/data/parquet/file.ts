@@ -12,6 +12,8 @@ import { invalid } from "./thrift.js";
 
 /** Chunks that lie closer than this are read together. */
 const GAP = 65_536;
+/** Buffers of bytes that are kept: two row groups are read ahead of the window that is given out. */
+const KEPT = 3;
 /** Longest single read. */
 const MAX_READ = 2 ** 26;
 const MAX_FOOTER = 2 ** 28;
@@ -133,10 +135,10 @@ class SpareBytes {
     return new Uint8Array(buffer, 0, length);
   }
 
-  /** Keeps the largest two. */
+  /** Keeps the largest few: row groups that are read at one time give theirs back together. */
   give(bytes: Uint8Array): void {
     this.#buffers.push(bytes.buffer as ArrayBuffer); // take() made it
-    this.#buffers.sort((a, b) => b.byteLength - a.byteLength).splice(2);
+    this.#buffers.sort((a, b) => b.byteLength - a.byteLength).splice(KEPT);
   }
 }
 

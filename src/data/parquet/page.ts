@@ -43,7 +43,8 @@ const KINDS: readonly PageHeader["kind"][] = ["data", "other", "dictionary", "da
 
 /** The page whose header starts at `at`. Checks sizes, and the checksum where there is one. */
 export function readPage(bytes: Uint8Array, at: number): PageHeader {
-  const { value: head, end } = readThrift(bytes, at);
+  // Of statistics, which are texts, the footer has what is wanted.
+  const { value: head, end } = readThrift(bytes, at, false);
   const kind = KINDS[count(head[1], "page type")] ?? "other";
   const size = count(head[2], "page size");
   const compressedSize = count(head[3], "page size");

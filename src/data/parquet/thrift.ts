@@ -18,19 +18,28 @@ export function invalid(problem: string, given?: string): TenonError {
   });
 }
 
-/** Reads one struct at `start`; throws FILE_INVALID when it is cut off, nested too deep or holds unknown types. */
-export function readThrift(bytes: Uint8Array, start: number): { value: ThriftStruct; end: number } {
-  const reader = new Reader(bytes, start);
+/**
+ * Reads one struct at `start`; throws FILE_INVALID when it is cut off, nested too deep or holds unknown types. Without `texts`
+ * they are passed over, and given as false.
+ */
+export function readThrift(
+  bytes: Uint8Array,
+  start: number,
+  texts = true,
+): { value: ThriftStruct; end: number } {
+  const reader = new Reader(bytes, start, texts);
   const value = reader.struct(0);
   return { value, end: reader.at };
 }
 
 class Reader {
   readonly #bytes: Uint8Array;
+  readonly #texts: boolean;
   at: number;
 
-  constructor(bytes: Uint8Array, at: number) {
+  constructor(bytes: Uint8Array, at: number, texts: boolean) {
     this.#bytes = bytes;
+    this.#texts = texts;
     this.at = at;
   }
 
@@ -93,7 +102,8 @@ class Reader {
       case 8: {
         const length = this.#varint();
         if (length > this.#bytes.length - this.at) throw invalid("a text in a header is cut off");
-        return this.#bytes.subarray(this.at, (this.at += length));
+        this.at += length;
+        return this.#texts && this.#bytes.subarray(this.at - length, this.at);
       }
       case 9:
       case 10:
