@@ -46,6 +46,13 @@ export {
   tableKind,
   tableSink,
 } from "./formats.js";
+export {
+  type Interleaved,
+  type InterleavedBatch,
+  type InterleavedPosition,
+  type InterleaveOptions,
+  interleave,
+} from "./interleaved.js";
 export type { Batch, IterateOptions, PipelineIterator, PipelineStats } from "./iterator.js";
 export type { ParquetOptions } from "./parquet/scan.js";
 export type { SplitRange } from "./plan.js";

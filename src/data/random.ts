@@ -23,6 +23,11 @@ export function keyOf(...parts: readonly number[]): Key {
   return [a >>> 0, b >>> 0];
 }
 
+/** 32 random bits for a counter. */
+export function drawOf([a, b]: Key, counter: number): number {
+  return mix(mix((counter + a) | 0) ^ b) >>> 0;
+}
+
 /** A permutation of 0 … n-1 (Fisher-Yates, a draw of 32 random bits for each step); n below 2^31. */
 export function permutation(n: number, key: Key): Uint32Array {
   const a = key[0];

@@ -54,7 +54,7 @@ export class ParquetFile {
       if (length > MAX_FOOTER) throw invalid("the footer is too large", `${length} bytes`);
       const bytes = await readAt(handle, size - TAIL_BYTES - length, length);
       const hash = createHash("sha256").update(bytes).digest("hex");
-      return new ParquetFile(path, handle, size, parseFooter(bytes, size), hash);
+      return new ParquetFile(path, handle, size, parsedFooter(bytes, size, hash), hash);
     } catch (error) {
       await handle.close();
       throw within(error, path);
@@ -113,6 +113,22 @@ export class ParquetFile {
   async close(): Promise<void> {
     await this.#handle.close();
   }
+}
+
+/** Footers by their content: a table that is opened again, to go on from a position or for another epoch, is not parsed again. */
+const footers = new Map<string, Footer>();
+const MAX_FOOTERS = 16;
+
+function parsedFooter(bytes: Uint8Array, size: number, hash: string): Footer {
+  const key = `${hash} ${size}`;
+  const footer = footers.get(key) ?? parseFooter(bytes, size);
+  footers.delete(key); // the last used comes last
+  footers.set(key, footer);
+  for (const oldest of footers.keys()) {
+    if (footers.size <= MAX_FOOTERS) break;
+    footers.delete(oldest);
+  }
+  return footer;
 }
 
 function namedLeaves(footer: Footer): Map<string, { leaf: Leaf; index: number }> {
