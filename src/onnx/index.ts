@@ -51,6 +51,7 @@ export { removeIdentity } from "./passes/remove-identity.js";
 export { renameIo } from "./passes/rename-io.js";
 export { specialiseDims } from "./passes/specialise-dims.js";
 export { stripEmpties } from "./passes/strip-empties.js";
+export { takeTransposed } from "./passes/take-transposed.js";
 export { untie } from "./passes/untie.js";
 export { inputsToWeights, weightsToInputs } from "./passes/weights-to-inputs.js";
 export { withWeights } from "./passes/with-weights.js";

@@ -242,10 +242,10 @@ export class Engine {
    */
   async load(source: Source, options: LoadOptions = {}): Promise<Model> {
     this.#assertOpen();
-    const { from, baseDir } = sourceOf(source, options.baseDir);
+    const given = sourceOf(source, options.baseDir);
     const order: Order = {
-      source: { from, baseDir, trust: options.trust ?? "pinned" },
-      name: modelNameOf(from, options.name),
+      source: { ...given, trust: options.trust ?? "pinned" },
+      name: modelNameOf(given.from, options.name),
       version: options.version ?? "1",
       options,
       build: this.#buildOptions(options),
@@ -272,7 +272,7 @@ export class Engine {
     const asItIs: Order = {
       ...order,
       options: { ...options, batch: { max: 1 }, calibrate: false },
-      build: { ...order.build, optimization: "none" },
+      build: { ...order.build, optimization: "none", quick: true },
     };
     // Hashing large files would take as long as a run.
     const identity = await ownIdentity(order.source);
@@ -565,13 +565,10 @@ function newest(versions: ReadonlyMap<string, Model> | undefined): Model | undef
 }
 
 /** A model in memory goes on using the files in which its weights lie. */
-function sourceOf(
-  source: Source,
-  baseDir: string | undefined,
-): { from: string | Uint8Array; baseDir: string | undefined } {
+function sourceOf(source: Source, baseDir: string | undefined): Omit<ModelSource, "trust"> {
   if (typeof source === "string" || source instanceof Uint8Array) return { from: source, baseDir };
   const { bytes, folder } = writeBeside(source);
-  return { from: bytes, baseDir: folder ?? baseDir };
+  return { from: bytes, baseDir: folder ?? baseDir, structure: source };
 }
 
 function gone(name: string): TenonError {

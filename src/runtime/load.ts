@@ -5,8 +5,10 @@ import { join } from "node:path";
 import { isTenonError } from "../base/index.js";
 import { type Finding, PREFLIGHT_VERSION, refusal, underTrust, weightFiles } from "../onnx/index.js";
 import { type CompiledMeta, type ModelCache, machineKey } from "./cache.js";
+import { usableCores } from "./machine.js";
 import { type OrtLibrary, ortLibrary } from "./ort/library.js";
 import { createSession, type OrtSession, type SessionOptions } from "./ort/session.js";
+import { giveBack } from "./ort/trim.js";
 import { packedWeightsAligned } from "./prepacked.js";
 import { type ModelSource, type Prepared, prepareModel, readStructure } from "./prepare.js";
 import { inlineSession, type Session } from "./session.js";
@@ -18,6 +20,8 @@ export interface BuildOptions {
   readonly optimization: SessionOptions["optimization"];
   readonly config: Readonly<Record<string, string>>;
   readonly providers: NonNullable<SessionOptions["providers"]>;
+  /** For the first answers only: nothing is prepared or packed, one run at a time has all cores. */
+  readonly quick?: true;
 }
 
 /** A model that is ready to run: shared by every handle on the same content and options. */
@@ -109,7 +113,7 @@ export async function loadModel(
     path: string | undefined,
   ): Loaded => ({
     key: identity.key,
-    session: inlineSession(session, withLabels(session.signature, meta)),
+    session: inlineSession(session, withLabels(session.signature, meta), () => giveBackAfter(identity)),
     signature: withLabels(session.signature, meta),
     cacheHit,
     milliseconds: performance.now() - startedAt,
@@ -118,7 +122,7 @@ export async function loadModel(
     widen: async (threads) => {
       if (path === undefined) return undefined;
       const wide = await openCompiled(library, path, options, threads);
-      return inlineSession(wide, wide.signature);
+      return inlineSession(wide, wide.signature, () => giveBackAfter(identity));
     },
   });
 
@@ -135,7 +139,7 @@ export async function loadModel(
     }
   }
 
-  const prepared = await prepareModel(source);
+  const prepared = await prepareModel(source, options.quick === true && options.providers.length === 0);
   for (const form of cache === undefined ? [] : await usableForms(cache, identity.key)) {
     try {
       const entry = await cache!.add(identity.key, pick(prepared), async (folder) => {
@@ -146,12 +150,9 @@ export async function loadModel(
         await builder.release();
         if (!(await packedWeightsAligned(join(folder, "model.onnx")))) throw new Error("misaligned weights");
       });
-      return finish(
-        await openCompiled(library, entry.modelPath, options, 1),
-        entry.meta,
-        false,
-        entry.modelPath,
-      );
+      const compiled = await openCompiled(library, entry.modelPath, options, 1);
+      giveBackAfter(identity);
+      return finish(compiled, entry.meta, false, entry.modelPath);
     } catch (error) {
       if (isTenonError(error, "ENGINE_PROVIDER")) throw error;
       // Either the model is bad, which the plain load below reports, or it cannot be written and read back in this form.
@@ -159,7 +160,16 @@ export async function loadModel(
       await cache!.writeNote(identity.key, "form", form + 1);
     }
   }
-  return finish(await openPrepared(library, prepared, options, {}), prepared, false, undefined);
+  const plain = await openPrepared(library, prepared, options, {});
+  if (!options.quick) giveBackAfter(identity);
+  return finish(plain, prepared, false, undefined);
+}
+
+/** Smaller models leave less behind than it costs to look for it. */
+const GIVE_BACK_FROM = 16 * 2 ** 20;
+
+function giveBackAfter({ bytes }: Identity): void {
+  if (bytes >= GIVE_BACK_FROM) void giveBack();
 }
 
 function pick({ labels, findings }: Prepared): Pick<CompiledMeta, "labels" | "findings"> {
@@ -205,6 +215,9 @@ function openCompiled(
   });
 }
 
+/** Packing copies every weight before the first run; without it kernels read them where they lie. */
+const QUICK = { ...BRIEF_SPIN, "session.disable_prepacking": "1" } as const;
+
 function openPrepared(
   library: OrtLibrary,
   prepared: Prepared,
@@ -212,11 +225,16 @@ function openPrepared(
   extra: Partial<SessionOptions>,
 ): Promise<OrtSession> {
   return createSession(library, prepared.source, {
-    threads: 1,
+    threads: options.quick ? usableCores() : 1,
     optimization: options.optimization,
     providers: options.providers,
     ...extra,
-    config: { ...options.config, ...prepared.config, ...extra.config },
+    config: {
+      ...(options.quick ? QUICK : {}),
+      ...options.config,
+      ...prepared.config,
+      ...extra.config,
+    },
   });
 }
 

@@ -8,6 +8,7 @@ import {
   preflight,
   readModel,
   refusal,
+  takeTransposed,
   type Trust,
   weightFiles,
   writeBeside,
@@ -20,6 +21,8 @@ export interface ModelSource {
   readonly baseDir: string | undefined;
   /** How far its author is trusted. */
   readonly trust: Trust;
+  /** What `from` holds, where it is known already; it is not read again then. */
+  readonly structure?: OnnxModel;
 }
 
 export interface Prepared {
@@ -33,21 +36,27 @@ export interface Prepared {
 }
 
 /** Reads the model's structure and checks its external data. Throws FILE_NOT_FOUND or MODEL_INVALID. */
-export function readStructure({ from, baseDir }: Omit<ModelSource, "trust">): Promise<OnnxModel> {
-  return readModel(from, baseDir === undefined ? {} : { baseDir });
+export async function readStructure({
+  from,
+  baseDir,
+  structure,
+}: Omit<ModelSource, "trust">): Promise<OnnxModel> {
+  return structure ?? (await readModel(from, baseDir === undefined ? {} : { baseDir }));
 }
 
 /**
  * Preflight, before ONNX Runtime sees the model. Final ZipMaps give way to their scores, since ONNX Runtime would
  * answer with sequences of maps; absent values at the end of nodes are dropped, since they crash it.
+ * `plain`: the graph is run as it is, and products with transposed weights read them where they lie.
  * Throws what `readStructure` throws, and MODEL_INVALID or MODEL_UNSUPPORTED for what preflight refuses.
  */
-export async function prepareModel(source: ModelSource): Promise<Prepared> {
+export async function prepareModel(source: ModelSource, plain = false): Promise<Prepared> {
   const model = await readStructure(source);
   const findings = preflight(model, { trust: source.trust });
   const refused = refusal(findings);
   if (refused !== undefined) throw refused;
-  const { model: changed, labels } = dropZipMap(model);
+  const { model: plainer, labels } = dropZipMap(model);
+  const changed = plain ? takeTransposed.apply(plainer) : plainer;
   const folder = source.baseDir ?? (typeof source.from === "string" ? dirname(source.from) : undefined);
   // The writer drops absent values.
   if (changed !== model || findings.some(({ code }) => code === "TRAILING_EMPTY")) {

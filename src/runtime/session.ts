@@ -39,13 +39,13 @@ export interface Session {
   release(): Promise<void>;
 }
 
-/** A session of ONNX Runtime in this process. */
-export function inlineSession(session: OrtSession, signature: Signature): Session {
+/** A session of ONNX Runtime in this process; `released` is called when it is freed. */
+export function inlineSession(session: OrtSession, signature: Signature, released: () => void): Session {
   return {
     signature,
     lane: (shapes, pool) => new Lane(session, shapes, pool),
     bind: (batch) => new BoundRun(session, batch),
     arenaBytes: () => session.arenaBytes(),
-    release: () => session.release(),
+    release: () => session.release().then(released),
   };
 }
