@@ -8,8 +8,8 @@ import {
   preflight,
   readModel,
   refusal,
-  takeTransposed,
   type Trust,
+  takeTransposed,
   weightFiles,
   writeBeside,
 } from "../onnx/index.js";

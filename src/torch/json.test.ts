@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
 import { isTenonError } from "../base/index.js";
-import { type Json, type JsonOptions, LazyObject, parseJson } from "./json.js";
+import { parseJson, strictJson } from "./json.js";
+import { type Json, type JsonOptions, LazyObject } from "./json-value.js";
+import { nativeJson } from "./native-json.js";
 
 const parse = (text: string, options: JsonOptions = {}): Json =>
   parseJson(new TextEncoder().encode(text), "the text", options);
@@ -76,6 +78,56 @@ suite("parseJson", () => {
       );
     });
   }
+
+  test("the platform's parser is used only where it gives the same", () => {
+    const options = {
+      maxDepth: 20,
+      maxValues: 400,
+      only: new Map([["m", new Set(["y"])]]),
+      lazy: new Set(["b"]),
+    };
+    const given = (read: () => Json | undefined): unknown => {
+      try {
+        return plain(read());
+      } catch {
+        return undefined;
+      }
+    };
+    let taken = 0;
+    const key = fc.constantFrom("a", "b", "m", "y", "0", "7", "\\", ':"', "__proto__", "k\\");
+    const { tree } = fc.letrec((tie) => ({
+      tree: fc.oneof(
+        { depthSize: "small" },
+        fc.constantFrom(
+          "1",
+          "-0",
+          "1e3",
+          "9223372036854775807",
+          "-3.4e38",
+          "9.223372036854775807e18",
+          '":a"',
+        ),
+        fc.constantFrom("9007199254740993", '"\\ud83d"', "0.12345678901234567", '"x\\":"', '"', "[,", "{"),
+        fc.array(tie("tree"), { maxLength: 4 }).map((items) => `[${items.join(", ")}]`),
+        fc
+          .array(fc.tuple(key, tie("tree"), fc.constantFrom(":", ": ", " :")), { maxLength: 4 })
+          .map((members) => `{${members.map(([k, v, c]) => JSON.stringify(k) + c + v).join(",")}}`),
+      ),
+    }));
+    fc.assert(
+      fc.property(tree as fc.Arbitrary<string>, (text) => {
+        const fast = nativeJson(text, options);
+        if (fast === undefined) return;
+        taken++;
+        assert.deepEqual(
+          plain(fast),
+          given(() => strictJson(text, "the text", options)),
+        );
+      }),
+      { seed: 11, numRuns: 3000 },
+    );
+    assert.ok(taken > 500, `only ${taken} texts were taken`);
+  });
 
   test("refuses bytes that are no UTF-8", () => {
     assert.throws(() => parseJson(Uint8Array.of(0x22, 0xff, 0x22), "the text"), /no UTF-8/);

@@ -1,26 +1,7 @@
 /** A JSON reader for files of strangers: bounded, exact integers, no duplicate keys, parts left unread until asked for. */
 import { damaged, quoted } from "./invalid.js";
-
-/** A JSON value. Integers beyond 2^53 are bigints; objects are maps. */
-export type Json = null | boolean | number | bigint | string | readonly Json[] | JsonObject;
-
-/** An object's members in their order. */
-export type JsonObject = Map<string, Json> | LazyObject;
-
-export interface JsonOptions {
-  /** Most levels of nesting. Default 200. */
-  readonly maxDepth?: number;
-  /** Bounds memory: an object counts four times, a list twice, any other value once. Default 2,000,000. */
-  readonly maxValues?: number;
-  /** Accept bare `NaN`, `Infinity` and `-Infinity`, as Python's json writes them. */
-  readonly nonFinite?: boolean;
-  /** Refuse numbers with a sign, a fraction or an exponent. */
-  readonly countsOnly?: boolean;
-  /** Keys, at any depth, of whose objects only these members are read; the others are passed over. */
-  readonly only?: ReadonlyMap<string, ReadonlySet<string>>;
-  /** Keys whose objects' members are read when they are asked for, at any depth. */
-  readonly lazy?: ReadonlySet<string>;
-}
+import { type Json, type JsonObject, type JsonOptions, LazyObject } from "./json-value.js";
+import { nativeJson } from "./native-json.js";
 
 const MAX_DEPTH = 200;
 const MAX_VALUES = 2_000_000;
@@ -39,39 +20,16 @@ export function parseJson(bytes: Uint8Array, what: string, options: JsonOptions 
   } catch (cause) {
     throw damaged(`${what} is no UTF-8`, { cause });
   }
+  const bounds = { maxDepth: MAX_DEPTH, maxValues: MAX_VALUES, ...options };
+  return nativeJson(text, bounds) ?? strictJson(text, what, options);
+}
+
+/** What `parseJson` gives, without the platform's parser. */
+export function strictJson(text: string, what: string, options: JsonOptions = {}): Json {
   const reader = new JsonReader(text, what, options);
   const value = reader.value(0);
   reader.end();
   return value;
-}
-
-/** An object whose members are parsed when they are asked for. */
-export class LazyObject {
-  readonly #reader: JsonReader;
-  readonly #starts: ReadonlyMap<string, number>;
-
-  constructor(reader: JsonReader, starts: ReadonlyMap<string, number>) {
-    this.#reader = reader;
-    this.#starts = starts;
-  }
-
-  get size(): number {
-    return this.#starts.size;
-  }
-
-  has(key: string): boolean {
-    return this.#starts.has(key);
-  }
-
-  /** The member, parsed now; undefined when there is none. */
-  get(key: string): Json | undefined {
-    const start = this.#starts.get(key);
-    return start === undefined ? undefined : this.#reader.valueAt(start);
-  }
-
-  keys(): IterableIterator<string> {
-    return this.#starts.keys();
-  }
 }
 
 class JsonReader {
@@ -90,7 +48,7 @@ class JsonReader {
     this.#left = options.maxValues ?? MAX_VALUES;
   }
 
-  valueAt(start: number): Json {
+  #valueAt(start: number): Json {
     this.#at = start;
     return this.value(0);
   }
@@ -144,7 +102,7 @@ class JsonReader {
       starts.set(key, this.#at);
       this.#pass();
     });
-    return new LazyObject(this, starts);
+    return new LazyObject(starts, (key) => this.#valueAt(starts.get(key)!));
   }
 
   /** Calls `take` at the value of each member. */

@@ -1,7 +1,8 @@
 /** The safetensors format: its dtype names and the reader, with every check of the reference implementation. */
 import { byteLengthOf, type DType, denseStrides } from "../tensor/index.js";
 import { damaged, quoted, unsupported } from "./invalid.js";
-import { type Json, parseJson } from "./json.js";
+import { parseJson } from "./json.js";
+import type { Json } from "./json-value.js";
 import { type Region, withRegion } from "./region.js";
 import { makeTensorRef, type TensorRef } from "./tensor-ref.js";
 import type { Weights } from "./weights.js";

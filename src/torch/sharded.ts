@@ -4,7 +4,8 @@ import { dirname } from "node:path";
 import { formatBytes } from "../base/index.js";
 import { externalFiles, resolvePath } from "../onnx/index.js";
 import { damaged, quoted } from "./invalid.js";
-import { type Json, parseJson } from "./json.js";
+import { parseJson } from "./json.js";
+import type { Json } from "./json-value.js";
 import type { TensorRef } from "./tensor-ref.js";
 import type { Weights } from "./weights.js";
 

@@ -1,5 +1,5 @@
 /** takeTransposed: products with a transposed weight read it as it lies, by ONNX Runtime's own op for that. */
-import { makeNode, type Model, type Node } from "../graph.js";
+import { type Model, makeNode, type Node } from "../graph.js";
 import { type Pass, withGraph } from "../pass.js";
 
 const DOMAIN = "com.microsoft";
@@ -45,7 +45,11 @@ function transposedWeights({ graph }: Model): ReadonlyMap<string, string> {
   return found;
 }
 
-function unusedAmong(values: ReadonlyMap<string, string>, nodes: readonly Node[], { graph }: Model): Set<string> {
+function unusedAmong(
+  values: ReadonlyMap<string, string>,
+  nodes: readonly Node[],
+  { graph }: Model,
+): Set<string> {
   // Inner graphs name values of the outer one as they like; where there are any, nothing is dropped.
   const hasInner = nodes.some(({ attrs }) => [...attrs.values()].some(({ kind }) => /^graphs?$/.test(kind)));
   if (hasInner) return new Set();

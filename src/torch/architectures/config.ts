@@ -2,7 +2,8 @@
 import { readFileSync, statSync } from "node:fs";
 import { formatBytes, suggest } from "../../base/index.js";
 import { damaged, quoted, unsupported } from "../invalid.js";
-import { type Json, type JsonObject, parseJson } from "../json.js";
+import { parseJson } from "../json.js";
+import type { Json, JsonObject } from "../json-value.js";
 
 const MAX_CONFIG = 16 * 2 ** 20;
 /** Larger counts are no sizes of a network. */

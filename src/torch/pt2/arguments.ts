@@ -1,7 +1,7 @@
 /** The unions of the export schema: arguments of nodes, sizes, and what inputs and outputs are. */
 import { SCALAR_TYPES, type TorchDType } from "../dtypes.js";
 import { unsupported } from "../invalid.js";
-import type { Json } from "../json.js";
+import type { Json } from "../json-value.js";
 import { choice, Fields, flag, float, int, list, smallInt, table, text, union } from "./fields.js";
 import type {
   Argument,

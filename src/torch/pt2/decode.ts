@@ -1,6 +1,7 @@
 /** decodeProgram: the JSON of an exported program, in both dialects, as typed data. */
 import { damaged, unsupported } from "../invalid.js";
-import { type Json, type LazyObject, parseJson } from "../json.js";
+import { parseJson } from "../json.js";
+import type { Json, LazyObject } from "../json-value.js";
 import {
   argumentDecoder,
   inputSpecDecoder,

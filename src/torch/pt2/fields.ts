@@ -1,6 +1,6 @@
 /** Fields: typed access to a JSON object, with the place in every error. */
 import { damaged, quoted, unsupported } from "../invalid.js";
-import { type Json, LazyObject } from "../json.js";
+import { type Json, LazyObject } from "../json-value.js";
 
 type Decode<T> = (value: Json, place: string) => T;
 
