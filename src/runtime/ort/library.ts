@@ -46,6 +46,7 @@ export function ortLibrary(): Promise<OrtLibrary> {
 async function load(): Promise<OrtLibrary> {
   const file = findLibrary();
   const koffi = await loadKoffi();
+  await loadBeside(koffi, file);
   const handle = openLibrary(koffi, file);
   keep.push(handle);
 
@@ -93,6 +94,22 @@ async function load(): Promise<OrtLibrary> {
 
 /** Handles that must never be collected: a collected handle unloads the library under running code. */
 const keep: unknown[] = [];
+
+const RTLD_NOW = 2;
+
+/**
+ * The loader's work, tens of milliseconds, off the event loop: what is loaded already is opened at once. Where this
+ * cannot be done, or fails, `openLibrary` does it all.
+ */
+async function loadBeside(koffi: Koffi, file: string): Promise<void> {
+  if (process.platform !== "linux") return;
+  try {
+    const dlopen = koffi.load("libc.so.6").func("void *dlopen(str file, int flags)");
+    await new Promise<void>((resolve) => dlopen.async(file, RTLD_NOW, () => resolve()));
+  } catch {
+    return; // another C library
+  }
+}
 
 function openLibrary(koffi: Koffi, file: string): ReturnType<Koffi["load"]> {
   try {

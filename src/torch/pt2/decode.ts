@@ -154,6 +154,7 @@ function modulePath(value: Json): string {
   const innermost = stack.slice(stack.lastIndexOf(";") + 1);
   const path = innermost.slice(innermost.indexOf(",") + 1, innermost.lastIndexOf(","));
   if (!innermost.includes(",") || path.includes("_empty_nn_module_stack")) return "";
+  if (!path.includes("(") && !path.includes("[")) return path;
   return path
     .replaceAll("getattr(", "")
     .replace(/, '([^']*)'\)/g, ".$1")
