@@ -7,6 +7,7 @@ import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Engine, type Model } from "tenon";
 import { isTenonError } from "tenon/base";
+import { graph } from "tenon/onnx";
 import { type Tensor, tensor } from "tenon/tensor";
 import { addModel, identityModel } from "../support/small-models.js";
 
@@ -50,6 +51,48 @@ for (const isolation of ["inline", "process"] as const)
 
       await using again = await engine.load(identityModel("float32"), { name: "twice", quickStart: true });
       assert.ok(again.maxBatch > 0 && again.profile.cacheHit);
+    });
+
+    it("multiplies by transposed weights as they lie", async () => {
+      const g = graph();
+      const x = g.input("x", "float32", ["batch", 2, 3]);
+      const w = g.initializer(
+        "w",
+        tensor(
+          [
+            [1, 2, 3],
+            [4, 5, 6],
+          ],
+          { dtype: "float32" },
+        ),
+      );
+      g.output(g.add("MatMul", [x, g.add("Transpose", [w])]), "y");
+      const model = await engine.load(g.model(), { name: "transposed", quickStart: true });
+      const run = async (): Promise<unknown> =>
+        (
+          await model.run({
+            x: tensor([
+              [
+                [1, 0, 0],
+                [1, 1, 2],
+              ],
+            ]),
+          })
+        ).y!.toArray();
+      assert.deepEqual(await run(), [
+        [
+          [1, 4],
+          [9, 21],
+        ],
+      ]);
+      await takenOver(model);
+      assert.deepEqual(await run(), [
+        [
+          [1, 4],
+          [9, 21],
+        ],
+      ]);
+      await model.unload();
     });
 
     it("can be unloaded or replaced before the compiled model is ready", async () => {

@@ -15,6 +15,7 @@ import { inlineFunctions } from "./inline-functions.js";
 import { removeIdentity } from "./remove-identity.js";
 import { renameIo } from "./rename-io.js";
 import { specialiseDims } from "./specialise-dims.js";
+import { takeTransposed } from "./take-transposed.js";
 import { untie } from "./untie.js";
 import { inputsToWeights, weightsToInputs } from "./weights-to-inputs.js";
 
@@ -64,6 +65,32 @@ test("remove-identity: uses take the input, outputs the name; chains of any leng
     "out %z: ?",
     "out %y: f32[…]",
   ]);
+});
+
+test("take-transposed: products read the weight as it lies, what else uses its transpose keeps it", () => {
+  const model = built((g) => {
+    const x = g.input("x", "float32", ["N", 2]);
+    const w = g.initializer("w", tensorFromStorage("float32", [3, 2], Float32Array.of(1, 2, 3, 4, 5, 6)));
+    const kept = g.initializer("v", tensorFromStorage("float32", [1, 2], Float32Array.of(1, 2)));
+    const t = g.add("Transpose", [w], { perm: [1, 0] }, { outputs: ["wt"] });
+    const u = g.add("Transpose", [kept], {}, { outputs: ["vt"] });
+    g.output(g.add("MatMul", [x, t], {}, { outputs: ["a"] }), "y");
+    g.output(g.add("MatMul", [x, u], {}, { outputs: ["b"] }), "z");
+    g.output(g.add("MatMul", [g.input("l", "float32", ["N", 2]), u], {}, { outputs: ["c"] }), "l_out");
+    g.output(u, "vt_out");
+  });
+  const ops = run(model, [takeTransposed]).graph.nodes.map(({ op, domain, inputs }) => [
+    op,
+    domain,
+    ...inputs,
+  ]);
+  assert.deepEqual(ops, [
+    ["Transpose", "", "v"],
+    ["FusedMatMul", "com.microsoft", "x", "w"],
+    ["FusedMatMul", "com.microsoft", "x", "v"],
+    ["FusedMatMul", "com.microsoft", "l", "v"],
+  ]);
+  assert.equal(run(model, [takeTransposed, takeTransposed]).graph.nodes.length, 4);
 });
 
 test("untie: a constant behind an Identity becomes one of its own", () => {
