@@ -75,7 +75,7 @@ describe("ATen ops against PyTorch's own samples", () => {
     writeFileSync(join(folder, "names.json"), JSON.stringify(names));
     runPython([script, folder, join(folder, "names.json"), SAMPLES]);
     const samples = JSON.parse(readFileSync(join(folder, "index.json"), "utf8")) as readonly Sample[];
-    assert.ok(samples.length > (process.env.TENON_OPINFO_ONLY ? 0 : 100), `only ${samples.length} samples`);
+    if (!process.env.TENON_OPINFO_ONLY) assert.ok(samples.length > 100, `only ${samples.length} samples`);
     const wrong: string[] = [];
     const counts = { equal: 0, refused: 0 };
     for (const { n, op, args } of samples) {

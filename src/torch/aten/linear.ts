@@ -6,6 +6,7 @@ import { Unsupported } from "./unsupported.js";
 
 const linear: OpHandler = (c, args, { dtype }) => {
   const [x, weight, bias] = [args.tensor("input"), args.tensor("weight"), args.optionalTensor("bias")];
+  if (weight.dims.includes(0)) throw new Unsupported("a weight without elements");
   if (x.rank === 2 && weight.rank === 2 && bias?.rank === 1 && isFloat(dtype)) {
     return c.add("Gemm", [x.value, weight.value, bias.value], { transB: 1 });
   }
@@ -49,6 +50,8 @@ const addSummed: OpHandler = (c, args, { dtype }) => {
 const einsum: OpHandler = (c, args, { dtype }) => {
   args.ignore("path");
   const equation = args.text("equation").replaceAll(" ", "");
+  const [from = "", to] = equation.split("->");
+  if (from.includes("...") && to?.includes("...") === false) throw new Unsupported("a sum over an ellipsis");
   return c.add(
     "Einsum",
     args.tensors("tensors").map((x) => c.as(x, dtype)),

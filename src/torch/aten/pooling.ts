@@ -1,6 +1,6 @@
 /** Pools: largest and mean of windows, and of windows that divide an axis. */
 import type { Arguments, TensorValue } from "./arguments.js";
-import { allAxes } from "./emitter.js";
+import { allAxes, type Emitter, isFloat } from "./emitter.js";
 import type { OpHandler, OpRows, OutputMeta } from "./handler.js";
 import { batched, each } from "./spatial.js";
 import { Unsupported } from "./unsupported.js";
@@ -43,15 +43,26 @@ const maxPool =
   (c, args, meta) => {
     const x = args.tensor("self");
     const window = windowOf(args, x, meta, spatial);
+    const pads = padsOf(window);
+    // The runtime pads by less than the kernel only, which rows for ceil_mode can exceed.
+    const beside = pads.some((pad, i) => pad >= window.kernel[i % spatial]!);
+    if (beside && !isFloat(x.dtype)) throw new Unsupported(`padding of ${x.dtype} as wide as the kernel`);
     return batched(c, x, spatial + 2, (value) =>
-      c.add("MaxPool", [value], {
+      c.add("MaxPool", [beside ? padded(c, value, pads, x.dtype) : value], {
         kernel_shape: [...window.kernel],
         strides: [...window.stride],
-        pads: padsOf(window),
+        pads: beside ? pads.map(() => 0) : pads,
         dilations: [...window.dilation],
       }),
     );
   };
+
+/** With −∞ around the last axes, which no window prefers. */
+function padded(c: Emitter, value: string, pads: readonly number[], dtype: TensorValue["dtype"]): string {
+  const [before, after] = [pads.slice(0, pads.length / 2), pads.slice(pads.length / 2)];
+  const lowest = c.scalar(Number.NEGATIVE_INFINITY, dtype);
+  return c.add("Pad", [value, c.ints([0, 0, ...before, 0, 0, ...after]), lowest]);
+}
 
 const avgPool =
   (spatial: number): OpHandler =>

@@ -2,7 +2,7 @@
 import { type DType, dtypeInfo } from "../../tensor/index.js";
 import type { Arguments, TensorValue } from "./arguments.js";
 import { truth } from "./comparison.js";
-import { allAxes, axesOf, axisOf, type Emitter } from "./emitter.js";
+import { allAxes, axesOf, axisOf, type Emitter, isFloat } from "./emitter.js";
 import type { OpHandler, OpRows } from "./handler.js";
 import { Unsupported } from "./unsupported.js";
 
@@ -33,14 +33,32 @@ const reduction =
     return reduce(c, op, c.as(x, dtype), x, axesIn(args, x), args.boolean("keepdim", false));
   };
 
+/** Which elements are NaN, as numbers, and `over` of them; undefined for dtypes without. */
+function notNumbers(
+  c: Emitter,
+  x: TensorValue,
+  over: (marks: string) => string,
+): { marks: string; some: string } | undefined {
+  if (!isFloat(x.dtype)) return undefined;
+  const marks = c.cast(c.add("IsNaN", [x.value]), "bool", "int32");
+  return { marks, some: c.cast(over(marks), "int32", "bool") };
+}
+
+/** PyTorch gives NaN where one is among the elements, the runtime's kernels pass over it. */
+function orNaN(c: Emitter, some: string | undefined, value: string, dtype: DType): string {
+  return some === undefined ? value : c.add("Where", [some, c.scalar(Number.NaN, dtype), value]);
+}
+
 /** Integers in which the runtime compares. */
 const extreme =
   (op: "ReduceMax" | "ReduceMin"): OpHandler =>
   (c, args, { dtype }) => {
     const x = args.tensor("self");
     const inner = dtype === "bool" || dtypeInfo(dtype).bits < 16 ? "int32" : dtype;
-    const value = reduce(c, op, c.as(x, inner), x, axesIn(args, x), args.boolean("keepdim", false));
-    return c.cast(value, inner, dtype);
+    const [axes, keep] = [axesIn(args, x), args.boolean("keepdim", false)];
+    const value = reduce(c, op, c.as(x, inner), x, axes, keep);
+    const nan = notNumbers(c, x, (marks) => reduce(c, "ReduceMax", marks, x, axes, keep));
+    return orNaN(c, nan?.some, c.cast(value, inner, dtype), dtype);
   };
 
 const anyOf =
@@ -65,11 +83,27 @@ const arg =
     if (!args.has("dim") || x.rank === 0) {
       if (args.boolean("keepdim", false)) throw new Unsupported("keepdim without dim");
       args.ignore("dim");
-      return c.add(op, [c.reshape(value, [-1])], { axis: 0, keepdims: 0 });
+      const flat = { ...x, value: c.reshape(x.value, [-1]), rank: 1 };
+      return placeOf(c, op, flat, value === x.value ? flat.value : c.reshape(value, [-1]), 0, 0);
     }
     const axis = axisOf(args.number("dim"), x.rank);
-    return c.add(op, [value], { axis, keepdims: args.boolean("keepdim", false) ? 1 : 0 });
+    return placeOf(c, op, x, value, axis, args.boolean("keepdim", false) ? 1 : 0);
   };
+
+/** The place of the extreme of `value`, which is `x` in a dtype that the runtime takes; of the first NaN, if there is one. */
+function placeOf(
+  c: Emitter,
+  op: "ArgMax" | "ArgMin",
+  x: TensorValue,
+  value: string,
+  axis: number,
+  keepdims: 0 | 1,
+): string {
+  const place = c.add(op, [value], { axis, keepdims });
+  const nan = notNumbers(c, x, (marks) => c.add("ReduceMax", [marks, c.ints([axis])], { keepdims }));
+  if (nan === undefined) return place;
+  return c.add("Where", [nan.some, c.add("ArgMax", [nan.marks], { axis, keepdims }), place]);
+}
 
 /** Values and their places along one axis. */
 const extremeWithIndex =
@@ -80,7 +114,9 @@ const extremeWithIndex =
       throw new Unsupported(`max of ${x.dtype}, rank ${x.rank}`);
     const axis = axisOf(args.number("dim"), x.rank);
     const keepdims = args.boolean("keepdim", false) ? 1 : 0;
-    return [c.add(op, [x.value, c.ints([axis])], { keepdims }), c.add(index, [x.value], { axis, keepdims })];
+    const value = c.add(op, [x.value, c.ints([axis])], { keepdims });
+    const nan = notNumbers(c, x, (marks) => c.add("ReduceMax", [marks, c.ints([axis])], { keepdims }));
+    return [orNaN(c, nan?.some, value, x.dtype), placeOf(c, index, x, x.value, axis, keepdims)];
   };
 
 /** Variance with a correction to the number of elements, and the mean it is about. */

@@ -175,6 +175,9 @@ export class Translator {
     const args = new Arguments(node.inputs, this.#bindings(scope));
     const outputs = metas.flatMap((meta) => (meta === undefined ? [] : [this.#outputMeta(meta)]));
     if (outputs.length === 0) throw new Unsupported("a result that is no tensor");
+    // Whatever an op does, there is one tensor without elements of a shape; kernels differ on how they make it.
+    if (outputs.every(isEmpty))
+      return outputs.map(({ dims, dtype }) => this.c.full(dims as number[], 0, dtype));
     const result = handler(this.c, args, outputs[0]!, outputs);
     const unread = args.unread();
     if (unread.length > 0) throw new Unsupported(`argument ${unread.join(", ")}`);
@@ -299,6 +302,11 @@ export class Translator {
       rank: sizes.length,
     };
   }
+}
+
+/** Known to have no elements, and all sizes known. */
+function isEmpty({ dims }: OutputMeta): boolean {
+  return dims.includes(0) && !dims.includes(null);
 }
 
 /** What an op that writes in place returns: its first argument. */
