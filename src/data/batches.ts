@@ -2,6 +2,7 @@
 import { TenonError } from "../base/index.js";
 import { type DType, dtypeInfo, type NumericArray } from "../tensor/index.js";
 import type { Column, Columns, ColumnType } from "./column.js";
+import { ColumnPool } from "./column-pool.js";
 import type { Plan } from "./plan.js";
 import { BatchMemory } from "./pool.js";
 import { checkPosition, filesHash, type Position } from "./position.js";
@@ -88,6 +89,7 @@ export async function* batchesOf(
         row === window.rows ? position(epoch, place + 1, 0, given) : position(epoch, place, row, given);
       if (builder.room === 0 || plan.last !== "drop") yield builder.finish(end, plan.last === "pad");
     }
+    window.lease?.drop();
     if (given >= limit) break;
     builder.windowEnds(position(epoch, place + 1, 0, given));
   }
@@ -114,6 +116,7 @@ async function* placedWindows(
   }
   const windows = windowsOf(splitsOf(scan, plan), plan);
   const workspace = workspaceFor(plan, scan, windows, wanted);
+  const memory = workspace === undefined ? { pool: new ColumnPool() } : { workspace };
   let number = 0;
   const jobs = function* (): Generator<() => Promise<Placed>> {
     for (let epoch = from?.epoch ?? plan.epoch; epoch < plan.epoch + plan.repeat; epoch++) {
@@ -122,7 +125,7 @@ async function* placedWindows(
         yield async () => ({
           place,
           epoch,
-          window: await loadWindow(scan, order[place]!, wanted, plan, epoch, signal, workspace, number++),
+          window: await loadWindow(scan, order[place]!, wanted, plan, epoch, signal, memory, number++),
         });
       }
     }
@@ -228,6 +231,7 @@ class Builder {
 
   add(window: LoadedWindow, from: number, to: number): void {
     this.#origins.push({ window, from, at: this.rows });
+    window.lease?.hold();
     const { tensors } = this.#plan;
     if (tensors === null)
       this.#pieces.push({ columns: cut(window, this.#wanted, from, to), rows: to - from });
@@ -279,8 +283,10 @@ class Builder {
         });
       },
       release() {
-        if (held) for (const values of taken) memory.give(values);
+        if (!held) return;
         held = false;
+        for (const values of taken) memory.give(values);
+        for (const { window } of origins) window.lease?.drop();
       },
     };
     this.#fillers = undefined;

@@ -57,6 +57,7 @@ export type { Batch, IterateOptions, PipelineIterator, PipelineStats } from "./i
 export type { ParquetOptions } from "./parquet/scan.js";
 export type { SplitRange } from "./plan.js";
 export { canonicalJson } from "./plan.js";
+export { BatchMemory } from "./pool.js";
 export type { Position } from "./position.js";
 export { sliceColumn, takeRows } from "./rows.js";
 export type { SourceFile } from "./scan.js";

@@ -245,12 +245,13 @@ function fillMatrix(
   }
 }
 
-/** Tensors of rows `[from, to)` of columns. Throws as the batches of a dataset do. */
+/** Tensors of rows `[from, to)` of columns; `memory` gives the storage of numbers. Throws as the batches of a dataset do. */
 export function buildTensors(
   specs: TensorSpecs,
   columns: Columns,
   from: number,
   to: number,
+  memory?: (dtype: DType, entries: number) => NumericArray,
 ): Record<string, Tensor> {
   const source: Source = { columns: new Map(Object.entries(columns)), order: null };
   const schema = new Map(
@@ -258,7 +259,7 @@ export function buildTensors(
   );
   const tensors: Record<string, Tensor> = {};
   for (const [name, spec] of Object.entries(specs)) {
-    const filler = fillerOf(spec, schema, to - from);
+    const filler = fillerOf(spec, schema, to - from, memory);
     filler.fill(source, from, to, 0);
     tensors[name] = filler.finish(to - from);
   }

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { TenonError } from "../base/index.js";
 import { type Column, columnValue, type Schema } from "./column.js";
+import type { ColumnLease, ColumnPool } from "./column-pool.js";
 import type { HashRange, Plan } from "./plan.js";
 import { keyOf, permutation } from "./random.js";
 import type { Source } from "./row-source.js";
@@ -77,7 +78,12 @@ export interface LoadedWindow extends Source {
   readonly rows: number;
   /** The splits whose rows the columns hold, one after the other. */
   readonly splits: readonly Split[];
+  /** The memory of the columns, where batches that show them hold it. */
+  readonly lease?: ColumnLease | undefined;
 }
+
+/** Where the columns of windows are decoded to: one memory for all of them, or one that their batches hold. */
+export type WindowMemory = { readonly workspace: Workspace } | { readonly pool: ColumnPool };
 
 /** Columns that must be read: those wanted, those of the filter, those of hash ranges. */
 export function columnsToRead(wanted: readonly string[], plan: Plan): string[] {
@@ -91,14 +97,16 @@ export async function loadWindow(
   plan: Plan,
   epoch: number,
   signal: AbortSignal,
-  workspace: Workspace | undefined,
+  memory: WindowMemory,
   number: number,
 ): Promise<LoadedWindow> {
   const names = columnsToRead(wanted, plan);
   const splits = window.splits.filter((split) => !excluded(scan, split, plan));
-  const memory = workspace?.slot(number);
-  const parts = await readSplits(splits, (split) => scan.read(split, names, signal, memory));
-  return { ...select(parts, splits, plan, epoch, window.index), workspace };
+  const workspace = "workspace" in memory ? memory.workspace : undefined;
+  const lease = "pool" in memory ? memory.pool.lease() : undefined;
+  const room = lease ?? workspace?.slot(number);
+  const parts = await readSplits(splits, (split) => scan.read(split, names, signal, room));
+  return { ...select(parts, splits, plan, epoch, window.index), workspace, lease };
 }
 
 /** Two at a time: the bytes of one come while another is decoded, and no more of them are held than that. */

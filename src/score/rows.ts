@@ -1,7 +1,7 @@
 /** One batch scored: its good rows with their outputs, and for each bad row the reason. */
 import { isTenonError, TenonError, toTenonError } from "../base/index.js";
-import { buildTensors, type Columns } from "../data/index.js";
-import { concat, type Tensor } from "../tensor/index.js";
+import { BatchMemory, buildTensors, type Columns } from "../data/index.js";
+import { concat, type NumericArray, type Tensor } from "../tensor/index.js";
 import { labelsOf } from "./labels.js";
 import type { OnError, ScorePlan } from "./plan.js";
 import type { OutputColumn, Scorer } from "./scorer.js";
@@ -40,14 +40,24 @@ const OF_THE_ROW: ReadonlySet<string> = new Set([
   "DEADLINE",
 ]);
 
+/** `memory` holds the inputs of batches that are scored one after the other. */
 export async function scoreBatch(
   scorer: Scorer,
   plan: RowRun,
   columns: Columns,
   rows: number,
+  memory: BatchMemory = new BatchMemory(),
 ): Promise<Scored> {
+  const taken: NumericArray[] = [];
   try {
-    return { good: null, outputs: await runRows(scorer, plan, columns, 0, rows), bad: [] };
+    const outputs = await runRows(scorer, plan, columns, 0, rows, (dtype, entries) => {
+      const values = memory.take(dtype, entries);
+      taken.push(values);
+      return values;
+    });
+    // A run that failed may still read them.
+    for (const values of taken) memory.give(values);
+    return { good: null, outputs, bad: [] };
   } catch (error) {
     if (!isTenonError(error) || !OF_THE_ROW.has(error.code)) throw error;
     if (plan.run.onError === "fail") throw refused(error);
@@ -106,9 +116,10 @@ async function runRows(
   columns: Columns,
   from: number,
   to: number,
+  memory?: Parameters<typeof buildTensors>[4],
 ): Promise<Record<string, Tensor>> {
   const rows = to - from;
-  const inputs = buildTensors(plan.tensors, columns, from, to);
+  const inputs = buildTensors(plan.tensors, columns, from, to, memory);
   const wanted = plan.run.fixed ? plan.run.batch : rows;
   for (const { name, dims } of scorer.signature.inputs) {
     let tensor = inputs[name]!;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { TenonError } from "../base/index.js";
 import {
   type Batch,
+  BatchMemory,
   type Columns,
   type Dataset,
   type FieldType,
@@ -59,6 +60,7 @@ export async function scoreShard(
   const { schema } = await rows.inspect();
   await using part = new Part(folder, plan, shard, schema);
   const iterator = rows.iterate(signal === undefined ? {} : { signal });
+  const memory = new BatchMemory();
   const underWay: { readonly batch: Batch<Columns>; readonly scored: Promise<Scored> }[] = [];
   let last = performance.now();
   const waited = { reading: 0, model: 0, writing: 0 };
@@ -73,6 +75,7 @@ export async function scoreShard(
     const result = await scored;
     mark("model");
     await part.add(batch, result);
+    batch.release();
     mark("writing");
     options.onProgress?.({ rows: batch.rows, quarantined: result.bad.length, waited: { ...waited } });
     waited.reading = waited.model = waited.writing = 0;
@@ -84,7 +87,7 @@ export async function scoreShard(
       mark("reading");
       if (next.done === true) break;
       const batch = next.value;
-      const scored = scoreBatch(scorer, plan, batch.data, batch.rows);
+      const scored = scoreBatch(scorer, plan, batch.data, batch.rows, memory);
       scored.catch(() => undefined);
       underWay.push({ batch, scored });
       if (underWay.length >= inFlight) await take();
