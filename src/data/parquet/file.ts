@@ -1,6 +1,7 @@
 /** An opened Parquet file: its footer, and the columns of its row groups, read in few large pieces. */
 import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { TenonError } from "../../base/index.js";
 import type { Column } from "../column.js";
 import type { ColumnMemory } from "../workspace.js";
@@ -14,6 +15,8 @@ import { invalid } from "./thrift.js";
 const GAP = 65_536;
 /** Buffers of bytes that are kept: two row groups are read ahead of the window that is given out. */
 const KEPT = 3;
+/** Milliseconds of decoding after which the event loop has its turn: whoever waits for a model there is not held up. */
+const TURN_MS = 2;
 /** Longest single read. */
 const MAX_READ = 2 ** 26;
 const MAX_FOOTER = 2 ** 28;
@@ -77,7 +80,12 @@ export class ParquetFile {
     });
     const ranges = await this.#readRanges(wanted.map(({ meta }) => meta));
     const columns = new Map<string, Column>();
+    let turn = performance.now();
     for (const { name, leaf, meta } of wanted) {
+      if (performance.now() - turn > TURN_MS) {
+        await nextTurn();
+        turn = performance.now();
+      }
       const range = ranges.find(
         ({ start, bytes }) => meta.start >= start && meta.start + meta.length <= start + bytes.length,
       )!;
