@@ -1,21 +1,21 @@
 /** Embedder: texts to vectors with one model, in batches of like length on every core. */
-import { parseBytes, TenonError } from "../base/index.js";
+import { TenonError } from "../base/index.js";
 import type { OnnxModel } from "../onnx/index.js";
-import { Engine, type Model, modelNameOf } from "../runtime/index.js";
+import { type Engine, type Model, modelNameOf } from "../runtime/index.js";
 import { type Accuracy, accuracyOf, SAMPLE_TEXTS } from "./accuracy.js";
 import { type CardOptions, type ModelCard, readCard, type TruncateSide } from "./card/card.js";
 import { type DenseGraph, denseGraph, QUANTS, type Quant } from "./graph/dense.js";
-import { roomProbe, type WeightLimit, weightLimit } from "./graph/int8-row.js";
+import { roomProbe, type WeightRoom, weightRoom } from "./graph/int8-row.js";
 import { EMBEDDING, OUTPUT_TYPES, type OutputType } from "./graph/tail.js";
 import { EmbedMatrix, type MatrixData } from "./matrix.js";
+import { type OpenedModel, type OpenOptions, onEngine, onModel } from "./opened.js";
 import { type PromptOptions, promptFor, type TextRole } from "./prompts.js";
 import { type Int8Ranges, int8Matrix } from "./quantise.js";
-import { paddingId } from "./schedule/encoder-run.js";
 import { type StreamedVector, type StreamOptions, streamed } from "./schedule/stream.js";
-import { headsOf, type Rows, TextRunner } from "./schedule/text-runner.js";
+import { type Rows, type RunnerLimits, type TextRunner, textRunner } from "./schedule/text-runner.js";
 import { checkTexts, TextEncoder, type Tokens } from "./text.js";
 
-export interface EmbedderOptions extends CardOptions {
+export interface EmbedderOptions extends CardOptions, OpenOptions, RunnerLimits {
   /** Vectors are cut to so many numbers, and get length 1 again where the model normalises. Default: all. */
   readonly dims?: number;
   /**
@@ -25,14 +25,8 @@ export interface EmbedderOptions extends CardOptions {
   readonly output?: OutputType;
   /** Least and largest value of each dimension, for `int8`. */
   readonly ranges?: Int8Ranges;
-  /** Runs at the same time, one thread each. Default: one per core. Not with `engine`. */
-  readonly lanes?: number | "auto";
-  /** What one batch may take beside the weights, `"1GiB"` or bytes. Default 1 GiB. */
-  readonly memory?: string | number;
   /** Texts that are longer than the model reads: cut at this side (default `right`), or refused. */
   readonly truncate?: TruncateSide;
-  /** Most tokens of a batch. Default 256. */
-  readonly budget?: number;
   /**
    * `int8-row`: the model's products in integers, which is faster and a little less exact; texts still have the same vector
    * alone and in company. Default `none`.
@@ -40,12 +34,6 @@ export interface EmbedderOptions extends CardOptions {
   readonly quant?: Quant;
   /** Measure at the start what `quant` loses, and refuse with GOLDEN_MISMATCH if that is much. Default true. */
   readonly verify?: boolean;
-  /** An engine to run on, which stays open. Default: one of its own. */
-  readonly engine?: Engine;
-  /** The model's name in the engine. Default: the folder's. */
-  readonly name?: string;
-  /** Folder of compiled models, or false; as the engine's. Not with `engine`. */
-  readonly cache?: string | false;
 }
 
 export interface EmbedOptions extends PromptOptions {
@@ -56,8 +44,6 @@ export interface EmbedOptions extends PromptOptions {
   readonly onProgress?: (done: number) => void;
 }
 
-const DEFAULT_BUDGET = 256;
-
 /**
  * Opens a model's folder, as sentence-transformers and Hugging Face write it. Throws MODEL_INCOMPLETE, UNKNOWN_POOLING,
  * DIMS_MISMATCH, TOKENIZER_UNSUPPORTED, MODEL_UNSUPPORTED, FILE_INVALID.
@@ -67,66 +53,46 @@ const DEFAULT_BUDGET = 256;
  * const { data, dims } = await model.passages(["A text.", "Another one."]);
  * ```
  */
-export async function embedder(folder: string, options: EmbedderOptions = {}): Promise<Embedder> {
-  const engine =
-    options.engine ??
-    (await Engine.open({
-      ...(options.lanes === undefined ? {} : { lanes: options.lanes }),
-      ...(options.cache === undefined ? {} : { cache: options.cache }),
-    }));
-  const closeEngine = async (): Promise<void> => {
-    if (options.engine === undefined) await engine.close();
-  };
-  try {
-    const limit = options.quant === "int8-row" ? await weightLimitOf(engine) : 127;
-    const prepared = await prepare(folder, options, limit);
-    const model = await engine.load(prepared.graph.model, {
-      name: options.name ?? modelNameOf(folder, undefined),
-      batch: { max: 1 },
-      calibrate: false,
-    });
-    const release = async (): Promise<void> => {
-      await model.unload();
-      await closeEngine();
-    };
-    const made = new Embedder({ prepared, engine, model: () => model, release });
+export function embedder(folder: string, options: EmbedderOptions = {}): Promise<Embedder> {
+  return onEngine(folder, options, async (engine, load) => {
+    const room = options.quant === "int8-row" ? await weightRoomOf(engine) : "whole";
+    const prepared = await prepare(folder, options, room);
+    const made = new Embedder(prepared, await load(prepared.graph.model));
     if (prepared.quant !== "none" && options.verify !== false)
-      made.accuracy = await measured(folder, options, engine);
+      made.accuracy = await measured(folder, options, engine, made);
     return made;
-  } catch (error) {
-    await closeEngine();
-    throw error;
-  }
+  });
 }
 
 /** What products of small integers this machine gets right. */
-async function weightLimitOf(engine: Engine): Promise<WeightLimit> {
+async function weightRoomOf(engine: Engine): Promise<WeightRoom> {
   await using probe = await engine.load(roomProbe(), {
     name: `room-probe-${++probes}`,
     batch: { max: 1 },
     calibrate: false,
   });
-  return await weightLimit(async (x) => (await probe.run({ x })).y!);
+  return await weightRoom((x) => probe.run({ x }));
 }
 
 let probes = 0;
 
 /** The model as it is beside the quantised one, on the same texts. */
-async function measured(folder: string, options: EmbedderOptions, engine: Engine): Promise<Accuracy> {
+async function measured(
+  folder: string,
+  options: EmbedderOptions,
+  engine: Engine,
+  quantised: Embedder,
+): Promise<Accuracy> {
   const { dims: _dims, lanes: _lanes, cache: _cache, ...rest } = options;
   const vectors = async (quant: Quant): Promise<EmbedMatrix> => {
     const name = `${options.name ?? modelNameOf(folder, undefined)}.${quant}`;
-    await using model = await embedder(folder, {
-      ...rest,
-      engine,
-      name,
-      quant,
-      output: "float32",
-      verify: false,
-    });
+    const own = { ...rest, engine, name, quant, output: "float32", verify: false } as const;
+    await using model = await embedder(folder, own);
     return await model.embed(SAMPLE_TEXTS);
   };
-  return accuracyOf(await vectors("none"), await vectors("int8-row"));
+  const isWhole = options.dims === undefined && (options.output ?? "float32") === "float32";
+  const whole = await vectors("none");
+  return accuracyOf(whole, isWhole ? await quantised.embed(SAMPLE_TEXTS) : await vectors("int8-row"));
 }
 
 /** A folder that was read, and whose graph is not loaded yet. */
@@ -143,11 +109,11 @@ export async function prepareEmbedder(
     readonly tokenOutputs?: boolean;
   } = {},
 ): Promise<PreparedEmbedder> {
-  // Loaded by whoever it is: a limit that holds on every processor.
-  const prepared = await prepare(folder, options, 63);
+  // Loaded by whoever it is: weights that every processor multiplies right.
+  const prepared = await prepare(folder, options, "half");
   return {
     graph: prepared.graph.model,
-    attach: (engine, model) => new Embedder({ prepared, engine, model, release: async () => undefined }),
+    attach: (engine, model) => new Embedder(prepared, onModel(engine, model)),
   };
 }
 
@@ -158,14 +124,13 @@ interface Prepared {
   readonly output: OutputType;
   readonly quant: Quant;
   readonly ranges: Int8Ranges | undefined;
-  readonly memory: number;
-  readonly budget: number;
+  readonly limits: RunnerLimits;
 }
 
 async function prepare(
   folder: string,
   options: EmbedderOptions & { readonly tokenOutputs?: boolean },
-  weightLimit: WeightLimit,
+  weightRoom: WeightRoom,
 ): Promise<Prepared> {
   const output = options.output ?? "float32";
   if (!OUTPUT_TYPES.includes(output)) {
@@ -175,7 +140,7 @@ async function prepare(
       expected: OUTPUT_TYPES.join(", "),
     });
   }
-  const { memory = "1GiB", budget = DEFAULT_BUDGET, quant = "none" } = options;
+  const { memory, budget, quant = "none" } = options;
   if (!QUANTS.includes(quant)) {
     throw new TenonError("CONFIG_INVALID", {
       problem: "quant",
@@ -183,20 +148,13 @@ async function prepare(
       expected: QUANTS.join(", "),
     });
   }
-  if (!Number.isInteger(budget) || budget < 1) {
-    throw new TenonError("CONFIG_INVALID", {
-      problem: "budget",
-      given: String(budget),
-      expected: "1 or more",
-    });
-  }
   const card = readCard(folder, options);
-  const text = new TextEncoder(card, options.truncate ?? "right");
+  const text = await TextEncoder.open(card, options.truncate ?? "right");
   const graph = await denseGraph(card, {
     dims: options.dims,
     output,
     quant,
-    weightLimit,
+    weightRoom,
     tokenOutputs: options.tokenOutputs ?? false,
   });
   return {
@@ -206,16 +164,11 @@ async function prepare(
     output,
     quant,
     ranges: options.ranges,
-    memory: typeof memory === "number" ? memory : parseBytes(memory),
-    budget,
+    limits: {
+      ...(memory === undefined ? {} : { memory }),
+      ...(budget === undefined ? {} : { budget }),
+    },
   };
-}
-
-interface EmbedderParts {
-  readonly prepared: Prepared;
-  readonly engine: Engine;
-  readonly model: () => Model;
-  release(): Promise<void>;
 }
 
 /** What an embedder tells of itself. */
@@ -252,35 +205,27 @@ export class Embedder {
   readonly dims: number;
   /** What quantisation loses, where it was measured. */
   accuracy: Accuracy | undefined;
-  readonly #parts: EmbedderParts;
+  readonly #prepared: Prepared;
+  readonly #opened: OpenedModel;
   readonly #runner: TextRunner;
   #closing: Promise<void> | undefined;
 
-  constructor(parts: EmbedderParts) {
-    const { card, graph, text, memory, budget } = parts.prepared;
+  constructor(prepared: Prepared, opened: OpenedModel) {
+    const { card, graph, text, limits } = prepared;
     this.card = card;
     this.dims = graph.dims;
-    this.#parts = parts;
-    this.#runner = new TextRunner({
-      model: parts.model,
-      output: EMBEDDING,
-      inputs: graph.inputs,
-      poolingMask: graph.poolingMask,
-      padId: paddingId(card.config, (token) => text.tokenizer.idOf(token)),
-      lanes: parts.engine.capacity.lanes,
-      heads: headsOf(card.config),
-      memory,
-      budget,
-    });
+    this.#prepared = prepared;
+    this.#opened = opened;
+    this.#runner = textRunner(opened, { ...graph, config: card.config, text, output: EMBEDDING, limits });
   }
 
   /** The name of the model in its engine. */
   get name(): string {
-    return this.#parts.model().name;
+    return this.#opened.model().name;
   }
 
   get tokenizer(): TextEncoder["tokenizer"] {
-    return this.#parts.prepared.text.tokenizer;
+    return this.#prepared.text.tokenizer;
   }
 
   /** The vector of a question, with the model's prompt for such. */
@@ -307,17 +252,14 @@ export class Embedder {
     return this.#collect(lists.length, options, {
       tokensOf: (row) => {
         const name = `token list ${row}`;
-        return this.#runner.checked(
-          this.#parts.prepared.text.fromIds(lists[row]!, name, options.truncate),
-          name,
-        );
+        return this.#runner.checked(this.#prepared.text.fromIds(lists[row]!, name, options.truncate), name);
       },
     });
   }
 
   /** The vectors of a text's tokens, special ones included; of a graph that was prepared with them. */
   async tokenVectors(text: string, options: EmbedOptions = {}): Promise<EmbedMatrix<Float32Array>> {
-    const { hidden } = this.#parts.prepared.graph;
+    const { hidden } = this.#prepared.graph;
     if (hidden === undefined) {
       throw new TenonError("USAGE", { problem: "the embedder was opened without vectors of tokens" });
     }
@@ -340,7 +282,7 @@ export class Embedder {
 
   /** What the model says of itself and where, and what was measured so far. */
   explain(): Explanation {
-    const { card, graph, output, quant } = this.#parts.prepared;
+    const { card, graph, output, quant } = this.#prepared;
     const { batches, texts, tokens, padded, busyMs } = this.#runner.counts;
     return {
       pooling: card.pooling,
@@ -400,11 +342,11 @@ export class Embedder {
     await this.#runner.close(
       new TenonError("ENGINE_CLOSED", { problem: `the embedder of "${this.name}" was closed` }),
     );
-    await this.#parts.release();
+    await this.#opened.release();
   }
 
   #tokens(text: string, prompt: string, name: string, truncate: TruncateSide | undefined): Tokens {
-    return this.#runner.checked(this.#parts.prepared.text.encode(text, prompt, name, truncate), name);
+    return this.#runner.checked(this.#prepared.text.encode(text, prompt, name, truncate), name);
   }
 
   async #matrix(texts: readonly string[], role: TextRole, options: EmbedOptions): Promise<EmbedMatrix> {
@@ -421,7 +363,7 @@ export class Embedder {
     options: EmbedOptions,
     source: Pick<Rows, "tokensOf" | "keyOf">,
   ): Promise<EmbedMatrix> {
-    const { output, ranges } = this.#parts.prepared;
+    const { output, ranges } = this.#prepared;
     const width = output === "binary" || output === "ubinary" ? Math.ceil(this.dims / 8) : this.dims;
     const data = emptyData(output, count * width);
     const { tokens, truncated } = await this.#runner.collect({ data, width, count, ...source }, options);

@@ -1,29 +1,21 @@
 /** Models of texts or pairs with a few numbers each: rerankers and classifiers. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseBytes, TenonError } from "../base/index.js";
+import { TenonError } from "../base/index.js";
 import { makeGraph, type OnnxModel, removeDead, run, withGraph } from "../onnx/index.js";
-import { Engine, type Model, modelNameOf } from "../runtime/index.js";
+import type { Engine, Model } from "../runtime/index.js";
 import { readTextCard, type TextCard, type TruncateSide } from "./card/card.js";
 import { isFields, isFile } from "./card/files.js";
 import { bodyOf, type TokenInput, tokenInputs } from "./graph/body.js";
-import { paddingId } from "./schedule/encoder-run.js";
-import { headsOf, TextRunner } from "./schedule/text-runner.js";
+import { type OpenedModel, type OpenOptions, onEngine, onModel } from "./opened.js";
+import { type RunnerLimits, type TextRunner, textRunner } from "./schedule/text-runner.js";
 import { checkTexts, TextEncoder } from "./text.js";
 
-export interface HeadOptions {
+export interface HeadOptions extends OpenOptions, RunnerLimits {
   /** Most tokens of a text or pair, special ones included. Default: as the model says. */
   readonly maxTokens?: number;
   /** Texts that are longer than the model reads: cut at this side (default `right`), or refused. */
   readonly truncate?: TruncateSide;
-  /** What one batch may take beside the weights, `"1GiB"` or bytes. Default 1 GiB. */
-  readonly memory?: string | number;
-  /** Most tokens of a batch. Default 256. */
-  readonly budget?: number;
-  readonly engine?: Engine;
-  readonly name?: string;
-  readonly lanes?: number | "auto";
-  readonly cache?: string | false;
 }
 
 export interface ScoreOptions {
@@ -67,15 +59,7 @@ interface Prepared {
   readonly graph: OnnxModel;
   readonly inputs: readonly TokenInput[];
   readonly labels: readonly string[];
-  readonly memory: number;
-  readonly budget: number;
-}
-
-interface ScorerParts {
-  readonly prepared: Prepared;
-  readonly engine: Engine;
-  readonly model: () => Model;
-  release(): Promise<void>;
+  readonly limits: RunnerLimits;
 }
 
 /** Whether the folder's config names a model that classifies texts or pairs, as rerankers do. */
@@ -113,41 +97,18 @@ export async function prepareHead(folder: string, options: HeadOptions = {}): Pr
   const prepared = await prepare(folder, options);
   return {
     graph: prepared.graph,
-    attach: (engine, model) => new TextScorer({ prepared, engine, model, release: async () => undefined }),
+    attach: (engine, model) => new TextScorer(prepared, onModel(engine, model)),
   };
 }
 
 async function openScorer(folder: string, options: HeadOptions): Promise<TextScorer> {
   const prepared = await prepare(folder, options);
-  const engine =
-    options.engine ??
-    (await Engine.open({
-      ...(options.lanes === undefined ? {} : { lanes: options.lanes }),
-      ...(options.cache === undefined ? {} : { cache: options.cache }),
-    }));
-  const closeEngine = async (): Promise<void> => {
-    if (options.engine === undefined) await engine.close();
-  };
-  try {
-    const model = await engine.load(prepared.graph, {
-      name: options.name ?? modelNameOf(folder, undefined),
-      batch: { max: 1 },
-      calibrate: false,
-    });
-    const release = async (): Promise<void> => {
-      await model.unload();
-      await closeEngine();
-    };
-    return new TextScorer({ prepared, engine, model: () => model, release });
-  } catch (error) {
-    await closeEngine();
-    throw error;
-  }
+  return onEngine(folder, options, async (_, load) => new TextScorer(prepared, await load(prepared.graph)));
 }
 
 async function prepare(folder: string, options: HeadOptions): Promise<Prepared> {
   const card = readTextCard(folder, options);
-  const text = new TextEncoder({ ...card, includePrompt: true }, options.truncate ?? "right");
+  const text = await TextEncoder.open({ ...card, includePrompt: true }, options.truncate ?? "right");
   const body = await bodyOf(card, "sequence-classification");
   const logits = body.model.graph.outputs.find(({ name }) => name === LOGITS);
   if (logits === undefined) {
@@ -161,15 +122,17 @@ async function prepare(folder: string, options: HeadOptions): Promise<Prepared> 
     name: "only-logits",
     apply: (model: OnnxModel) => withGraph(model, makeGraph({ ...model.graph, outputs: [logits] })),
   };
-  const { memory = "1GiB", budget = 256 } = options;
+  const { memory, budget } = options;
   return {
     card,
     text,
     graph: run(body.model, [only, removeDead]),
     inputs: tokenInputs(body.model),
     labels: labelsOf(card.config, logits.type?.kind === "tensor" ? logits.type.shape?.[1] : undefined),
-    memory: typeof memory === "number" ? memory : parseBytes(memory),
-    budget,
+    limits: {
+      ...(memory === undefined ? {} : { memory }),
+      ...(budget === undefined ? {} : { budget }),
+    },
   };
 }
 
@@ -184,37 +147,37 @@ function labelsOf(config: TextCard["config"], declared: unknown): readonly strin
 export class TextScorer {
   /** Labels in the order of the model's numbers. */
   readonly labels: readonly string[];
-  readonly #parts: ScorerParts;
+  readonly #prepared: Prepared;
+  readonly #opened: OpenedModel;
   readonly #runner: TextRunner;
   #closing: Promise<void> | undefined;
 
-  constructor(parts: ScorerParts) {
-    const { card, text, inputs, labels, memory, budget } = parts.prepared;
+  constructor(prepared: Prepared, opened: OpenedModel) {
+    const { card, text, inputs, labels, limits } = prepared;
     this.labels = labels;
-    this.#parts = parts;
-    this.#runner = new TextRunner({
-      model: parts.model,
-      output: LOGITS,
+    this.#prepared = prepared;
+    this.#opened = opened;
+    const output = LOGITS;
+    this.#runner = textRunner(opened, {
+      config: card.config,
+      text,
       inputs,
       poolingMask: false,
-      padId: paddingId(card.config, (token) => text.tokenizer.idOf(token)),
-      lanes: parts.engine.capacity.lanes,
-      heads: headsOf(card.config),
-      memory,
-      budget,
+      output,
+      limits,
     });
   }
 
   get name(): string {
-    return this.#parts.model().name;
+    return this.#opened.model().name;
   }
 
   get tokenizer(): TextEncoder["tokenizer"] {
-    return this.#parts.prepared.text.tokenizer;
+    return this.#prepared.text.tokenizer;
   }
 
   get maxTokens(): number {
-    return this.#parts.prepared.card.maxTokens.value;
+    return this.#prepared.card.maxTokens.value;
   }
 
   /**
@@ -255,8 +218,7 @@ export class TextScorer {
   ): Promise<LabelScore[][]> {
     const { logits } = await this.logits(texts, options);
     const width = this.labels.length;
-    const alone =
-      width === 1 || this.#parts.prepared.card.config.problem_type === "multi_label_classification";
+    const alone = width === 1 || this.#prepared.card.config.problem_type === "multi_label_classification";
     return texts.map((_, row) => {
       const raw = logits.subarray(row * width, (row + 1) * width);
       const scores = options.rawScores === true ? raw : alone ? raw.map(sigmoid) : softmax(raw);
@@ -269,7 +231,7 @@ export class TextScorer {
     texts: readonly TextOrPair[],
     options: ScoreOptions = {},
   ): Promise<{ readonly logits: Float32Array; readonly tokens: Uint32Array }> {
-    const { text: encoder } = this.#parts.prepared;
+    const { text: encoder } = this.#prepared;
     const width = this.labels.length;
     const logits = new Float32Array(texts.length * width);
     const { tokens } = await this.#runner.collect(
@@ -303,7 +265,7 @@ export class TextScorer {
 
   async #close(): Promise<void> {
     await this.#runner.close(new TenonError("ENGINE_CLOSED", { problem: `model "${this.name}" was closed` }));
-    await this.#parts.release();
+    await this.#opened.release();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

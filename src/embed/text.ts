@@ -1,8 +1,7 @@
 /** Texts as tokens: prompts in front, cut to the model's length, told how many there are. */
-import { readFileSync } from "node:fs";
 import { TenonError } from "../base/index.js";
 import { type ModelCard, type TruncateSide, tokenizerFile } from "./card/card.js";
-import { Tokenizer } from "./tokenizers/tokenizer.js";
+import { openTokenizer, type TextTokenizer } from "./tokenizers/fallback.js";
 
 /** The tokens of one text, as a model takes them. */
 export interface Tokens {
@@ -13,23 +12,27 @@ export interface Tokens {
   readonly truncated: boolean;
 }
 
+type EncoderCard = Pick<ModelCard, "folder" | "transformer" | "lowerCase" | "includePrompt" | "maxTokens">;
+
 export class TextEncoder {
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: TextTokenizer;
   readonly maxTokens: number;
   readonly #lowerCase: boolean;
   readonly #truncate: TruncateSide;
   readonly #includePrompt: boolean;
   readonly #promptTokens = new Map<string, number>();
 
-  constructor(
-    card: Pick<ModelCard, "folder" | "transformer" | "lowerCase" | "includePrompt" | "maxTokens">,
-    truncate: TruncateSide,
-  ) {
-    this.tokenizer = Tokenizer.parse(readFileSync(tokenizerFile(card), "utf8"));
+  private constructor(tokenizer: TextTokenizer, card: EncoderCard, truncate: TruncateSide) {
+    this.tokenizer = tokenizer;
     this.maxTokens = card.maxTokens.value;
     this.#lowerCase = card.lowerCase;
     this.#truncate = truncate;
     this.#includePrompt = card.includePrompt;
+  }
+
+  /** With the tokenizer of the model's folder. Throws MODEL_INCOMPLETE, TOKENIZER_UNSUPPORTED, FILE_INVALID. */
+  static async open(card: EncoderCard, truncate: TruncateSide): Promise<TextEncoder> {
+    return new TextEncoder(await openTokenizer(tokenizerFile(card)), card, truncate);
   }
 
   /** `name` tells the text in errors. Throws TEXT_TOO_LONG where texts are not to be cut. */
@@ -87,10 +90,11 @@ export class TextEncoder {
 
   /** The special tokens before and behind a text. */
   #frame(): { readonly before: readonly number[]; readonly behind: readonly number[] } {
-    const { ids, sequences } = this.tokenizer.encode("a", { offsets: true });
-    const first = sequences!.indexOf(0);
-    const last = sequences!.lastIndexOf(0);
-    return { before: [...ids.subarray(0, first)], behind: [...ids.subarray(last + 1)] };
+    const { ids } = this.tokenizer.encode("a");
+    const inner = this.tokenizer.encode("a", { addSpecialTokens: false }).ids;
+    let first = 0;
+    while (first + inner.length < ids.length && !inner.every((id, i) => ids[first + i] === id)) first++;
+    return { before: [...ids.subarray(0, first)], behind: [...ids.subarray(first + inner.length)] };
   }
 
   #prepared(text: string): string {

@@ -11,7 +11,7 @@ import {
 } from "../../onnx/index.js";
 import type { ModelCard } from "../card/card.js";
 import { bodyOf, hiddenStates, type TokenInput, tokenInputs } from "./body.js";
-import { int8Row, type WeightLimit } from "./int8-row.js";
+import { int8Row, type WeightRoom } from "./int8-row.js";
 import { EMBEDDING, type OutputType, tailOf, vectorSize } from "./tail.js";
 
 /** `int8-row`: products in integers, with a scale for each row of activations. */
@@ -43,12 +43,12 @@ export async function denseGraph(
     readonly output: OutputType;
     readonly tokenOutputs: boolean;
     readonly quant: Quant;
-    readonly weightLimit: WeightLimit;
+    readonly weightRoom: WeightRoom;
   },
 ): Promise<DenseGraph> {
   const read = await bodyOf(card);
   const body =
-    options.quant === "int8-row" ? { ...read, model: run(read.model, [int8Row(options.weightLimit)]) } : read;
+    options.quant === "int8-row" ? { ...read, model: run(read.model, [int8Row(options.weightRoom)]) } : read;
   const inputs = tokenInputs(body.model);
   if (!inputs.includes("attention_mask")) {
     throw new TenonError("MODEL_UNSUPPORTED", {

@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { graph, type OnnxModel, run } from "../../onnx/index.js";
 import { Engine } from "../../runtime/index.js";
 import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
-import { int8Row, roomProbe, weightLimit } from "./int8-row.js";
+import { int8Row, roomProbe, weightRoom } from "./int8-row.js";
 
 const SIZE = 64;
 const wave = (length: number, step: number): Float32Array =>
@@ -33,9 +33,9 @@ describe("int8-row", () => {
 
   test("products stay near, rows do not see each other, zeros stay zeros", async () => {
     const probe = await engine.load(roomProbe(), { name: "probe", batch: { max: 1 }, calibrate: false });
-    const limit = await weightLimit(async (x) => (await probe.run({ x })).y!);
+    const room = await weightRoom((x) => probe.run({ x }));
     const whole = model();
-    const quantised = run(whole, [int8Row(limit)]);
+    const quantised = run(whole, [int8Row(room)]);
     const ops = quantised.graph.nodes.map(({ op }) => op);
     assert.equal(ops.filter((op) => op === "MatMulInteger").length, 3);
     assert.equal(ops.filter((op) => op === "QuantizeLinear").length, 2);

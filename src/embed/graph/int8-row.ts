@@ -23,6 +23,8 @@ const MOST_BYTES = 2 ** 31;
 /** Rows and columns that are zero have a scale too. */
 const LEAST_SCALE = 1e-12;
 
+const MOST_STEP = 255;
+
 interface Product {
   readonly node: Node;
   readonly weight: Tensor;
@@ -33,13 +35,14 @@ interface Product {
 }
 
 /**
- * Largest weight: processors without instructions for such products add pairs of them in 16 bits, where two of 255 x 127 have
- * no room, and two of 255 x 63 have.
+ * What the sums of the machine hold. `whole`: any products. Processors without instructions for them add the products of two
+ * neighbours in 16 bits, which hold 255 x 128: `pairs` of weights have that sum at most; and where other places than
+ * neighbours are added, every weight is at most `half`.
  */
-export type WeightLimit = 127 | 63;
+export type WeightRoom = "whole" | "pairs" | "half";
 
 /** Products whose second factor is a constant matrix; attention, embeddings and small heads stay as they are. */
-export const int8Row = (limit: WeightLimit): Pass => ({
+export const int8Row = (room: WeightRoom): Pass => ({
   name: "int8-row",
   apply: (model) => {
     const products = productsOf(model);
@@ -47,38 +50,73 @@ export const int8Row = (limit: WeightLimit): Pass => ({
     const patch = new Patch(model.graph, model.opsets);
     const constants = new Constants(patch);
     const rows = new Map<string, Quantised>();
+    const producers = producersOf(model);
+    const users = usersOf(model);
     for (const product of products) {
       const x = product.node.inputs[0]!;
-      const known = rows.get(x) ?? quantisedRows(patch, constants, x, product.from);
+      const middle = producers.get(x)?.op === "Gelu" ? BEHIND_GELU : MIDDLE;
+      const known = rows.get(x) ?? quantisedRows(patch, constants, x, product.from, middle);
       rows.set(x, known);
-      integerProduct(patch, constants, product, known, limit);
+      const flat = integerProduct(patch, constants, product, known, room);
+      const last = elementwise(patch, model, users, product, flat);
+      const shape = patch.addNode("Concat", [known.outer, constants.ints(product.to)], { axis: 0 })[0]!;
+      patch.addNode("Reshape", [last.flat, shape], {}, { outputs: [last.name] });
     }
     return withGraph(model, patch.apply());
   },
 });
 
-/** A product that is wrong where pairs have no room: 64 x 255 x 127 in each place. */
+const PROBES = {
+  whole: () => 127,
+  pairs: (row: number) => (row % 2 === 0 ? 127 : 1),
+} as const;
+
+/** Products that are wrong where sums have no room: of the largest weights, and of the largest pairs of neighbours. */
 export function roomProbe(): OnnxModel {
   const g = graph();
   const x = g.input("x", "uint8", ["rows", LEAST_SIZE]);
-  const ones = new Int8Array(LEAST_SIZE * LEAST_SIZE).fill(127);
-  const weight = g.initializer("weight", tensorFromStorage("int8", [LEAST_SIZE, LEAST_SIZE], ones) as Tensor);
-  g.output(g.add("MatMulInteger", [x, weight]), "y");
+  for (const [name, weightOf] of Object.entries(PROBES)) {
+    const weights = Int8Array.from({ length: LEAST_SIZE ** 2 }, (_, i) =>
+      weightOf(Math.floor(i / LEAST_SIZE)),
+    );
+    const shape = [LEAST_SIZE, LEAST_SIZE];
+    const weight = g.initializer(name, tensorFromStorage("int8", shape, weights) as Tensor);
+    g.output(g.add("MatMulInteger", [x, weight]), `${name}.y`);
+  }
   return g.model();
 }
 
-/** The largest weight that this machine multiplies right, by a run of the probe. */
-export async function weightLimit(run: (x: Tensor) => Promise<Tensor>): Promise<WeightLimit> {
+/** What this machine's sums hold, by a run of the probe. */
+export async function weightRoom(
+  run: (x: Tensor) => Promise<Readonly<Record<string, Tensor>>>,
+): Promise<WeightRoom> {
   const rows = 8;
   const most = new Uint8Array(rows * LEAST_SIZE).fill(255);
-  const y = await run(tensorFromStorage("uint8", [rows, LEAST_SIZE], most) as Tensor);
-  const wanted = LEAST_SIZE * 255 * 127;
-  return (y.data as unknown as Int32Array).every((value) => value === wanted) ? 127 : 63;
+  const outputs = await run(tensorFromStorage("uint8", [rows, LEAST_SIZE], most) as Tensor);
+  const isRight = (name: keyof typeof PROBES): boolean => {
+    const weightOf: (row: number) => number = PROBES[name];
+    const wanted = Array.from({ length: LEAST_SIZE }, (_, row) => 255 * weightOf(row));
+    const sum = wanted.reduce((total, value) => total + value, 0);
+    return (outputs[`${name}.y`]!.data as unknown as Int32Array).every((value) => value === sum);
+  };
+  if (isRight("whole")) return "whole";
+  return isRight("pairs") ? "pairs" : "half";
+}
+
+function producersOf({ graph }: OnnxModel): ReadonlyMap<string, Node> {
+  return new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+}
+
+function usersOf({ graph }: OnnxModel): ReadonlyMap<string, readonly Node[]> {
+  const users = new Map<string, Node[]>();
+  for (const node of graph.nodes)
+    for (const name of new Set(node.inputs)) users.set(name, [...(users.get(name) ?? []), node]);
+  return users;
 }
 
 function productsOf(model: OnnxModel): Product[] {
   const { graph } = model;
-  const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const producers = producersOf(model);
   const constant = (name: string): { readonly data: TensorData; readonly turned: boolean } | undefined => {
     const data = graph.initializers.get(name);
     if (data !== undefined) return { data, turned: false };
@@ -117,6 +155,13 @@ class Constants {
     return known;
   }
 
+  /** A value that several products share. */
+  node(name: string, make: () => string): string {
+    const known = this.#made.get(name) ?? make();
+    this.#made.set(name, known);
+    return known;
+  }
+
   ints(...values: number[]): string {
     return this.of(`ints:${values.join(",")}`, () => tensor(values.map(BigInt), { dtype: "int64" }));
   }
@@ -126,30 +171,61 @@ class Constants {
   }
 }
 
+/** Where zero lies among the 256 steps: in the middle, or, since no value of Gelu is below -0.17, near the lower end. */
+const MIDDLE = 128;
+const BEHIND_GELU = 12;
+
 interface Quantised {
-  /** [rows, size], uint8 around 128: signed activations have no fast kernel. */
+  /** [rows, size], uint8 around `zero`: signed activations have no fast kernel. */
   readonly values: string;
+  readonly zero: string;
   /** [rows, 1]. */
   readonly scales: string;
   /** The sizes before the last. */
   readonly outer: string;
 }
 
-function quantisedRows(patch: Patch, constants: Constants, x: string, size: number): Quantised {
+function quantisedRows(
+  patch: Patch,
+  constants: Constants,
+  x: string,
+  size: number,
+  middle: number,
+): Quantised {
   const add = (op: string, inputs: readonly string[], attrs = {}): string =>
     patch.addNode(op, inputs, attrs)[0]!;
   const flat = add("Reshape", [x, constants.ints(-1, size)]);
-  const largest = add("ReduceMax", [add("Abs", [flat]), constants.ints(1)], { keepdims: 1 });
-  const kept = add("Max", [largest, constants.number(LEAST_SCALE)]);
-  const scales = add("Mul", [kept, constants.number(Math.fround(1 / 127))]);
+  // The steps reach the largest and the least value, whichever asks for wider ones.
+  const [above, below] = [MOST_STEP - middle, middle].map((steps) => Math.fround(1 / Math.min(steps, 127)));
+  const largest = add("ReduceMax", [flat, constants.ints(1)], { keepdims: 1 });
+  const least = add("ReduceMin", [flat, constants.ints(1)], { keepdims: 1 });
+  const up = add("Mul", [largest, constants.number(above!)]);
+  const down = add("Mul", [least, constants.number(-below!)]);
+  const scales = add("Max", [up, down, constants.number(LEAST_SCALE)]);
   const single = add("Reshape", [scales, constants.ints(-1)]);
-  const middle = constants.of("middle", () => tensorFromStorage("uint8", [1], Uint8Array.of(128)));
-  const zeros = add("Expand", [middle, add("Shape", [single])]);
+  const zeroOf = (name: string, shape: readonly number[]): string =>
+    constants.of(
+      `${name}:${middle}`,
+      () => tensorFromStorage("uint8", shape, Uint8Array.of(middle)) as Tensor,
+    );
+  const zeros = add("Expand", [zeroOf("zeros", [1]), add("Shape", [single])]);
   return {
     values: add("QuantizeLinear", [flat, single, zeros], { axis: 0 }),
+    zero: zeroOf("zero", []),
     scales,
     outer: add("Shape", [x], { start: 0, end: -1 }),
   };
+}
+
+/**
+ * One, in a form that no optimiser folds: `Mul(Cast(MatMulInteger), Mul(one, columns))` is what ONNX Runtime computes in one
+ * pass over the product.
+ */
+function one(patch: Patch, constants: Constants, rows: Quantised): string {
+  return constants.node("one", () => {
+    const size = patch.addNode("Cast", patch.addNode("Size", [rows.values]), { to: 1 });
+    return patch.addNode("Clip", [size[0]!, constants.number(1), constants.number(1)])[0]!;
+  });
 }
 
 function integerProduct(
@@ -157,10 +233,10 @@ function integerProduct(
   constants: Constants,
   product: Product,
   rows: Quantised,
-  limit: WeightLimit,
-): void {
+  room: WeightRoom,
+): string {
   const { node, from, to } = product;
-  const { values, scales } = int8Columns(product, limit);
+  const { values, scales } = int8Columns(product, room);
   const output = node.outputs[0]!;
   const add = (op: string, inputs: readonly string[], attrs = {}): string =>
     patch.addNode(op, inputs, attrs)[0]!;
@@ -172,18 +248,55 @@ function integerProduct(
     `int8.${output}.scale`,
     tensorFromStorage("float32", [to], scales) as Tensor,
   );
-  const middle = constants.of("middle scalar", () => tensorFromStorage("uint8", [], Uint8Array.of(128)));
-  const whole = add("Cast", [add("MatMulInteger", [rows.values, weight, middle])], { to: 1 });
-  const scaled = add("Mul", [add("Mul", [whole, rows.scales]), columns]);
-  const shape = add("Concat", [rows.outer, constants.ints(to)], { axis: 0 });
-  patch.addNode("Reshape", [scaled, shape], {}, { outputs: [output] });
+  const whole = add("Cast", [add("MatMulInteger", [rows.values, weight, rows.zero])], { to: 1 });
+  const scaled = add("Mul", [whole, add("Mul", [one(patch, constants, rows), columns])]);
   patch.removeNode(node);
+  return add("Mul", [scaled, rows.scales]);
 }
+
+/**
+ * Takes the bias and the Gelu that follow a product along, before it gets its shape back: only beside each other, and with a
+ * last size that is known, do they run in one pass.
+ */
+function elementwise(
+  patch: Patch,
+  { graph }: OnnxModel,
+  users: ReadonlyMap<string, readonly Node[]>,
+  { node, to }: Product,
+  flat: string,
+): { readonly flat: string; readonly name: string } {
+  const follower = (name: string, op: string): Node | undefined => {
+    const [only, ...others] = users.get(name) ?? [];
+    const alone = only !== undefined && others.length === 0 && !graph.outputs.some((o) => o.name === name);
+    return alone && only.op === op && only.domain === "" ? only : undefined;
+  };
+  const product = node.outputs[0]!;
+  const sum = follower(product, "Add");
+  const bias = sum?.inputs.find((name) => name !== product);
+  if (sum === undefined || bias === undefined || graph.initializers.get(bias)?.dims.join() !== String(to))
+    return { flat, name: product };
+  patch.removeNode(sum);
+  const biased = patch.addNode("Add", [flat, bias])[0]!;
+  const gelu = follower(sum.outputs[0]!, "Gelu");
+  if (gelu === undefined) return { flat: biased, name: sum.outputs[0]! };
+  patch.removeNode(gelu);
+  const kind = gelu.attrs.get("approximate");
+  const attrs = kind?.kind === "string" && typeof kind.value === "string" ? { approximate: kind.value } : {};
+  return { flat: patch.addNode("Gelu", [biased], attrs)[0]!, name: gelu.outputs[0]! };
+}
+
+/** The largest weights that are tried for a column: finer steps against fewer pairs that have no room. */
+const LARGEST: { readonly [R in WeightRoom]: readonly number[] } = {
+  whole: [127],
+  pairs: [127, 104, 84],
+  half: [63],
+};
+const MOST_PAIR = 128;
 
 /** A weight as int8 [from, to], one scale a column. */
 function int8Columns(
   { weight, turned, from, to }: Product,
-  limit: WeightLimit,
+  room: WeightRoom,
 ): {
   readonly values: Int8Array;
   readonly scales: Float32Array;
@@ -192,16 +305,48 @@ function int8Columns(
   const [rowStep, columnStep] = turned ? [1, from] : [to, 1];
   const scales = new Float32Array(to);
   const values = new Int8Array(from * to);
-  for (let column = 0; column < to; column++) {
+  const column = new Float32Array(from);
+  const tried = new Int8Array(from);
+  for (let at = 0; at < to; at++) {
     let largest = LEAST_SCALE;
-    for (let row = 0; row < from; row++)
-      largest = Math.max(largest, Math.abs(source[row * rowStep + column * columnStep]!));
-    const scale = Math.fround(largest / limit);
-    scales[column] = scale;
     for (let row = 0; row < from; row++) {
-      const value = Math.round(source[row * rowStep + column * columnStep]! / scale);
-      values[row * to + column] = Math.max(-limit, Math.min(limit, value));
+      column[row] = source[row * rowStep + at * columnStep]!;
+      largest = Math.max(largest, Math.abs(column[row]!));
+    }
+    let least = Number.POSITIVE_INFINITY;
+    for (const limit of LARGEST[room]) {
+      const scale = Math.fround(largest / limit);
+      const error = quantiseColumn(column, scale, room === "pairs", tried);
+      if (error >= least) continue;
+      least = error;
+      scales[at] = scale;
+      for (let row = 0; row < from; row++) values[row * to + at] = tried[row]!;
     }
   }
   return { values, scales };
+}
+
+/** Rounds a column to steps of `scale`, neighbours cut where they have no room together; gives the sum of squared errors. */
+function quantiseColumn(column: Float32Array, scale: number, pairs: boolean, into: Int8Array): number {
+  const steps = 1 / scale;
+  let error = 0;
+  for (let row = 0; row < column.length; row += 2) {
+    const a = column[row]! * steps;
+    const b = row + 1 < column.length ? column[row + 1]! * steps : 0;
+    // Rounds halves up, as Math.round does, for numbers above -256.
+    let first = ((a + 256.5) | 0) - 256;
+    let second = ((b + 256.5) | 0) - 256;
+    if (pairs) {
+      const over = Math.abs(first + second) - MOST_PAIR;
+      if (over > 0) {
+        const share = first + second > 0 ? 1 : -1;
+        first -= share * ((over + 1) >> 1);
+        second -= share * (over >> 1);
+      }
+    }
+    into[row] = first;
+    if (row + 1 < column.length) into[row + 1] = second;
+    error += (a - first) * (a - first) + (b - second) * (b - second);
+  }
+  return error * scale * scale;
 }

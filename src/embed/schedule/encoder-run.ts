@@ -37,23 +37,28 @@ export class EncoderRun {
     return this.#counts;
   }
 
-  /** One run on texts together, padded to the longest. The output has a row a text. */
-  async run(texts: readonly Tokens[], bulk: boolean, output: string): Promise<Outputs> {
+  /** One run on texts together, padded to the longest. The output has a row a text; `ms` and `padded` tell of this run. */
+  async run(
+    texts: readonly Tokens[],
+    bulk: boolean,
+    output: string,
+  ): Promise<{ readonly outputs: Outputs; readonly ms: number; readonly padded: number }> {
     const length = texts.reduce((most, { ids }) => Math.max(most, ids.length), 1);
     const start = performance.now();
     const outputs = await this.#model().run(this.#inputs(texts, length), {
       priority: bulk ? 1 : 0,
       outputs: [output],
     });
+    const ms = performance.now() - start;
     const { batches, texts: done, tokens, padded, busyMs } = this.#counts;
     this.#counts = {
       batches: batches + 1,
       texts: done + texts.length,
       tokens: tokens + texts.reduce((sum, { ids }) => sum + ids.length, 0),
       padded: padded + texts.length * length,
-      busyMs: busyMs + performance.now() - start,
+      busyMs: busyMs + ms,
     };
-    return outputs;
+    return { outputs, ms, padded: texts.length * length };
   }
 
   #inputs(texts: readonly Tokens[], length: number): Record<string, Tensor> {

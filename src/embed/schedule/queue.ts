@@ -16,10 +16,8 @@ export interface Job {
 }
 
 export interface QueueOptions {
-  /** Most tokens of a batch, padding included; a longer text is a batch of its own. */
-  readonly budget: number;
-  /** Most texts of a batch. */
-  readonly maxRows: number;
+  /** Most tokens of a batch, padding included, as it is now; a longer text is a batch of its own. */
+  readonly budget: () => number;
   /** Batches under way at once. */
   readonly lanes: number;
 }
@@ -119,14 +117,14 @@ export class EmbedQueue<T extends Item> {
     const first = soon.shift();
     if (first === undefined) return [];
     const batch = [first];
+    const budget = this.#options.budget();
     let longest = first.length;
     const near = soon
       .filter(({ job }) => !job.over)
       .sort((a, b) => Math.abs(a.length - first.length) - Math.abs(b.length - first.length));
     for (const item of near) {
-      if (batch.length >= this.#options.maxRows) break;
       const most = Math.max(longest, item.length);
-      if (most * (batch.length + 1) > this.#options.budget) break;
+      if (most * (batch.length + 1) > budget) break;
       // Company that costs more padding than it brings is worse than waiting.
       if (2 * Math.min(first.length, item.length) < most && most > SHORT) break;
       longest = most;
@@ -147,12 +145,13 @@ export class EmbedQueue<T extends Item> {
       const window = this.#windows[0];
       if (window === undefined) return [];
       const batch: T[] = [];
+      const budget = this.#options.budget();
       let longest = 0;
-      while (window.length > 0 && batch.length < this.#options.maxRows) {
+      while (window.length > 0) {
         const item = window.at(-1)!;
         if (!item.job.over) {
           longest = Math.max(longest, item.length);
-          if (batch.length > 0 && longest * (batch.length + 1) > this.#options.budget) break;
+          if (batch.length > 0 && longest * (batch.length + 1) > budget) break;
           batch.push(item);
         }
         window.pop();

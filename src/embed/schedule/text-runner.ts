@@ -1,22 +1,60 @@
 /** TextRunner: texts of many calls through one graph; each call gets one row a text, in its order. */
-import type { TenonError } from "../../base/index.js";
+import { parseBytes, type TenonError } from "../../base/index.js";
 import type { Model } from "../../runtime/index.js";
+import type { TokenInput } from "../graph/body.js";
 import type { MatrixData } from "../matrix.js";
-import type { Tokens } from "../text.js";
-import { assertFits, EncoderRun, type EncoderRunOptions } from "./encoder-run.js";
+import type { OpenedModel } from "../opened.js";
+import type { TextEncoder, Tokens } from "../text.js";
+import { TokenBudget } from "./budget.js";
+import { assertFits, EncoderRun, type EncoderRunOptions, paddingId } from "./encoder-run.js";
 import { Pending } from "./pending.js";
 import { EmbedQueue } from "./queue.js";
 import { Slices } from "./slices.js";
 import { type Waiting, WINDOW_TEXTS, Window } from "./window.js";
 
-export interface TextRunnerOptions extends EncoderRunOptions {
+/** What callers bound a runner by. */
+export interface RunnerLimits {
+  /** What one batch may take beside the weights, `"1GiB"` or bytes. Default 1 GiB. */
+  readonly memory?: string | number;
+  /** Most tokens of a batch. Default: found out while texts run, from 128 to 512. */
+  readonly budget?: number;
+}
+
+/** What a graph and its folder say of how texts are run. */
+export interface RunnerParts {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly text: TextEncoder;
+  readonly inputs: readonly TokenInput[];
+  readonly poolingMask: boolean;
+  /** The output with a row a text. */
+  readonly output: string;
+  readonly limits: RunnerLimits;
+}
+
+/** A runner for the graph of a folder. Throws CONFIG_INVALID for limits that are none. */
+export function textRunner({ engine, model }: OpenedModel, parts: RunnerParts): TextRunner {
+  const { config, text, inputs, poolingMask, output } = parts;
+  const { memory = "1GiB", budget } = parts.limits;
+  return new TextRunner({
+    model,
+    output,
+    inputs,
+    poolingMask,
+    padId: paddingId(config, (token) => text.tokenizer.idOf(token)),
+    lanes: engine.capacity.lanes,
+    heads: headsOf(config),
+    memory: typeof memory === "number" ? memory : parseBytes(memory),
+    budget: new TokenBudget(budget),
+  });
+}
+
+interface TextRunnerOptions extends EncoderRunOptions {
   /** The model as it is loaded now. */
   readonly model: () => Model;
   /** The output with a row a text. */
   readonly output: string;
   readonly lanes: number;
-  /** Most tokens of a batch. */
-  readonly budget: number;
+  readonly budget: TokenBudget;
   /** Most bytes of a text's attention. */
   readonly memory: number;
   /** Attention heads. */
@@ -53,8 +91,8 @@ export class TextRunner {
     this.#options = options;
     this.#run = new EncoderRun(options.model, options);
     const { budget, lanes } = options;
-    this.#queue = new EmbedQueue<Waiting>({ budget, maxRows: budget, lanes }, (items, bulk) =>
-      this.#batch(items, bulk),
+    this.#queue = new EmbedQueue<Waiting>({ budget: () => budget.tokens, lanes }, (items, bulk) =>
+      this.#batch(items, bulk, budget.tokens),
     );
   }
 
@@ -67,7 +105,7 @@ export class TextRunner {
   }
 
   get budget(): number {
-    return this.#options.budget;
+    return this.#options.budget.tokens;
   }
 
   /** Throws TEXT_TOO_LONG for a text that takes more memory than is allowed. */
@@ -85,7 +123,8 @@ export class TextRunner {
   /** One run of one text, all of an output. */
   async single(tokens: Tokens, output: string): Promise<Float32Array> {
     this.#assertOpen();
-    using outputs = await this.#run.run([tokens], false, output);
+    const { outputs: made } = await this.#run.run([tokens], false, output);
+    using outputs = made;
     return (outputs[output]!.data as unknown as Float32Array).slice();
   }
 
@@ -168,13 +207,15 @@ export class TextRunner {
     if (this.#closed !== undefined) throw this.#closed;
   }
 
-  async #batch(items: readonly Waiting[], bulk: boolean): Promise<void> {
+  async #batch(items: readonly Waiting[], bulk: boolean, budget: number): Promise<void> {
     const { output } = this.#options;
-    using outputs = await this.#run.run(
+    const made = await this.#run.run(
       items.map(({ tokens }) => tokens),
       bulk,
       output,
     );
+    using outputs = made.outputs;
+    if (bulk) this.#options.budget.learn(budget, made.padded, made.ms);
     const values = outputs[output]!.data as unknown as MatrixData; // a numeric output
     const width = values.length / items.length;
     items.forEach(({ job, deliver }, row) => {
@@ -184,7 +225,7 @@ export class TextRunner {
 }
 
 /** Attention heads as configs tell them. */
-export function headsOf(config: Readonly<Record<string, unknown>>): number {
+function headsOf(config: Readonly<Record<string, unknown>>): number {
   const heads = config.num_attention_heads ?? config.n_heads ?? config.n_head;
   return typeof heads === "number" ? heads : 16;
 }

@@ -1,0 +1,64 @@
+/** What embedders and scorers stand on: an engine that was given or is their own, and their graph loaded on it. */
+import type { OnnxModel } from "../onnx/index.js";
+import { Engine, type Model, modelNameOf } from "../runtime/index.js";
+
+export interface OpenOptions {
+  /** An engine to run on, which stays open. Default: one of its own. */
+  readonly engine?: Engine;
+  /** The model's name in the engine. Default: the folder's. */
+  readonly name?: string;
+  /** Runs at the same time, one thread each. Default: one per core. Not with `engine`. */
+  readonly lanes?: number | "auto";
+  /** Folder of compiled models, or false; as the engine's. Not with `engine`. */
+  readonly cache?: string | false;
+}
+
+/** A graph on an engine. `release` frees it, and the engine too unless it was given. */
+export interface OpenedModel {
+  readonly engine: Engine;
+  readonly model: () => Model;
+  release(): Promise<void>;
+}
+
+/** Opens an engine where none is given, which is closed again if `use` rejects; `load` puts a graph on it. */
+export async function onEngine<T>(
+  folder: string,
+  options: OpenOptions,
+  use: (engine: Engine, load: (graph: OnnxModel) => Promise<OpenedModel>) => Promise<T>,
+): Promise<T> {
+  const { lanes, cache } = options;
+  const engine =
+    options.engine ??
+    (await Engine.open({
+      ...(lanes === undefined ? {} : { lanes }),
+      ...(cache === undefined ? {} : { cache }),
+    }));
+  const closeEngine = async (): Promise<void> => {
+    if (options.engine === undefined) await engine.close();
+  };
+  try {
+    return await use(engine, async (graph) => {
+      const model = await engine.load(graph, {
+        name: options.name ?? modelNameOf(folder, undefined),
+        batch: { max: 1 },
+        calibrate: false,
+      });
+      return {
+        engine,
+        model: () => model,
+        release: async () => {
+          await model.unload();
+          await closeEngine();
+        },
+      };
+    });
+  } catch (error) {
+    await closeEngine();
+    throw error;
+  }
+}
+
+/** A graph that another loads and frees. */
+export function onModel(engine: Engine, model: () => Model): OpenedModel {
+  return { engine, model, release: async () => undefined };
+}
