@@ -38,8 +38,10 @@ export {
   type TextScorer,
 } from "./heads.js";
 export { EmbedMatrix, type MatrixData } from "./matrix.js";
+export type { OpenOptions } from "./opened.js";
 export type { PromptOptions } from "./prompts.js";
 export { type Int8Ranges, int8Ranges } from "./quantise.js";
 export type { StreamedVector, StreamOptions } from "./schedule/stream.js";
+export type { RunnerLimits } from "./schedule/text-runner.js";
 export { openTokenizer, type TextTokenizer } from "./tokenizers/fallback.js";
 export { type EncodeOptions, type Encoding, Tokenizer, type WindowOptions } from "./tokenizers/tokenizer.js";

@@ -173,7 +173,7 @@ class Constants {
 
 /** Where zero lies among the 256 steps: in the middle, or, since no value of Gelu is below -0.17, near the lower end. */
 const MIDDLE = 128;
-const BEHIND_GELU = 12;
+const BEHIND_GELU = 16;
 
 interface Quantised {
   /** [rows, size], uint8 around `zero`: signed activations have no fast kernel. */
@@ -196,11 +196,12 @@ function quantisedRows(
     patch.addNode(op, inputs, attrs)[0]!;
   const flat = add("Reshape", [x, constants.ints(-1, size)]);
   // The steps reach the largest and the least value, whichever asks for wider ones.
-  const [above, below] = [MOST_STEP - middle, middle].map((steps) => Math.fround(1 / Math.min(steps, 127)));
+  const above = constants.number(Math.fround(1 / (MOST_STEP - middle)));
+  const below = constants.number(Math.fround(-1 / middle));
   const largest = add("ReduceMax", [flat, constants.ints(1)], { keepdims: 1 });
   const least = add("ReduceMin", [flat, constants.ints(1)], { keepdims: 1 });
-  const up = add("Mul", [largest, constants.number(above!)]);
-  const down = add("Mul", [least, constants.number(-below!)]);
+  const up = add("Mul", [largest, above]);
+  const down = add("Mul", [least, below]);
   const scales = add("Max", [up, down, constants.number(LEAST_SCALE)]);
   const single = add("Reshape", [scales, constants.ints(-1)]);
   const zeroOf = (name: string, shape: readonly number[]): string =>

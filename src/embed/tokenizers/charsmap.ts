@@ -100,7 +100,12 @@ export function charsmap(base64: string): Normalizer {
       return;
     }
     const { units, length } = source;
+    out.reserve(length + 16);
     for (let i = 0; i < length; ) {
+      // Most text: characters that stay as they are and join none.
+      const from = i;
+      while (i + 1 < length && single[units[i]!] === SAME && alone[units[i]!] && alone[units[i + 1]!]) i++;
+      if (i > from) out.copy(source, from, i);
       if (alone[units[i]!] && (i + 1 === length || alone[units[i + 1]!])) {
         putPoint(source, i++, 1, out);
         continue;

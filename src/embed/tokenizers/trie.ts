@@ -3,10 +3,12 @@
 const MIX_NODE = 0x9e3779b1;
 const MIX_UNIT = 0x85ebca6b;
 
+/** Numbers of a slot: the parent, the unit, the child, and one that fills it up. A probe touches one line of memory. */
+const WIDTH = 4;
+
 export class Trie {
-  #parents: Int32Array;
-  #units: Uint16Array;
-  #children: Int32Array;
+  /** Slots, each of `WIDTH` numbers; the parent of an empty one is -1. */
+  #slots: Int32Array;
   #mask: number;
   #used = 0;
   #values: Int32Array;
@@ -16,9 +18,7 @@ export class Trie {
   constructor(roots = 1, expected = 1024) {
     let size = 1024;
     while (size < expected * 2) size *= 2;
-    this.#parents = new Int32Array(size).fill(-1);
-    this.#units = new Uint16Array(size);
-    this.#children = new Int32Array(size);
+    this.#slots = new Int32Array(WIDTH * size).fill(-1);
     this.#mask = size - 1;
     this.#values = new Int32Array(Math.max(1024, expected + roots)).fill(-1);
     this.#nodes = roots;
@@ -41,12 +41,13 @@ export class Trie {
   /** The node below `node` for a unit, or -1. */
   next(node: number, unit: number): number {
     const mask = this.#mask;
+    const slots = this.#slots;
     let slot = (Math.imul(node, MIX_NODE) ^ Math.imul(unit, MIX_UNIT)) >>> 0;
     slot = (slot ^ (slot >>> 15)) & mask;
-    const parents = this.#parents;
     for (;;) {
-      const parent = parents[slot]!;
-      if (parent === node && this.#units[slot] === unit) return this.#children[slot]!;
+      const at = slot * WIDTH;
+      const parent = slots[at]!;
+      if (parent === node && slots[at + 1] === unit) return slots[at + 2]!;
       if (parent === -1) return -1;
       slot = (slot + 1) & mask;
     }
@@ -85,22 +86,17 @@ export class Trie {
   #place(node: number, unit: number, child: number): void {
     let slot = (Math.imul(node, MIX_NODE) ^ Math.imul(unit, MIX_UNIT)) >>> 0;
     slot = (slot ^ (slot >>> 15)) & this.#mask;
-    while (this.#parents[slot] !== -1) slot = (slot + 1) & this.#mask;
-    this.#parents[slot] = node;
-    this.#units[slot] = unit;
-    this.#children[slot] = child;
+    while (this.#slots[slot * WIDTH] !== -1) slot = (slot + 1) & this.#mask;
+    this.#slots[slot * WIDTH] = node;
+    this.#slots[slot * WIDTH + 1] = unit;
+    this.#slots[slot * WIDTH + 2] = child;
   }
 
   #grow(): void {
-    const parents = this.#parents;
-    const units = this.#units;
-    const children = this.#children;
-    const size = 2 * parents.length;
-    this.#parents = new Int32Array(size).fill(-1);
-    this.#units = new Uint16Array(size);
-    this.#children = new Int32Array(size);
-    this.#mask = size - 1;
-    for (let i = 0; i < parents.length; i++)
-      if (parents[i] !== -1) this.#place(parents[i]!, units[i]!, children[i]!);
+    const slots = this.#slots;
+    this.#slots = new Int32Array(2 * slots.length).fill(-1);
+    this.#mask = this.#slots.length / WIDTH - 1;
+    for (let at = 0; at < slots.length; at += WIDTH)
+      if (slots[at] !== -1) this.#place(slots[at]!, slots[at + 1]!, slots[at + 2]!);
   }
 }

@@ -15,14 +15,20 @@ const UNKNOWN_PENALTY = 10;
 export function unigram(options: UnigramOptions): WordModel {
   const { pieces, unknown } = options;
   const trie = new Trie(1, pieces.length * 3);
-  const scores = new Float64Array(pieces.length);
-  let lowest = Number.POSITIVE_INFINITY;
+  // Not a number until a score is asked for: most pieces never are, and reading one as the reference does is slow.
+  const scores = new Float64Array(pieces.length).fill(Number.NaN);
+  const scoreOf = (id: number): number => (scores[id] = asReferenceReads(pieces[id]![1]));
+  let least = Number.POSITIVE_INFINITY;
   const byteIds = new Map<string, number>();
   pieces.forEach(([token, score], id) => {
-    scores[id] = asReferenceReads(score);
-    if (scores[id]! < lowest) lowest = scores[id]!;
+    if (score < least) least = score;
     if (token !== "") trie.add(token, id);
     if (token.length === 6 && /^<0x[0-9A-F]{2}>$/.test(token)) byteIds.set(token, id);
+  });
+  // Both readings differ in the last bits only.
+  let lowest = Number.POSITIVE_INFINITY;
+  pieces.forEach(([, score], id) => {
+    if (score <= least + Math.abs(least) * 1e-9) lowest = Math.min(lowest, scoreOf(id));
   });
   const unknownScore = lowest - UNKNOWN_PENALTY;
   const bytes =
@@ -60,7 +66,9 @@ export function unigram(options: UnigramOptions): WordModel {
           if (node === -1) break;
           const id = trie.value(node);
           if (id === -1) continue;
-          const score = here + scores[id]!;
+          let own = scores[id]!;
+          if (Number.isNaN(own)) own = scoreOf(id);
+          const score = here + own;
           if (from[i + 1] === -1 || score > best[i + 1]!) {
             best[i + 1] = score;
             from[i + 1] = at;
