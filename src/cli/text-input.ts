@@ -2,7 +2,7 @@
 import { createReadStream, statSync } from "node:fs";
 import { extname } from "node:path";
 import { TenonError } from "../base/index.js";
-import { columnValue, parquet } from "../data/index.js";
+import { columnValue, csv, type Dataset, parquet } from "../data/index.js";
 
 export interface TextInput {
   readonly texts: string[];
@@ -28,26 +28,8 @@ const READERS: Readonly<Record<string, Reader>> = {
       line.trim() === "" ? [] : [textOf(parsed(line, `${path}:${i + 1}`), field, `line ${i + 1}`, path)],
     );
   },
-  ".csv": async (path, field) => {
-    const [header, ...rows] = csvRows(await wholeText(createReadStream(path)), path);
-    const column = header?.indexOf(needed(field, path)) ?? -1;
-    if (column < 0) throw badInput("the table has no such column", path, field!, header?.join(", "));
-    return rows.map((row, i) => {
-      const cell = row[column];
-      if (cell !== undefined) return cell;
-      throw badInput(`row ${i + 1} is shorter than the header`, path, `${row.length} cells`);
-    });
-  },
-  ".parquet": async (path, field) => {
-    const name = needed(field, path);
-    const texts: string[] = [];
-    for await (const { data, rows } of parquet(path).select(name).batch(4096)) {
-      const column = data[name]!;
-      for (let i = 0; i < rows; i++)
-        texts.push(textOf(columnValue(column, i), undefined, `row ${texts.length}`, path));
-    }
-    return texts;
-  },
+  ".csv": (path, field) => columnTexts(csv(path), needed(field, path), path),
+  ".parquet": (path, field) => columnTexts(parquet(path), needed(field, path), path),
 };
 
 /** Ends of files that are read. */
@@ -70,6 +52,20 @@ export async function readTexts(path: string | undefined, field: string | undefi
     });
   }
   return { texts: await reader(path, field), from: path };
+}
+
+/** A column as texts. Cells that are empty in CSV are nulls to a table, and texts here. */
+async function columnTexts(table: Dataset, name: string, path: string): Promise<string[]> {
+  const texts: string[] = [];
+  for await (const { data, rows } of table.select(name).batch(4096)) {
+    const column = data[name]!;
+    for (let i = 0; i < rows; i++) {
+      const value = columnValue(column, i);
+      const isEmpty = value === null && extname(path).toLowerCase() === ".csv";
+      texts.push(isEmpty ? "" : textOf(value, undefined, `row ${texts.length}`, path));
+    }
+  }
+  return texts;
 }
 
 async function wholeText(stream: AsyncIterable<Buffer | string>): Promise<string> {
@@ -138,43 +134,4 @@ function badInput(problem: string, path: string, given: string, expected?: strin
     given,
     ...(expected === undefined ? {} : { expected }),
   });
-}
-
-const PLAIN_CELL = /[^,\r\n]*/y;
-
-/** Rows of RFC 4180: commas, quotes that are doubled inside, line ends of either kind. */
-function csvRows(text: string, path: string): string[][] {
-  const rows: string[][] = [];
-  let row: string[] = [];
-  let at = 0;
-  const quoted = (): string => {
-    const parts: string[] = [];
-    do {
-      const end = text.indexOf('"', at + 1);
-      if (end < 0) throw badInput("a quote is not closed", path, `row ${rows.length + 1}`);
-      parts.push(text.slice(at + 1, end));
-      at = end + 1;
-    } while (text[at] === '"');
-    return parts.join('"');
-  };
-  const plain = (): string => {
-    PLAIN_CELL.lastIndex = at;
-    const [cell] = PLAIN_CELL.exec(text)!; // matches also nothing
-    at += cell.length;
-    return cell;
-  };
-  while (at < text.length) {
-    row.push(text[at] === '"' ? quoted() : plain());
-    if (text[at] === ",") {
-      at++;
-      if (at < text.length) continue;
-      row.push("");
-    } else if (at < text.length && text[at] !== "\r" && text[at] !== "\n")
-      throw badInput("text stands behind a closing quote", path, `row ${rows.length + 1}`);
-    if (text[at] === "\r") at++;
-    if (text[at] === "\n") at++;
-    rows.push(row);
-    row = [];
-  }
-  return rows;
 }
