@@ -43,5 +43,6 @@ export type { PromptOptions } from "./prompts.js";
 export { type Int8Ranges, int8Ranges } from "./quantise.js";
 export type { StreamedVector, StreamOptions } from "./schedule/stream.js";
 export type { RunnerLimits } from "./schedule/text-runner.js";
+export type { Encoding } from "./tokenizers/encoding.js";
 export { openTokenizer, type TextTokenizer } from "./tokenizers/fallback.js";
-export { type EncodeOptions, type Encoding, Tokenizer, type WindowOptions } from "./tokenizers/tokenizer.js";
+export { type EncodeOptions, Tokenizer, type WindowOptions } from "./tokenizers/tokenizer.js";

@@ -289,7 +289,7 @@ function elementwise(
 /** The largest weights that are tried for a column: finer steps against fewer pairs that have no room. */
 const LARGEST: { readonly [R in WeightRoom]: readonly number[] } = {
   whole: [127],
-  pairs: [127, 104, 84],
+  pairs: [127, 96, 64],
   half: [63],
 };
 const MOST_PAIR = 128;

@@ -3,9 +3,10 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Tokenizer as OtherTokenizer } from "@huggingface/tokenizers";
 import { isTenonError, TenonError } from "../../base/index.js";
+import { assemble, counted, type Encoding, kept } from "./encoding.js";
 import { componentAt, isPart, unsupported } from "./parts.js";
 import { type Template, templateOf } from "./template.js";
-import { assemble, counted, type EncodeOptions, type Encoding, kept, Tokenizer } from "./tokenizer.js";
+import { type EncodeOptions, Tokenizer } from "./tokenizer.js";
 import { truncatePair } from "./truncate.js";
 
 /** What every tokenizer can do. */
