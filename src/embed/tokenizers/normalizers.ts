@@ -2,7 +2,7 @@
 import { classes, classOf, IDEOGRAPH, NONSPACING, OTHER, SPACE } from "./characters.js";
 import { charsmap } from "./charsmap.js";
 import { matchesOf, patternAt } from "./expression.js";
-import { copyBytes, type Normalizer } from "./line.js";
+import { copyBytes, Line, type Normalizer } from "./line.js";
 import { flagAt, type Part, partsAt, textAt, typeOf, unsupported } from "./parts.js";
 import { REFERENCE_UNICODE, rangesOf, setOf } from "./reference-unicode.js";
 import { unicodeForm } from "./unicode-forms.js";
@@ -53,23 +53,53 @@ interface BertOptions {
   readonly lowercase: boolean;
 }
 
+/** All in one pass; where places are kept, the reference's steps one after the other, because marks change theirs. */
 function bert(options: BertOptions): Normalizer {
   const whole = rangesOf(REFERENCE_UNICODE.notDecomposed);
-  return perCodePoint((text) => {
+  const atOnce = perCodePoint((text) => {
+    const made = options.clean ? cleaned(text) : text;
+    if (made !== text) return made;
     const point = text.codePointAt(0)!;
-    const flags = classOf(point);
-    let made = text;
-    if (options.clean && point !== 9 && point !== 10 && point !== 13) {
-      if (point === 0 || point === 0xfffd || flags & OTHER) return "";
-    }
-    if (options.clean && flags & SPACE) return " ";
-    if (options.strip) {
-      const kept = whole.some(([first, last]) => point >= first && point <= last);
-      made = withoutMarks(kept ? made : made.normalize("NFD"));
-    }
-    if (options.lowercase) made = perPoint(made, (one) => one.toLowerCase());
-    return options.ideographs && flags & IDEOGRAPH ? ` ${made} ` : made;
+    const kept = whole.some(([first, last]) => point >= first && point <= last);
+    const bare = options.strip ? withoutMarks(kept ? text : text.normalize("NFD")) : text;
+    const lower = options.lowercase ? perPoint(bare, (one) => one.toLowerCase()) : bare;
+    return options.ideographs && classOf(point) & IDEOGRAPH ? ` ${lower} ` : lower;
   });
+  if (!options.strip) return atOnce;
+  const inSteps = chained([
+    perCodePoint((text) => {
+      const made = options.clean ? cleaned(text) : text;
+      return options.ideographs && classOf(text.codePointAt(0)!) & IDEOGRAPH ? ` ${made} ` : made;
+    }),
+    unicodeForm("NFD"),
+    perCodePoint(withoutMarks),
+    ...(options.lowercase ? [perCodePoint((text) => text.toLowerCase())] : []),
+  ]);
+  return (source, out) => (out.aligned ? inSteps : atOnce)(source, out);
+}
+
+/** Without characters that are none; white space as spaces. */
+function cleaned(text: string): string {
+  const point = text.codePointAt(0)!;
+  const flags = classOf(point);
+  const isKept = point === 9 || point === 10 || point === 13;
+  if (!isKept && (point === 0 || point === 0xfffd || flags & OTHER)) return "";
+  return flags & SPACE ? " " : text;
+}
+
+/** One normaliser behind the other, as one. */
+function chained(steps: readonly Normalizer[]): Normalizer {
+  const between = [new Line(), new Line()] as const;
+  return (source, out) => {
+    let current = source;
+    steps.forEach((step, i) => {
+      const target = i === steps.length - 1 ? out : between[i % 2]!;
+      if (target !== out) target.reset(out.aligned);
+      target.atStart = source.atStart;
+      if (current.length > 0) step(current, target);
+      current = target;
+    });
+  };
 }
 
 function withoutMarks(text: string): string {
