@@ -1,5 +1,5 @@
 /** Which models a path of the command line stands for: a file, a folder of files, or a model repository. */
-import { type Stats, statSync } from "node:fs";
+import { readFileSync, type Stats, statSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { TenonError } from "../base/index.js";
@@ -193,11 +193,19 @@ function hasConfig(model: string): boolean {
 async function versionsIn(model: string): Promise<string[]> {
   const any = hasConfig(model);
   const names = (await readdir(model)).filter((name) => VERSION.test(name));
-  return names
+  const versions = names
     .filter((version) =>
       any ? statOf(join(model, version))?.isDirectory() : statOf(modelFile(model, version))?.isFile(),
     )
     .sort((a, b) => Number(b) - Number(a));
+  return versions.length === 0 && any && namesEnsemble(join(model, CONFIG)) ? ["1"] : versions;
+}
+
+/** An ensemble has no file of its own, and often lost its empty version folder on the way. */
+function namesEnsemble(config: string): boolean {
+  return (
+    (statOf(config)?.size ?? 0) <= 2 ** 20 && /\bensemble(_scheduling)?\b/.test(readFileSync(config, "utf8"))
+  );
 }
 
 /** `<version>/model.onnx`, or the file of that name in a folder of that name (models with external data). */

@@ -13,7 +13,7 @@ export interface LoadedSet {
   readonly failed: readonly FailedModel[];
 }
 
-/** Loads all models, `atOnce` at a time; never rejects for a single model. */
+/** Loads all models, then the ensembles of them, `atOnce` at a time; never rejects for a single model. */
 export async function loadModels(
   repository: ModelRepository,
   found: readonly FoundModel[],
@@ -21,8 +21,7 @@ export async function loadModels(
 ): Promise<LoadedSet> {
   const loaded = new Map<FoundModel, readonly ServedModel[]>();
   const failed: FailedModel[] = [];
-  const queue = found.values();
-  const worker = async (): Promise<void> => {
+  const worker = async (queue: IterableIterator<FoundModel>): Promise<void> => {
     for (const entry of queue) {
       try {
         loaded.set(entry, await repository.loadEntry(entry));
@@ -31,6 +30,9 @@ export async function loadModels(
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.max(1, atOnce) }, worker));
+  for (const group of await (await import("../serve/index.js")).byNeed(found)) {
+    const queue = group.values();
+    await Promise.all(Array.from({ length: Math.max(1, atOnce) }, () => worker(queue)));
+  }
   return { loaded: found.flatMap((entry) => loaded.get(entry) ?? []), failed };
 }

@@ -7,7 +7,8 @@ export interface BatchRecord {
   readonly n: number;
   /** Requests in it. */
   readonly members: number;
-  readonly gear: "lane" | "wide" | "inline" | "lease";
+  /** `steps`: an ensemble, whose models have batches of their own. */
+  readonly gear: "lane" | "wide" | "inline" | "lease" | "steps";
   /** Milliseconds that each member waited in the queue. */
   readonly waitedMs: readonly number[];
   /** Padded over real elements: 1, since only equal shapes share a batch. */

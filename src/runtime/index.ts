@@ -1,6 +1,6 @@
 /** tenon/runtime: models loaded and run through the C API of ONNX Runtime. */
 export type { BatchAxis } from "./batch-axis.js";
-export type { BatchReason, BatchRecord } from "./batch-log.js";
+export { BatchLog, type BatchReason, type BatchRecord } from "./batch-log.js";
 export { defaultCacheFolder } from "./cache.js";
 export type { CostPoint } from "./cost-model.js";
 export {
@@ -16,8 +16,8 @@ export type { Lease, LeaseRunOptions } from "./lease.js";
 export { defaultLanes, poolThreads, usableCores } from "./machine.js";
 export type { MapOptions, Model, ModelProfile, RunOptions } from "./model.js";
 export { isModelName, modelNameOf } from "./model-name.js";
-export type { Outputs } from "./outputs.js";
+export { type Outputs, outputRecord } from "./outputs.js";
 export { type Bindings, Program, type ProgramCall, type ProgramOptions } from "./program.js";
 export type { Spare } from "./runner/process-settings.js";
 export type { Signature, SignatureDim, ValueSignature } from "./signature.js";
-export type { Inputs } from "./validate.js";
+export { type Inputs, orderInputs, orderOutputs } from "./validate.js";

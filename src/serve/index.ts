@@ -1,4 +1,6 @@
 /** tenon/serve: models behind HTTP, in the dialect of the Open Inference Protocol v2. */
+
+export { byNeed } from "./config/entry-config.js";
 export { createHandler, type Handler } from "./http/handler.js";
 export { paceCollector } from "./http/heap.js";
 export { type Closed, type RunningServer, type ServeOptions, serve } from "./http/server.js";

@@ -29,6 +29,8 @@ export class RepositoryWatch {
   readonly #applied = new Map<string, string>();
   /** The files of the last look. */
   #seen = new Map<string, string>();
+  /** What did not load: tried again when other models changed, which an ensemble may need. */
+  readonly #failed = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> = Promise.resolve();
   #closed = false;
@@ -44,6 +46,7 @@ export class RepositoryWatch {
     const watch = new RepositoryWatch(repository, options);
     for (const entry of await options.list()) {
       const print = await printOf(entry);
+      watch.#failed.add(entry.name);
       watch.#applied.set(entry.name, print);
       watch.#seen.set(entry.name, print);
     }
@@ -53,8 +56,14 @@ export class RepositoryWatch {
   /** Looks again and again, until it is closed. */
   start(): void {
     if (this.#closed) return;
+    for (const { name } of this.#repository.models()) this.#failed.delete(name);
+    this.#next();
+  }
+
+  #next(): void {
+    if (this.#closed) return;
     this.#timer = setTimeout(() => {
-      this.#looking = this.look().finally(() => this.start());
+      this.#looking = this.look().finally(() => this.#next());
     }, this.#options.every).unref();
   }
 
@@ -74,11 +83,15 @@ export class RepositoryWatch {
     for (const name of this.#applied.keys()) {
       if (prints.has(name) || this.#seen.has(name)) continue;
       this.#applied.delete(name);
+      this.#failed.delete(name);
       this.#repository.unload(name);
       this.#options.log?.info({ model: name }, "model removed");
     }
     this.#seen = prints;
-    if (!this.#closed) await Promise.all(changed.map((entry) => this.#load(entry)));
+    if (this.#closed || changed.length === 0) return;
+    const failed = entries.filter((entry) => this.#failed.has(entry.name) && !changed.includes(entry));
+    await Promise.all(changed.map((entry) => this.#load(entry)));
+    await Promise.all(failed.map((entry) => this.#load(entry)));
   }
 
   async #list(): Promise<readonly RepositoryEntry[] | undefined> {
@@ -99,7 +112,9 @@ export class RepositoryWatch {
   async #load(entry: RepositoryEntry): Promise<void> {
     try {
       await this.#repository.loadEntry(entry);
+      this.#failed.delete(entry.name);
     } catch (thrown) {
+      this.#failed.add(entry.name);
       const error = toTenonError(thrown);
       this.#options.log?.error({ model: entry.name, code: error.code, err: error }, "model not loaded");
     }

@@ -9,9 +9,14 @@ import {
   toTenonError,
 } from "../base/index.js";
 import { type Engine, isModelName, type LoadOptions, type Model, type Source } from "../runtime/index.js";
-import { ConfigFile } from "./config/config-file.js";
+import type { ConfigFile } from "./config/config-file.js";
+import { entryConfig } from "./config/entry-config.js";
 import { planOf } from "./config/model-folder.js";
 import { servedVersions } from "./config/version-policy.js";
+import { warmUp } from "./config/warm-up.js";
+import { loadOrder } from "./ensemble/composition.js";
+import { ensemblePlan, isEnsemble } from "./ensemble/plan.js";
+import { EnsembleSet } from "./ensemble/set.js";
 import { type LoadOverride, OverrideFolder } from "./load-override.js";
 import { LoadTogether } from "./load-together.js";
 import { type ServedModel, servedOf } from "./served-model.js";
@@ -66,6 +71,8 @@ export class ModelRepository {
   /** The end of the last load of each name: loads of one name follow each other. */
   readonly #loading = new Map<string, Promise<unknown>>();
 
+  readonly #ensembles = new EnsembleSet((name, version) => this.get(name, version));
+
   /** Files that came with load requests, by the models that were made of them. */
   readonly #folders = new Map<string, OverrideFolder>();
 
@@ -86,24 +93,30 @@ export class ModelRepository {
 
   /** A model that serves. Throws MODEL_NOT_FOUND. */
   get(name: string, version?: string): ServedModel {
+    const ensemble = this.#ensembles.get(name, version);
+    if (ensemble !== undefined) return ensemble;
     try {
       return servedOf(this.#engine.get(name, version));
     } catch (error) {
-      if (!isTenonError(error, "MODEL_NOT_FOUND") || (this.#notes.get(name)?.size ?? 0) === 0) throw error;
+      if (!isTenonError(error, "MODEL_NOT_FOUND") || !this.#isKnown(name)) throw error;
       const details = { ...error.details, unloaded: error.details.known === false };
       throw new TenonError("MODEL_NOT_FOUND", { problem: error.problem, details });
     }
   }
 
+  #isKnown(name: string): boolean {
+    return (this.#notes.get(name)?.size ?? 0) > 0 || this.#ensembles.has(name);
+  }
+
   /** Every model that serves. */
   models(): readonly ServedModel[] {
-    return this.#engine.models().map(servedOf);
+    return [...this.#engine.models().map(servedOf), ...this.#ensembles.models()];
   }
 
   /** Everything that serves or could, by name. */
   async index(readyOnly: boolean): Promise<readonly IndexRow[]> {
     const rows: IndexRow[] = [];
-    const serving = this.#engine.models();
+    const serving = this.models();
     for (const { name, version } of serving) {
       const note = this.#notes.get(name)?.get(version);
       const reason = note?.state === "UNAVAILABLE" ? { reason: note.reason } : {};
@@ -117,6 +130,8 @@ export class ModelRepository {
         rows.push({ name, version, state, ...(reason === "" ? {} : { reason }) });
       }
     }
+    for (const { name, version, reason } of this.#ensembles.waiting())
+      rows.push({ name, version, state: "UNAVAILABLE", reason });
     for (const { name } of (await this.#options.list?.()) ?? []) {
       if (!rows.some((row) => row.name === name)) rows.push({ name });
     }
@@ -177,6 +192,7 @@ export class ModelRepository {
   ): Promise<readonly ServedModel[]> {
     try {
       const models = await this.#loadNow(entry, config);
+      this.#ensembles.review();
       await this.#folders.get(entry.name)?.remove();
       if (folder === undefined) this.#folders.delete(entry.name);
       else this.#folders.set(entry.name, folder);
@@ -195,7 +211,8 @@ export class ModelRepository {
     let failing = entry.version;
     let models: readonly Model[];
     try {
-      const file = await configFile(entry, given);
+      const file = await entryConfig(entry, given);
+      if (file !== undefined && isEnsemble(file)) return [await this.#loadEnsemble(entry, file, notes)];
       const versions = servedVersions(file, entry.versions ?? [entry]);
       const plan = file === undefined ? undefined : await planOf(file);
       notes.clear();
@@ -232,9 +249,52 @@ export class ModelRepository {
       throw error;
     }
     notes.clear();
+    this.#ensembles.remove(name);
     for (const other of this.#engine.models())
       if (other.name === name && !models.includes(other)) this.#end(other);
     return models.map(servedOf);
+  }
+
+  /** Loads the models of an ensemble that do not serve yet, and puts it in. */
+  async #loadEnsemble(
+    entry: RepositoryEntry,
+    file: ConfigFile,
+    notes: Map<string, Note>,
+  ): Promise<ServedModel> {
+    const startedAt = performance.now();
+    const plan = ensemblePlan(file);
+    const entries = (await this.#options.list?.()) ?? [];
+    for (const { model, step } of await loadOrder(plan, entries)) {
+      await this.#loading.get(model.name)?.catch(() => undefined);
+      if (this.models().some(({ name }) => name === model.name)) continue;
+      await this.loadEntry(model).catch((cause: unknown) => {
+        const reason = reasonOf(toTenonError(cause));
+        throw file.error(
+          "MODEL_UNAVAILABLE",
+          `its model "${model.name}" could not be loaded: ${reason}`,
+          "model_name",
+          step,
+        );
+      });
+    }
+    const missing = plan.steps.find(({ model, version }) => !this.#serves(model, version));
+    if (missing !== undefined) {
+      const { model, version, config } = missing;
+      const what = version === undefined ? `"${model}"` : `"${model}" in version ${version}`;
+      throw file.error("MODEL_UNAVAILABLE", `there is no model ${what}`, "model_name", config);
+    }
+    const ensemble = this.#ensembles.make(plan, entry.version, performance.now() - startedAt);
+    await warmUp(file, ensemble);
+    this.#ensembles.put(ensemble);
+    notes.clear();
+    for (const other of this.#engine.models()) if (other.name === entry.name) this.#end(other);
+    return ensemble;
+  }
+
+  #serves(name: string, version: string | undefined): boolean {
+    return this.models().some(
+      (model) => model.name === name && (version === undefined || model.version === version),
+    );
   }
 
   /** Gives a load up when it takes too long; the model takes no place then. */
@@ -269,8 +329,19 @@ export class ModelRepository {
     this.#folders.clear();
   }
 
-  /** Takes a name out of service; what was accepted is still answered. Unknown names are nothing to do. */
-  unload(name: string): void {
+  /**
+   * Takes a name out of service; what was accepted is still answered. Unknown names are nothing to do.
+   * `dependents`: also the models that an ensemble is made of, where no other ensemble is made of them.
+   */
+  unload(name: string, dependents = false): void {
+    if (this.#ensembles.has(name)) {
+      const version = this.#ensembles.get(name, undefined)?.version ?? "1";
+      const models = this.#ensembles.remove(name);
+      this.#note({ name, version }, { state: "UNAVAILABLE", reason: "unloaded" });
+      if (dependents) for (const model of new Set(models)) this.#unloadPart(model);
+      this.#ensembles.review();
+      return;
+    }
     for (const model of this.#engine.models()) {
       if (model.name !== name) continue;
       this.#note(model, { state: "UNLOADING", reason: "" });
@@ -279,6 +350,12 @@ export class ModelRepository {
         this.#note(model, { state: "UNAVAILABLE", reason: "unloaded" });
       });
     }
+    this.#ensembles.review();
+  }
+
+  #unloadPart(name: string): void {
+    const others = this.#ensembles.models();
+    if (!others.some(({ plan }) => plan.steps.some(({ model }) => model === name))) this.unload(name, true);
   }
 
   #end(model: Model, done: () => void = () => undefined): void {
@@ -287,7 +364,7 @@ export class ModelRepository {
     });
   }
 
-  #note({ name, version }: Model, note: Note): void {
+  #note({ name, version }: Pick<Model, "name" | "version">, note: Note): void {
     let notes = this.#notes.get(name);
     if (notes === undefined) {
       notes = new Map();
@@ -295,15 +372,6 @@ export class ModelRepository {
     }
     notes.set(version, note);
   }
-}
-
-/** The configuration of an entry: the one that was given, else its file. */
-async function configFile(
-  { name, config, folder, path }: RepositoryEntry,
-  given: string | undefined,
-): Promise<ConfigFile | undefined> {
-  if (given !== undefined) return ConfigFile.fromJson(given, name, folder ?? dirname(dirname(path)));
-  return config === undefined ? undefined : await ConfigFile.read(config, name);
 }
 
 /** The code and its sentence: the message may hold paths. */

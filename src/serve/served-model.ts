@@ -1,11 +1,17 @@
 /** ServedModel: what the protocols need of a model, whether it is one of the engine or made of several. */
 import type { Inputs, Model, ModelProfile, Outputs, RunOptions } from "../runtime/index.js";
+import type { SequenceMark } from "./sequence/mark.js";
+
+export interface ServedRunOptions extends RunOptions {
+  /** The sequence that the request belongs to. */
+  readonly sequence?: SequenceMark;
+}
 
 export interface ServedModel extends Pick<Model, "name" | "version" | "signature" | "explain" | "waiting"> {
   /** Most rows of one request; 0 when the first dimension is not a batch. */
   readonly maxBatch: number;
   readonly profile: Pick<ModelProfile, "lanes" | "loadMs">;
-  run(inputs: Inputs, options?: RunOptions): Promise<Outputs>;
+  run(inputs: Inputs, options?: ServedRunOptions): Promise<Outputs>;
 }
 
 const faces = new WeakMap<Model, ServedModel>();

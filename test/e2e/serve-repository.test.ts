@@ -36,7 +36,7 @@ const CONFIGS: Readonly<Record<string, string>> = {
   "other-dims": 'max_batch_size: 8 input { name: "INPUT0" data_type: TYPE_INT32 dims: 15 }',
   "other-type": 'output { name: "OUTPUT0" data_type: TYPE_FP32 dims: [ -1, 16 ] }',
   "other-name": 'name: "simple"',
-  sequence: "sequence_batching { }",
+  agents: 'model_repository_agents { agents [ { name: "sign" } ] }',
   "label-escape":
     'output { name: "OUTPUT0" data_type: TYPE_INT32 dims: [-1,16] label_filename: "../labels.txt" }',
 };
@@ -110,7 +110,7 @@ describe("a Triton repository", () => {
     );
     assert.match(failed["other-type"]!, /^MODEL_INVALID .*:1:26: .*output "OUTPUT0" is TYPE_FP32/);
     assert.match(failed["other-name"]!, /^CONFIG_INVALID .*:1:1: names the model "simple"/);
-    assert.match(failed.sequence!, /^MODEL_UNSUPPORTED .*:1:1: .*sequence_batching/);
+    assert.match(failed.agents!, /^MODEL_UNSUPPORTED .*:1:1: .*model_repository_agents/);
     assert.match(failed["label-escape"]!, /^CONFIG_INVALID .*no file beside it/);
     assert.match(
       failed["bad-sizes"]!,

@@ -1,6 +1,6 @@
 /** ConfiguredModel: a model of the engine with the batch size that its configuration declares. */
-import type { BatchRecord, Inputs, Model, Outputs, RunOptions, Signature } from "../../runtime/index.js";
-import type { ServedModel } from "../served-model.js";
+import type { BatchRecord, Inputs, Model, Outputs, Signature } from "../../runtime/index.js";
+import type { ServedModel, ServedRunOptions } from "../served-model.js";
 
 /** Whether rows are run together is the engine's matter; how many a request may have is the configuration's. */
 export class ConfiguredModel implements ServedModel {
@@ -36,7 +36,7 @@ export class ConfiguredModel implements ServedModel {
     return this.#model.explain(count);
   }
 
-  run(inputs: Inputs, options?: RunOptions): Promise<Outputs> {
+  run(inputs: Inputs, options?: ServedRunOptions): Promise<Outputs> {
     return this.#model.run(inputs, options);
   }
 }

@@ -2,6 +2,9 @@
 import { lstat, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { LoadOptions, Model, Signature, ValueSignature } from "../../runtime/index.js";
+import { readInitialStates } from "../sequence/initial-state.js";
+import { sequenceNames, sequenceQueue, sequenceRules } from "../sequence/rules.js";
+import { SequenceModel } from "../sequence/sequence-model.js";
 import { serveAs } from "../served-model.js";
 import { dimsOf, typeOf } from "./complete.js";
 import type { Config, ConfigFile } from "./config-file.js";
@@ -12,8 +15,6 @@ import { warmUp } from "./warm-up.js";
 
 /** Fields that change what a model computes, and are not done here: such a model is refused. */
 const REFUSED: readonly (readonly [string, (config: Config) => object | boolean | undefined])[] = [
-  ["sequence_batching", (config) => config.sequence_batching],
-  ["ensemble_scheduling", (config) => config.ensemble_scheduling],
   ["batch_input", (config) => config.batch_input.length > 0],
   ["batch_output", (config) => config.batch_output.length > 0],
   ["model_operations", (config) => (config.model_operations?.op_library_filename.length ?? 0) > 0],
@@ -76,7 +77,8 @@ export async function planOf(file: ConfigFile): Promise<Plan> {
     );
   }
   const labels = await readLabels(file);
-  const explicit = explicitBatching(file);
+  const initialStates = await readInitialStates(file);
+  const explicit = config.sequence_batching === undefined ? explicitBatching(file) : sequenceQueue(file);
   const instances = instancesOf(file);
   // Without inputs a file says nothing of batches unless it names their size.
   const says = config.max_batch_size > 0 || config.input.length > 0 || config.output.length > 0;
@@ -88,9 +90,18 @@ export async function planOf(file: ConfigFile): Promise<Plan> {
         : {}),
       ...(instances === undefined ? {} : { instances }),
       ...sessionOf(file),
-      accept: (signature) => checkSignature(file, signature),
+      accept: (signature) => {
+        if (config.sequence_batching !== undefined) sequenceRules(file, signature, initialStates, 1);
+        checkSignature(file, signature);
+      },
       prepare: async (loaded: Model) => {
-        const face = new ConfiguredModel(loaded, says ? config.max_batch_size : loaded.maxBatch);
+        const most = says ? config.max_batch_size : loaded.maxBatch;
+        const rules =
+          config.sequence_batching === undefined
+            ? undefined
+            : sequenceRules(file, loaded.signature, initialStates, loaded.profile.lanes);
+        const face =
+          rules === undefined ? new ConfiguredModel(loaded, most) : new SequenceModel(loaded, most, rules);
         serveAs(loaded, face);
         rememberConfig(face, config, labels);
         await warmUp(file, face);
@@ -185,8 +196,9 @@ function checkSignature(file: ConfigFile, signature: Signature): void {
   compare(file, config.input, signature.inputs, "input");
   compare(file, config.output, signature.outputs, "output");
   if (config.input.length === 0) return;
+  const filled = sequenceNames(file);
   for (const { name } of signature.inputs) {
-    if (!config.input.some((other) => other.name === name))
+    if (!filled.has(name) && !config.input.some((other) => other.name === name))
       throw contradiction(
         file,
         "input",

@@ -24,6 +24,7 @@ instance_group: { kind: KIND_CPU count: 2 }
 parameters: { key: "a" value: { string_value: "b" } }
 parameters { key: "c" value { string_value: "d" } }
 version_policy: { specific { versions: [1, 3] } }
+metric_tags { key: "k" value: "v" }
 `;
 
 describe("config.pbtxt", () => {
@@ -50,6 +51,7 @@ describe("config.pbtxt", () => {
       ],
     );
     assert.deepEqual(config.version_policy!.specific!.versions, [1, 3]);
+    assert.deepEqual([...config.metric_tags], [["k", "v"]]);
     assert.equal(config.sequence_batching, undefined);
   });
 

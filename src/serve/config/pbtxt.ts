@@ -173,7 +173,8 @@ class Parser {
       seen.add(slot);
     }
     const colon = this.#skip(":");
-    if (!colon && !isMessage(field.kind)) this.fail(`":" is missing behind "${name}"`, this.#next.at);
+    if (!colon && !isMessage(field.kind) && field.key === undefined)
+      this.fail(`":" is missing behind "${name}"`, this.#next.at);
     if (repeated && this.#skip("[")) {
       while (!this.#skip("]")) {
         this.#store(field, into, depth);

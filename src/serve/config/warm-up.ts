@@ -24,6 +24,9 @@ const MOST_ELEMENTS = 1 << 26;
 const MOST_RUNS = 1000;
 const MOST_STRING_BYTES = 1 << 24;
 
+/** For models that take sequences only: one of a single request. */
+const WARM_UP = { id: 2 ** 31 - 1, start: true, end: true };
+
 /** Runs every sample as often as it says. Throws CONFIG_INVALID for samples that are none, and what a run throws. */
 export async function warmUp(file: ConfigFile, model: ServedModel): Promise<void> {
   for (const sample of file.config.model_warmup) {
@@ -34,7 +37,7 @@ export async function warmUp(file: ConfigFile, model: ServedModel): Promise<void
     if (sample.count > MOST_RUNS)
       throw file.invalid(`count is ${sample.count}`, "count", sample, `at most ${MOST_RUNS}`);
     for (let run = 0; run < Math.max(1, sample.count); run++) {
-      const outputs = await model.run(inputs).catch((cause: unknown) => {
+      const outputs = await model.run(inputs, { sequence: WARM_UP }).catch((cause: unknown) => {
         const why = cause instanceof TenonError ? `: ${cause.message}` : "";
         const problem = `the warm-up "${sample.name}" does not run${why}`;
         throw new TenonError("MODEL_INVALID", {

@@ -149,7 +149,7 @@ export function grpcMethods(server: OipServer): readonly Method[] {
       (asked) => {
         if (!repository.explicit) throw new TenonError("MODEL_CONTROL_OFF");
         const name = nameOf(asked);
-        repository.unload(name);
+        repository.unload(name, asked.parameters.get("unload_dependents")?.bool_param);
         return asked.model_name === "" ? { model_name: name, isUnloaded: true } : {};
       },
     ),

@@ -1,6 +1,7 @@
 /** What a served model has done: requests by outcome, batches by size, and where the time went. */
-import type { ErrorCode } from "../../base/index.js";
-import type { ServedModel } from "../served-model.js";
+import { type ErrorCode, isTenonError } from "../../base/index.js";
+import type { Inputs, Outputs } from "../../runtime/index.js";
+import type { ServedModel, ServedRunOptions } from "../served-model.js";
 
 /** How often something happened, and how long it took together. */
 export interface Duration {
@@ -188,4 +189,22 @@ export function statisticsOf(model: ServedModel): ModelStatistics {
     statistics.set(model, found);
   }
   return found;
+}
+
+/** Runs a model and counts the request. */
+export async function runCounted(
+  model: ServedModel,
+  inputs: Inputs,
+  options: ServedRunOptions,
+): Promise<Outputs> {
+  const counters = statisticsOf(model);
+  const startedAt = performance.now();
+  try {
+    const outputs = await model.run(inputs, options);
+    counters.succeeded(performance.now() - startedAt);
+    return outputs;
+  } catch (error) {
+    if (isTenonError(error)) counters.failed(error.code, performance.now() - startedAt);
+    throw error;
+  }
 }

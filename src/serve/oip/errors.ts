@@ -84,7 +84,8 @@ const WORDS: { readonly [Code in ErrorCode]: Words } = {
   INPUT_QUARANTINED: withId(codeOnly),
   OUTPUT_UNKNOWN: ({ details }, { model }) =>
     `unexpected inference output '${text(details.output)}' for model '${model}'`,
-  REQUEST_INVALID: asWritten,
+  REQUEST_INVALID: (error, context) =>
+    error.details.named === true ? withId(asWritten)(error, context) : error.message,
   REQUEST_NOT_FOUND: (error) => (error.details.spoken === true ? error.message : "Not Found"),
   REQUEST_METHOD: () => "Method Not Allowed",
   REQUEST_TOO_LARGE: asWritten,
@@ -118,7 +119,9 @@ const WORDS: { readonly [Code in ErrorCode]: Words } = {
 
 /** The text of the `error` member of an answer. */
 export function errorText(error: TenonError, context: ErrorContext): string {
-  return WORDS[error.code](error, context);
+  const { ensemble, model } = error.details;
+  if (typeof ensemble !== "string") return WORDS[error.code](error, context);
+  return `in ensemble '${ensemble}', ${WORDS[error.code](error, { ...context, model: text(model) })}`;
 }
 
 function text(value: unknown, fallback = ""): string {

@@ -34,9 +34,8 @@ export function repositoryRoutes(repository: ModelRepository): readonly Route[] 
 
   const unload: Route["run"] = async (exchange, { model }) => {
     if (!repository.explicit) throw new TenonError("MODEL_CONTROL_OFF");
-    // There are no models that others depend on, so both values mean the same.
-    booleanParameter(await readMembers(exchange, "parameters"), "unload_dependents");
-    repository.unload(model);
+    const dependents = booleanParameter(await readMembers(exchange, "parameters"), "unload_dependents");
+    repository.unload(model, dependents);
     exchange.answer(200, [], []);
   };
 

@@ -1,13 +1,14 @@
 /** Runs a request on its model, whichever protocol it came by: turns between callers, deadline, priority, a successor. */
 import { isTenonError, TenonError } from "../../base/index.js";
-import type { Outputs, RunOptions } from "../../runtime/index.js";
+import type { Outputs } from "../../runtime/index.js";
 import type { Tensor } from "../../tensor/index.js";
 import { configOfFile, labelsOf } from "../config/served-config.js";
 import { FairShare } from "../http/fair-share.js";
 import type { Caller } from "../http/key-ring.js";
 import type { Sender, Strikes } from "../http/strikes.js";
 import { statisticsOf } from "../metrics/statistics.js";
-import type { ServedModel } from "../served-model.js";
+import { sequenceMark } from "../sequence/mark.js";
+import type { ServedModel, ServedRunOptions } from "../served-model.js";
 import { classified, withReplaced } from "./classification.js";
 import { classifiedWire, type ModelWire, type WantedOutput, wireOf } from "./model-wire.js";
 import type { InferRequest } from "./request.js";
@@ -133,7 +134,7 @@ async function runFairly(
   { caller }: Asking,
   model: ServedModel,
   inputs: Readonly<Record<string, Tensor>>,
-  options: RunOptions,
+  options: ServedRunOptions,
 ): Promise<Outputs> {
   if (caller === undefined) return model.run(inputs, options);
   let share = shares.get(model);
@@ -172,19 +173,21 @@ function runOptions(
   wire: ModelWire,
   { parameters, outputs }: RunRequest,
   wanted: readonly WantedOutput[],
-): RunOptions {
+): ServedRunOptions {
   const level = countParameter(parameters, "priority") ?? 0;
   const timeout = countParameter(parameters, "timeout") ?? 0;
   // The protocol's 1 is the highest and 0 the default; the scheduler's 0 is both.
   const priority = level > 0 && level <= LOWEST_PRIORITY ? level - 1 : 0;
   const { runDeadline, timeLeft } = asking;
-  const options: { -readonly [K in keyof RunOptions]: RunOptions[K] } = {};
+  const options: { -readonly [K in keyof ServedRunOptions]: ServedRunOptions[K] } = {};
   const hasRules = configOfFile(model)?.dynamic_batching !== undefined;
   if (wire.averageMs >= WORTH_CANCELLING_MS) options.signal = asking.signal;
   if (hasRules) options.queue = { level, timeoutMs: timeout / 1000 };
   else if (timeout > 0) options.deadlineMs = Math.min(timeout / 1000, runDeadline);
   if (timeLeft !== undefined) options.deadlineMs = Math.min(timeLeft, options.deadlineMs ?? runDeadline);
   if (priority > 0) options.priority = priority;
+  const sequence = sequenceMark(parameters);
+  if (sequence !== undefined) options.sequence = sequence;
   if (outputs.length > 0) options.outputs = wanted.map((output) => output.wire.name);
   return options;
 }

@@ -20,6 +20,7 @@ export interface OipServer {
 /** Names of the protocol's extensions that are on. */
 const EXTENSIONS = [
   "classification",
+  "sequence",
   "schedule_policy",
   "model_configuration",
   "binary_tensor_data",

@@ -1,0 +1,286 @@
+/** Sequences: requests that belong together run in their order, with controls and state filled in by the server. */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { GrpcClient, inferRequest, streamAnswer } from "../support/grpc-client.js";
+import {
+  accumulator,
+  accumulatorConfig,
+  type ServedRepository,
+  serveRepository,
+} from "../support/repository.js";
+
+const DIRECT = accumulatorConfig("direct { }");
+const withControl = (from: string, to: string): string => {
+  assert.ok(DIRECT.includes(from), from);
+  return DIRECT.replace(from, to);
+};
+
+const BROKEN: Readonly<Record<string, readonly [string, RegExp]>> = {
+  "two-starts": [
+    withControl("CONTROL_SEQUENCE_END", "CONTROL_SEQUENCE_START"),
+    /:9:\d+: CONTROL_SEQUENCE_START is set twice/,
+  ],
+  "no-values": [
+    withControl("int32_false_true: [ 0, 1 ]", ""),
+    /:8:\d+: CONTROL_SEQUENCE_START needs two values/,
+  ],
+  "one-value": [
+    withControl("[ 0, 1 ] } ] },", "[ 0 ] } ] },"),
+    /:8:\d+: CONTROL_SEQUENCE_START needs two values/,
+  ],
+  "other-values": [
+    withControl("int32_false_true", "fp32_false_true"),
+    /:8:\d+: input "START" of the model is TYPE_INT32/,
+  ],
+  "other-id": [
+    withControl("TYPE_UINT64", "TYPE_STRING"),
+    /:11:\d+: CONTROL_SEQUENCE_CORRID is TYPE_STRING, and input "CORRID" TYPE_UINT64/,
+  ],
+  "no-input": [withControl('"END"', '"FIN"'), /:9:\d+: "FIN" is not in the model/],
+  "no-state": [withControl('"acc_out"', '"acc"'), /:13:\d+: "acc" is not in the model/],
+  "wide-state": [
+    withControl("TYPE_INT32 dims: [ 1 ]  }", "TYPE_INT32 dims: [ 2 ] }"),
+    /:13:\d+: "acc_in" of the model has other dims than \[2\]/,
+  ],
+  "no-file": [
+    accumulatorConfig(
+      "direct { }",
+      "TYPE_UINT64",
+      'initial_state: { data_type: TYPE_INT32 dims: 1 data_file: "../x" }',
+    ),
+    /:13:\d+: data_file "\.\.\/x" is no file name/,
+  ],
+  iterative: [
+    withControl("direct { }", "iterative_sequence: true"),
+    /iterative_sequence, which is not done here/,
+  ],
+};
+
+interface Params {
+  readonly sequence_id?: number | string | bigint;
+  readonly sequence_start?: boolean;
+  readonly sequence_end?: boolean;
+}
+
+describe("sequence batching", () => {
+  let served: ServedRepository;
+  before(async () => {
+    served = await serveRepository({
+      "direct/1/model.onnx": accumulator(),
+      "direct/config.pbtxt": DIRECT,
+      "texts/1/model.onnx": accumulator("string"),
+      "texts/config.pbtxt": accumulatorConfig(
+        "oldest { max_candidate_sequences: 2 }",
+        "TYPE_STRING",
+        'initial_state: { data_type: TYPE_INT32 dims: 1 data_file: "hundred" }',
+      ),
+      "texts/initial_state/hundred": Buffer.from(Int32Array.of(100).buffer),
+      "brief/1/model.onnx": accumulator(),
+      "brief/config.pbtxt": DIRECT.replace("60000000", "1000"),
+      ...Object.fromEntries(
+        Object.entries(BROKEN).flatMap(([name, [config]]) => [
+          [`${name}/1/model.onnx`, accumulator()],
+          [`${name}/config.pbtxt`, config],
+        ]),
+      ),
+    });
+  });
+  after(() => served[Symbol.asyncDispose]());
+
+  const body = (value: number, parameters: Params, rows = 1): string =>
+    JSON.stringify(
+      {
+        inputs: [{ name: "INPUT", datatype: "INT32", shape: [rows, 1], data: new Array(rows).fill(value) }],
+        parameters,
+      },
+      (_, v: unknown) => (typeof v === "bigint" ? `BIG${v}` : v),
+    ).replace(/"BIG(\d+)"/g, "$1");
+  const ask = async (
+    model: string,
+    value: number,
+    parameters: Params,
+    rows = 1,
+  ): Promise<Readonly<Record<string, unknown>>> => {
+    const text = body(value, parameters, rows);
+    const answer = await served.post(`/v2/models/${model}/infer`, text);
+    const told = (await answer.json()) as { error?: string; outputs?: { name: string; data: unknown[] }[] };
+    if (told.error !== undefined) return { status: answer.status, error: told.error };
+    return Object.fromEntries(told.outputs!.map(({ name, data }) => [name, data[0]]));
+  };
+  const sums = async (
+    model: string,
+    id: Params["sequence_id"],
+    values: readonly number[],
+  ): Promise<unknown[]> => {
+    const answers = values.map((value, i) =>
+      ask(model, value, {
+        sequence_id: id!,
+        ...(i === 0 ? { sequence_start: true } : {}),
+        ...(i === values.length - 1 ? { sequence_end: true } : {}),
+      }),
+    );
+    return (await Promise.all(answers)).map((one) => one.SUM);
+  };
+
+  it("is refused where it contradicts the model, with the place", () => {
+    const failed = new Map(served.ready.failed.map(({ name, problem }) => [name, problem]));
+    assert.deepEqual([...failed.keys()].sort(), Object.keys(BROKEN).sort());
+    for (const [name, [, words]] of Object.entries(BROKEN)) assert.match(failed.get(name)!, words, name);
+  });
+
+  it("hides controls and state", async () => {
+    const metadata = (await served.get("/v2/models/direct")) as Record<
+      "inputs" | "outputs",
+      { name: string }[]
+    >;
+    assert.deepEqual(
+      metadata.inputs.map(({ name }) => name),
+      ["INPUT"],
+    );
+    assert.deepEqual(
+      metadata.outputs.map(({ name }) => name),
+      ["SUM", "ID", "FIRST", "LAST", "HERE"],
+    );
+    const config = (await served.get("/v2/models/direct/config")) as {
+      sequence_batching: { direct: object };
+    };
+    assert.deepEqual(Object.keys(config.sequence_batching.direct), [
+      "max_queue_delay_microseconds",
+      "minimum_slot_utilization",
+    ]);
+    assert.ok(((await served.get("/v2")) as { extensions: string[] }).extensions.includes("sequence"));
+  });
+
+  it("fills controls in and carries the state", async () => {
+    const id = 2n ** 63n + 5n;
+    const first = await ask("direct", 7, { sequence_id: id, sequence_start: true });
+    assert.deepEqual(first, { SUM: 7, ID: Number(id), FIRST: 1, LAST: 0, HERE: true });
+    const second = await ask("direct", 5, { sequence_id: id });
+    assert.deepEqual(second, { SUM: 12, ID: Number(id), FIRST: 0, LAST: 0, HERE: true });
+    const last = await ask("direct", 1, { sequence_id: id, sequence_end: true });
+    assert.deepEqual(last, { SUM: 13, ID: Number(id), FIRST: 0, LAST: 1, HERE: true });
+  });
+
+  it("keeps many sequences apart, more than have a place at once, each in its order", async () => {
+    const ids = Array.from({ length: 20 }, (_, i) => i + 1);
+    const all = await Promise.all(ids.map((id) => sums("direct", id, [id, 1, 2, 3])));
+    assert.deepEqual(
+      all,
+      ids.map((id) => [id, id + 1, id + 3, id + 6]),
+    );
+  });
+
+  it("takes texts as ids, a first state from a file, and the oldest first", async () => {
+    const again = [1, 2, 3];
+    const ids = ["a", "0", "ü"];
+    const all = await Promise.all(ids.map((id) => sums("texts", id, again)));
+    assert.deepEqual(
+      all,
+      ids.map(() => [1, 3, 6]),
+    );
+    const { ID } = await ask("texts", 1, { sequence_id: "a", sequence_start: true, sequence_end: true });
+    assert.equal(ID, "a");
+  });
+
+  it("begins a sequence anew at every START", async () => {
+    await ask("direct", 9, { sequence_id: 77, sequence_start: true });
+    const { SUM } = await ask("direct", 1, { sequence_id: 77, sequence_start: true });
+    assert.equal(SUM, 1);
+    await ask("direct", 1, { sequence_id: 77, sequence_end: true });
+  });
+
+  it("forgets what is idle for too long", async () => {
+    assert.equal((await ask("brief", 1, { sequence_id: 5, sequence_start: true })).SUM, 1);
+    let answer: Readonly<Record<string, unknown>> = {};
+    const end = performance.now() + 30_000;
+    do {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      answer = await ask("brief", 1, { sequence_id: 5 });
+    } while (answer.error === undefined && performance.now() < end);
+    assert.match(String(answer.error), /must specify the START flag/);
+  });
+
+  it("refuses in Triton's words", async () => {
+    const prefix = "[request id: <id_unknown>] ";
+    const cases: readonly (readonly [string, Params, number, string])[] = [
+      [
+        "direct",
+        {},
+        1,
+        `${prefix}inference request to model 'direct' must specify a non-zero or non-empty correlation ID`,
+      ],
+      [
+        "direct",
+        { sequence_id: 0, sequence_start: true },
+        1,
+        `${prefix}inference request to model 'direct' must specify a non-zero or non-empty correlation ID`,
+      ],
+      [
+        "direct",
+        { sequence_id: 999 },
+        1,
+        `${prefix}inference request for sequence 999 to model 'direct' must specify the START flag on the first request of the sequence`,
+      ],
+      [
+        "direct",
+        { sequence_id: 4, sequence_start: true },
+        2,
+        `${prefix}inference request to model 'direct' must specify batch-size 1 due to requirements of sequence batcher`,
+      ],
+      [
+        "direct",
+        { sequence_id: -4 },
+        1,
+        "Unable to parse 'sequence_id': attempt to access JSON non-unsigned-integer as unsigned-integer",
+      ],
+      [
+        "direct",
+        { sequence_id: "x", sequence_start: true },
+        1,
+        `${prefix}sequence batching control 'CONTROL_SEQUENCE_CORRID' of model 'direct' is uint64, and cannot hold the correlation ID of the request`,
+      ],
+      [
+        "texts",
+        { sequence_id: "x".repeat(129), sequence_start: true },
+        1,
+        "string correlation ID cannot be longer than 128 characters",
+      ],
+    ];
+    for (const [model, parameters, rows, error] of cases)
+      assert.deepEqual(await ask(model, 1, parameters, rows), { status: 400, error });
+  });
+
+  it("runs over one gRPC stream, each sequence in its order", async () => {
+    using client = new GrpcClient(served.ready.grpcPort);
+    const stream = client.stream();
+    const got = new Map<string, number>();
+    const done = new Promise<void>((resolve, reject) => {
+      stream.on("data", (bytes: Buffer) => {
+        const { error, answer } = streamAnswer(bytes);
+        assert.equal(error, "");
+        const sum = answer!.outputs.find(({ name }) => name === "SUM")!;
+        got.set(answer!.id, Buffer.from(sum.raw).readInt32LE());
+      });
+      stream.on("end", resolve);
+      stream.on("error", reject);
+    });
+    const wanted = new Map<string, number>();
+    for (let i = 0; i < 5; i++) {
+      for (const id of [101, 102, 103]) {
+        wanted.set(`${id}-${i}`, id * (i + 1));
+        const raw = new Uint8Array(Int32Array.of(id).buffer);
+        stream.write(
+          inferRequest({
+            model: "direct",
+            id: `${id}-${i}`,
+            parameters: { sequence_id: id, sequence_start: i === 0, sequence_end: i === 4 },
+            inputs: [{ name: "INPUT", datatype: "INT32", shape: [1, 1], raw }],
+          }),
+        );
+      }
+    }
+    stream.end();
+    await done;
+    assert.deepEqual([...got].sort(), [...wanted].sort());
+  });
+});
