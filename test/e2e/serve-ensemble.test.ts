@@ -5,14 +5,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { type GraphBuilder, graph, writeModel } from "tenon/onnx";
 import { firstLine, startCli } from "../support/cli.js";
-
-function model(build: (g: GraphBuilder) => void): Uint8Array {
-  const g = graph({ name: "part" });
-  build(g);
-  return writeModel(g.model());
-}
+import { modelBytes as model } from "../support/repository.js";
 
 /** y = x + x. */
 const double = model((g) => {
