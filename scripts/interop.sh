@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests against programs that others built, after setting them up in ~/.cache/tenon/interop: perf_analyzer of
-# the Python package tritonclient 2.46.0, with the two libraries that it needs (Debian's libb64-0d, CUDA's runtime).
+# the Python package tritonclient 2.46.0, with the two libraries that it needs (Debian's libb64-0d, CUDA's runtime); the
+# Triton server inside nvidia-pytriton; the SDK of KServe and the parser of prometheus_client.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 home="${XDG_CACHE_HOME:-$HOME/.cache}/tenon/interop"
@@ -14,6 +15,17 @@ if [ ! -d "$home/b64" ]; then
   work="$(mktemp -d)"
   trap 'rm -rf "$work"' EXIT
   (cd "$work" && apt-get download -qq libb64-0d && dpkg-deb -x libb64-0d_*.deb "$home/b64")
+fi
+
+if [ ! -e "$home/triton/ready" ]; then
+  python3 -m venv "$home/triton"
+  "$home/triton/bin/pip" install --quiet --no-deps nvidia-pytriton==0.7.0 numpy==1.26.4
+  touch "$home/triton/ready"
+fi
+if [ ! -e "$home/clients/ready" ]; then
+  python3 -m venv "$home/clients"
+  "$home/clients/bin/pip" install --quiet kserve==0.21.0 prometheus-client==0.21.1
+  touch "$home/clients/ready"
 fi
 
 export TENON_INTEROP="$home"

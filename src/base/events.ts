@@ -13,6 +13,8 @@ export interface EventMap {
   "server:listening": { url: string };
   "server:request": {
     id: string;
+    /** The trace of W3C's `traceparent`, where the request has one. */
+    trace?: string;
     method: string;
     path: string;
     status: number;

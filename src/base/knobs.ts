@@ -41,7 +41,11 @@ export const KNOBS = {
   tlsKey: path("none", "Private key (PEM) of the certificate.", "none"),
   corsOrigin: list("Web origins that browsers may call from; none by default.", "origin,…"),
   responseCompression: onOff(false, "Compress answers for clients that accept it."),
-  extensions: list("Extensions of the protocol that are off by default: system_shared_memory.", "name,…"),
+  extensions: list(
+    "Extensions of the protocol that are off by default: system_shared_memory, trace, logging.",
+    "name,…",
+  ),
+  responseCache: bytes("64MiB", "Answers kept for models with a response cache; 0 keeps none.", { min: 0 }),
   bodyMax: bytes("64MiB", "Largest request body, also after decompression.", { min: 1024 }),
   jsonBodyMax: bytes("8MiB", "Largest JSON part of a request body.", { min: 1024 }),
   jsonDepth: count(64, "Deepest nesting of JSON in a request.", { min: 4, max: 10_000 }),

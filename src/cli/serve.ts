@@ -43,6 +43,7 @@ export function serveCommand(): Command {
     "allowedHosts",
     "corsOrigin",
     "responseCompression",
+    "responseCache",
     "extensions",
     "bodyMax",
     "jsonBodyMax",

@@ -17,9 +17,9 @@ export {
   type IndexRow,
   ModelRepository,
   type ModelState,
-  type RepositoryEntry,
   type RepositoryOptions,
 } from "./repository.js";
+export type { RepositoryEntry } from "./repository-entry.js";
 export { RepositoryWatch, type WatchOptions } from "./repository-watch.js";
 export type { ServedModel } from "./served-model.js";
 export type {

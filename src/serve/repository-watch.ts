@@ -3,7 +3,8 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { toTenonError } from "../base/index.js";
 import type { ServeLog } from "./http/settings.js";
-import type { ModelRepository, RepositoryEntry } from "./repository.js";
+import type { ModelRepository } from "./repository.js";
+import type { RepositoryEntry } from "./repository-entry.js";
 
 export interface WatchOptions {
   /** What there is now. */

@@ -4,14 +4,17 @@ import {
   ERROR_CODES,
   formatDuration,
   isTenonError,
+  KNOBS,
   type Knobs,
   TenonError,
   toTenonError,
 } from "../base/index.js";
 import { type Engine, isModelName, type LoadOptions, type Model, type Source } from "../runtime/index.js";
 import type { ConfigFile } from "./config/config-file.js";
+import { ConfiguredModel } from "./config/configured-model.js";
 import { entryConfig } from "./config/entry-config.js";
 import { planOf } from "./config/model-folder.js";
+import { type ModelJson, readModelJson } from "./config/model-json.js";
 import { servedVersions } from "./config/version-policy.js";
 import { warmUp } from "./config/warm-up.js";
 import { loadOrder } from "./ensemble/composition.js";
@@ -19,26 +22,15 @@ import { ensemblePlan, isEnsemble } from "./ensemble/plan.js";
 import { EnsembleSet } from "./ensemble/set.js";
 import { type LoadOverride, OverrideFolder } from "./load-override.js";
 import { LoadTogether } from "./load-together.js";
-import { type ServedModel, servedOf } from "./served-model.js";
+import type { RepositoryEntry } from "./repository-entry.js";
+import type { Rollout, RolloutReport } from "./rollout/rollout.js";
+import { Rollouts } from "./rollout/rollouts.js";
+import { type ServedModel, serveAs, servedOf } from "./served-model.js";
+import { ResponseCache } from "./sharing/response-cache.js";
+import { Sharing } from "./sharing/sharing.js";
 
-/** A version of a model: a decimal number above 0, and its file. */
-export interface VersionEntry {
-  readonly version: string;
-  readonly path: string;
-}
-
-/** A model that can be loaded. */
-export interface RepositoryEntry extends VersionEntry {
-  readonly name: string;
-  /** Its folder, where that has files beside the versions. */
-  readonly folder?: string | undefined;
-  /** A `config.pbtxt` that belongs to it. */
-  readonly config?: string | undefined;
-  /** All versions that there are, the newest first; default: the one above, which is the newest. */
-  readonly versions?: readonly VersionEntry[] | undefined;
-}
-
-export interface RepositoryOptions extends Partial<Pick<Knobs, "modelControl" | "loadTimeout">> {
+export interface RepositoryOptions
+  extends Partial<Pick<Knobs, "modelControl" | "loadTimeout" | "responseCache">> {
   /** What there is to load now, the newest version of each name; asked for at every load. Default: nothing. */
   readonly list?: () => Promise<readonly RepositoryEntry[]>;
   /** What to load for an entry's path. Default: the path, which is then a model file. */
@@ -66,11 +58,13 @@ interface Note {
 export class ModelRepository {
   readonly #engine: Engine;
   readonly #options: RepositoryOptions;
+  readonly #cache: ResponseCache | undefined;
   /** What is known of a name's versions besides the models that serve; the newest event counts. */
   readonly #notes = new Map<string, Map<string, Note>>();
   /** The end of the last load of each name: loads of one name follow each other. */
   readonly #loading = new Map<string, Promise<unknown>>();
 
+  readonly #rollouts = new Rollouts();
   readonly #ensembles = new EnsembleSet((name, version) => this.get(name, version));
 
   /** Files that came with load requests, by the models that were made of them. */
@@ -79,6 +73,8 @@ export class ModelRepository {
   constructor(engine: Engine, options: RepositoryOptions = {}) {
     this.#engine = engine;
     this.#options = options;
+    const bytes = options.responseCache ?? KNOBS.responseCache.default;
+    this.#cache = bytes > 0 ? new ResponseCache(bytes) : undefined;
   }
 
   /** True when clients may load and unload. */
@@ -91,8 +87,21 @@ export class ModelRepository {
     return this.explicit ? ["model_repository", "model_repository(unload_dependents)"] : [];
   }
 
-  /** A model that serves. Throws MODEL_NOT_FOUND. */
+  /**
+   * What gives the model that answers one request: the same one at each call, unless it was replaced. With a rollout
+   * it is one of the two versions, by turns.
+   */
+  finder(name: string, version?: string): () => ServedModel {
+    const rollout = version === undefined ? this.#rollouts.find(name) : undefined;
+    if (rollout === undefined) return () => this.get(name, version);
+    const drawn = rollout.draw();
+    return () => (this.#rollouts.find(name) === rollout ? drawn : this.get(name));
+  }
+
+  /** A model that serves; without a version its newest, or the stable one of a rollout. Throws MODEL_NOT_FOUND. */
   get(name: string, version?: string): ServedModel {
+    const rollout = version === undefined ? this.#rollouts.find(name) : undefined;
+    if (rollout !== undefined) return rollout.stable;
     const ensemble = this.#ensembles.get(name, version);
     if (ensemble !== undefined) return ensemble;
     try {
@@ -156,6 +165,53 @@ export class ModelRepository {
     });
   }
 
+  /** Throws REQUEST_NOT_FOUND. */
+  rollout(name: string): Rollout {
+    return this.#rollouts.get(name);
+  }
+
+  /**
+   * Loads another version beside the one that answers, which gets `percent` of the requests; with `mirror` their
+   * outputs are compared. Throws REQUEST_INVALID, MODEL_NOT_FOUND, and what a load throws.
+   */
+  async beginRollout(name: string, version: string, percent: number, mirror: boolean): Promise<Rollout> {
+    const stable = this.get(name);
+    const entry = ((await this.#options.list?.()) ?? []).find((candidate) => candidate.name === name);
+    const files = (entry?.versions ?? []).find((one) => one.version === version);
+    if (stable.version === version || files === undefined || this.#ensembles.has(name)) {
+      const problem =
+        stable.version === version
+          ? `version ${version} of model '${name}' is the one that answers`
+          : `the repository has no version ${version} of model '${name}'`;
+      throw new TenonError("REQUEST_INVALID", { problem });
+    }
+    // Before the load: a newer version would answer everything as soon as it is there.
+    const rollout = this.#rollouts.open(stable, version, mirror);
+    try {
+      const [candidate] = await this.loadEntry(
+        { ...entry!, ...files, versions: [files] },
+        undefined,
+        undefined,
+        true,
+      );
+      this.#rollouts.start(rollout, candidate!, percent);
+    } catch (error) {
+      if (this.#rollouts.find(name) === rollout) this.endRollout(name, false);
+      throw error;
+    }
+    return rollout;
+  }
+
+  /** Ends a rollout: `promote` leaves the candidate, else the stable version. Throws REQUEST_NOT_FOUND. */
+  endRollout(name: string, promote: boolean): RolloutReport {
+    const rollout = this.#rollouts.get(name);
+    this.#rollouts.close(name);
+    const gone = promote ? rollout.stable.version : rollout.candidateVersion;
+    for (const model of this.#engine.models())
+      if (model.name === name && model.version === gone) this.#end(model);
+    return rollout.report();
+  }
+
   /** Loads files that came with the request; they stay while their model may be started anew. */
   async #loadFiles(name: string, override: LoadOverride): Promise<readonly ServedModel[]> {
     if (!isModelName(name)) {
@@ -167,14 +223,15 @@ export class ModelRepository {
     return this.loadEntry(entry, override.config, folder);
   }
 
-  /** As `load`, for an entry that is known already. */
+  /** As `load`, for an entry that is known already. `beside`: what serves goes on, and this version with it. */
   loadEntry(
     entry: RepositoryEntry,
     config?: string,
     folder?: OverrideFolder,
+    beside = false,
   ): Promise<readonly ServedModel[]> {
     const before = this.#loading.get(entry.name) ?? Promise.resolve();
-    const load = (): Promise<readonly ServedModel[]> => this.#loadKeeping(entry, config, folder);
+    const load = (): Promise<readonly ServedModel[]> => this.#loadKeeping(entry, config, folder, beside);
     const loading = before.then(load, load);
     this.#loading.set(entry.name, loading);
     const done = (): void => {
@@ -189,9 +246,11 @@ export class ModelRepository {
     entry: RepositoryEntry,
     config: string | undefined,
     folder: OverrideFolder | undefined,
+    beside: boolean,
   ): Promise<readonly ServedModel[]> {
     try {
-      const models = await this.#loadNow(entry, config);
+      const models = await this.#loadNow(entry, config, beside);
+      if (beside) return models;
       this.#ensembles.review();
       await this.#folders.get(entry.name)?.remove();
       if (folder === undefined) this.#folders.delete(entry.name);
@@ -203,7 +262,11 @@ export class ModelRepository {
     }
   }
 
-  async #loadNow(entry: RepositoryEntry, given: string | undefined): Promise<readonly ServedModel[]> {
+  async #loadNow(
+    entry: RepositoryEntry,
+    given: string | undefined,
+    beside: boolean,
+  ): Promise<readonly ServedModel[]> {
     const { name } = entry;
     const notes = new Map<string, Note>();
     this.#notes.set(name, notes);
@@ -212,9 +275,11 @@ export class ModelRepository {
     let models: readonly Model[];
     try {
       const file = await entryConfig(entry, given);
-      if (file !== undefined && isEnsemble(file)) return [await this.#loadEnsemble(entry, file, notes)];
-      const versions = servedVersions(file, entry.versions ?? [entry]);
-      const plan = file === undefined ? undefined : await planOf(file);
+      const sharing = this.#sharingOf(file, await readModelJson(entry.folder, name));
+      if (file !== undefined && isEnsemble(file))
+        return [await this.#loadEnsemble(entry, file, notes, sharing)];
+      const versions = beside ? [entry] : servedVersions(file, entry.versions ?? [entry]);
+      const plan = file === undefined ? undefined : await planOf(file, sharing);
       notes.clear();
       for (const { version } of versions) notes.set(version, { state: "LOADING", reason: "" });
       const together = new LoadTogether(versions.length);
@@ -230,6 +295,8 @@ export class ModelRepository {
               version,
               requireRank: true,
               prepare: async (model) => {
+                if (plan === undefined && sharing !== undefined)
+                  serveAs(model, new ConfiguredModel(model, model.maxBatch, sharing));
                 await plan?.options.prepare?.(model);
                 await ready();
               },
@@ -249,10 +316,18 @@ export class ModelRepository {
       throw error;
     }
     notes.clear();
+    if (beside) return models.map(servedOf);
+    this.#rollouts.close(name);
     this.#ensembles.remove(name);
     for (const other of this.#engine.models())
       if (other.name === name && !models.includes(other)) this.#end(other);
     return models.map(servedOf);
+  }
+
+  /** What a model's files ask for: kept answers, shared runs; undefined for neither. */
+  #sharingOf(file: ConfigFile | undefined, { share, cache }: ModelJson): Sharing | undefined {
+    const kept = (cache ?? file?.config.response_cache?.enable ?? false) ? this.#cache : undefined;
+    return share || kept !== undefined ? new Sharing(kept, share) : undefined;
   }
 
   /** Loads the models of an ensemble that do not serve yet, and puts it in. */
@@ -260,6 +335,7 @@ export class ModelRepository {
     entry: RepositoryEntry,
     file: ConfigFile,
     notes: Map<string, Note>,
+    sharing: Sharing | undefined,
   ): Promise<ServedModel> {
     const startedAt = performance.now();
     const plan = ensemblePlan(file);
@@ -283,7 +359,7 @@ export class ModelRepository {
       const what = version === undefined ? `"${model}"` : `"${model}" in version ${version}`;
       throw file.error("MODEL_UNAVAILABLE", `there is no model ${what}`, "model_name", config);
     }
-    const ensemble = this.#ensembles.make(plan, entry.version, performance.now() - startedAt);
+    const ensemble = this.#ensembles.make(plan, entry.version, performance.now() - startedAt, sharing);
     await warmUp(file, ensemble);
     this.#ensembles.put(ensemble);
     notes.clear();
@@ -334,6 +410,7 @@ export class ModelRepository {
    * `dependents`: also the models that an ensemble is made of, where no other ensemble is made of them.
    */
   unload(name: string, dependents = false): void {
+    this.#rollouts.close(name);
     if (this.#ensembles.has(name)) {
       const version = this.#ensembles.get(name, undefined)?.version ?? "1";
       const models = this.#ensembles.remove(name);

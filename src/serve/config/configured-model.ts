@@ -1,15 +1,18 @@
 /** ConfiguredModel: a model of the engine with the batch size that its configuration declares. */
 import type { BatchRecord, Inputs, Model, Outputs, Signature } from "../../runtime/index.js";
 import type { ServedModel, ServedRunOptions } from "../served-model.js";
+import type { Sharing } from "../sharing/sharing.js";
 
 /** Whether rows are run together is the engine's matter; how many a request may have is the configuration's. */
 export class ConfiguredModel implements ServedModel {
   readonly maxBatch: number;
   readonly #model: Model;
+  readonly #sharing: Sharing | undefined;
 
-  constructor(model: Model, maxBatch: number) {
+  constructor(model: Model, maxBatch: number, sharing?: Sharing) {
     this.#model = model;
     this.maxBatch = maxBatch;
+    this.#sharing = sharing;
   }
 
   get name(): string {
@@ -36,7 +39,8 @@ export class ConfiguredModel implements ServedModel {
     return this.#model.explain(count);
   }
 
-  run(inputs: Inputs, options?: ServedRunOptions): Promise<Outputs> {
-    return this.#model.run(inputs, options);
+  run(inputs: Inputs, options: ServedRunOptions = {}): Promise<Outputs> {
+    if (this.#sharing === undefined) return this.#model.run(inputs, options);
+    return this.#sharing.run(this, inputs, options, (own) => this.#model.run(inputs, own));
   }
 }

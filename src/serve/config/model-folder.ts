@@ -6,6 +6,7 @@ import { readInitialStates } from "../sequence/initial-state.js";
 import { sequenceNames, sequenceQueue, sequenceRules } from "../sequence/rules.js";
 import { SequenceModel } from "../sequence/sequence-model.js";
 import { serveAs } from "../served-model.js";
+import type { Sharing } from "../sharing/sharing.js";
 import { dimsOf, typeOf } from "./complete.js";
 import type { Config, ConfigFile } from "./config-file.js";
 import { ConfiguredModel } from "./configured-model.js";
@@ -28,7 +29,6 @@ const REFUSED_OF_VALUES = ["reshape", "optional", "allow_ragged_batch", "is_shap
 /** Fields that change how fast a model answers only, and are not followed: they are named in a warning. */
 const IGNORED: readonly (readonly [string, (config: Config) => boolean])[] = [
   ["optimization", ({ optimization }) => optimization?.execution_accelerators !== undefined],
-  ["response_cache", (config) => config.response_cache?.enable === true],
   ["cc_model_filenames", (config) => config.cc_model_filenames.size > 0],
 ];
 
@@ -42,8 +42,8 @@ export interface Plan {
   readonly modelFile: string | undefined;
 }
 
-/** The plan of a configuration. Throws CONFIG_INVALID or MODEL_UNSUPPORTED. */
-export async function planOf(file: ConfigFile): Promise<Plan> {
+/** The plan of a configuration; `sharing` is of models without sequences. Throws CONFIG_INVALID or MODEL_UNSUPPORTED. */
+export async function planOf(file: ConfigFile, sharing?: Sharing): Promise<Plan> {
   const { config, model } = file;
   if (config.name !== "" && config.name !== model) {
     throw file.invalid(
@@ -68,6 +68,8 @@ export async function planOf(file: ConfigFile): Promise<Plan> {
   }
   for (const [field, isSet] of IGNORED)
     if (isSet(config)) file.warn(field, `"${field}" is not followed; the model answers the same without it`);
+  if (config.sequence_batching !== undefined && sharing !== undefined)
+    file.warn("sequence_batching", "the answers of sequences are neither kept nor shared");
   if (config.max_batch_size < 0) {
     throw file.invalid(
       `max_batch_size is ${config.max_batch_size}`,
@@ -101,7 +103,9 @@ export async function planOf(file: ConfigFile): Promise<Plan> {
             ? undefined
             : sequenceRules(file, loaded.signature, initialStates, loaded.profile.lanes);
         const face =
-          rules === undefined ? new ConfiguredModel(loaded, most) : new SequenceModel(loaded, most, rules);
+          rules === undefined
+            ? new ConfiguredModel(loaded, most, sharing)
+            : new SequenceModel(loaded, most, rules);
         serveAs(loaded, face);
         rememberConfig(face, config, labels);
         await warmUp(file, face);

@@ -13,6 +13,7 @@ import {
 import type { Tensor } from "../../tensor/index.js";
 import { runCounted } from "../metrics/statistics.js";
 import type { ServedModel, ServedRunOptions } from "../served-model.js";
+import type { Sharing } from "../sharing/sharing.js";
 import { checkEnsemble } from "./check.js";
 import type { EnsemblePlan, EnsembleStep } from "./plan.js";
 
@@ -28,12 +29,13 @@ export class Ensemble implements ServedModel {
   readonly profile: ServedModel["profile"];
   readonly waiting = 0;
   readonly #find: FindModel;
+  readonly #sharing: Sharing | undefined;
   readonly #log: BatchLog;
   /** The models that were held against it last. */
   #checked: readonly ServedModel[];
 
   /** Throws CONFIG_INVALID when the models do not fit, MODEL_NOT_FOUND when one is not there. */
-  constructor(plan: EnsemblePlan, version: string, find: FindModel, loadMs: number) {
+  constructor(plan: EnsemblePlan, version: string, find: FindModel, loadMs: number, sharing?: Sharing) {
     this.name = plan.file.model;
     this.version = version;
     this.signature = plan.signature;
@@ -41,6 +43,7 @@ export class Ensemble implements ServedModel {
     this.plan = plan;
     this.profile = { lanes: 1, loadMs };
     this.#find = find;
+    this.#sharing = sharing;
     this.#log = new BatchLog(this.name);
     this.#checked = plan.steps.map((step) => find(step.model, step.version));
     checkEnsemble(plan, this.#checked);
@@ -60,7 +63,13 @@ export class Ensemble implements ServedModel {
     return models;
   }
 
-  async run(inputs: Inputs, options: ServedRunOptions = {}): Promise<Outputs> {
+  run(inputs: Inputs, options: ServedRunOptions = {}): Promise<Outputs> {
+    const { sequence } = options;
+    if (this.#sharing === undefined || sequence !== undefined) return this.#run(inputs, options);
+    return this.#sharing.run(this, inputs, options, (own) => this.#run(inputs, own));
+  }
+
+  async #run(inputs: Inputs, options: ServedRunOptions): Promise<Outputs> {
     const ordered = orderInputs(this.name, this.signature, inputs, { allowZero: true });
     const rows = this.#rowsOf(ordered);
     const { outputs: all } = this.signature;

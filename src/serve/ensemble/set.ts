@@ -1,6 +1,7 @@
 /** EnsembleSet: the ensembles of a repository: those that are loaded, and of these the ones whose models are all there. */
 import { isTenonError, type TenonError, toTenonError } from "../../base/index.js";
 import { rememberConfig } from "../config/served-config.js";
+import type { Sharing } from "../sharing/sharing.js";
 import { Ensemble, type FindModel } from "./ensemble.js";
 import type { EnsemblePlan } from "./plan.js";
 
@@ -19,8 +20,8 @@ export class EnsembleSet {
   }
 
   /** Makes an ensemble of a plan; it serves when it is put in. Throws CONFIG_INVALID when its models do not fit. */
-  make(plan: EnsemblePlan, version: string, loadMs: number): Ensemble {
-    const ensemble = new Ensemble(plan, version, this.#find, loadMs);
+  make(plan: EnsemblePlan, version: string, loadMs: number, sharing?: Sharing): Ensemble {
+    const ensemble = new Ensemble(plan, version, this.#find, loadMs, sharing);
     rememberConfig(ensemble, plan.file.config, new Map());
     return ensemble;
   }

@@ -8,6 +8,7 @@ import type { Caller } from "../http/key-ring.js";
 import type { HandlerSettings } from "../http/settings.js";
 import { STATUS } from "../http/status.js";
 import { networkOf, type Sender, type Strikes } from "../http/strikes.js";
+import { type Traced, type Tracing, traceIdOf } from "../observe/tracing.js";
 import { type ErrorContext, errorText } from "../oip/errors.js";
 import type { Asking } from "../oip/run.js";
 import { compressedFrame, prefixOf } from "./frames.js";
@@ -17,6 +18,7 @@ import { GRPC, grpcStatus, percentEncoded, timeoutOf } from "./status.js";
 export interface Calls {
   readonly settings: HandlerSettings;
   readonly strikes: Strikes;
+  readonly tracing: Tracing;
   readonly bodies: BodyPool;
   readonly open: Set<Call>;
   /** Calls that tell when the server's health changes: each looks when it is called. */
@@ -58,6 +60,8 @@ export class Call implements Asking, Subject {
   requestId: string | undefined;
   /** Messages go both ways until the client has no more. */
   streaming = false;
+  /** How its last run is traced, where it is. */
+  traced: Traced | undefined;
   #caller: Caller | undefined;
   #abort: AbortController | undefined;
   #closed = false;
@@ -101,6 +105,10 @@ export class Call implements Asking, Subject {
 
   get strikes(): Strikes {
     return this.calls.strikes;
+  }
+
+  get tracing(): Tracing {
+    return this.calls.tracing;
   }
 
   /** Counts the call as the caller's until it is closed. */
@@ -291,8 +299,10 @@ export class Call implements Asking, Subject {
     const { log } = this.calls.settings;
     const logged = log?.isLevelEnabled("info") === true;
     if (!logged && !heard("server:request")) return;
+    const trace = traceIdOf(this.headers);
     const facts = {
       id: this.id,
+      ...(trace === undefined ? {} : { trace }),
       method: "POST",
       path: this.path,
       status: this.#code === undefined ? 200 : STATUS[this.#code],

@@ -54,18 +54,18 @@ export interface Answered {
   readonly held: Disposable;
 }
 
-/** The request in a message. `find` gives the model of a name and a version. */
+/** The request in a message. `finder` makes what gives the model of a name and a version. */
 export function readInfer(
   call: Call,
   subject: Subject,
   bytes: Uint8Array,
-  find: (name: string, version: string | undefined) => ServedModel,
+  finder: (name: string, version: string | undefined) => () => ServedModel,
   memory: SharedMemory,
 ): Asked {
   const message = decode(ModelInferRequestView, bytes);
   subject.requestId = message.id;
   const version = versionOf(message.model_version);
-  const findNow = (): ServedModel => find(message.model_name, version);
+  const findNow = finder(message.model_name, version);
   const model = findNow();
   subject.model = model;
   checkStrikes(call, model);

@@ -235,6 +235,26 @@ export const CudaSharedMemoryRegisterResponse = message("CudaSharedMemoryRegiste
 export const CudaSharedMemoryUnregisterRequest = message("CudaSharedMemoryUnregisterRequest", name);
 export const CudaSharedMemoryUnregisterResponse = message("CudaSharedMemoryUnregisterResponse", {});
 
+const TraceSettingValue = message("TraceSettingRequest.SettingValue", { value: many(1, "string") });
+export const TraceSettingRequest = message("TraceSettingRequest", {
+  settings: mapOf(1, "string", TraceSettingValue),
+  model_name: one(2, "string"),
+});
+export const TraceSettingResponse = message("TraceSettingResponse", {
+  settings: mapOf(1, "string", message("TraceSettingResponse.SettingValue", { value: many(1, "string") })),
+});
+const logValue = {
+  bool_param: oneOf(1, "bool", "parameter_choice"),
+  uint32_param: oneOf(2, "uint32", "parameter_choice"),
+  string_param: oneOf(3, "string", "parameter_choice"),
+};
+export const LogSettingsRequest = message("LogSettingsRequest", {
+  settings: mapOf(1, "string", message("LogSettingsRequest.SettingValue", logValue)),
+});
+export const LogSettingsResponse = message("LogSettingsResponse", {
+  settings: mapOf(1, "string", message("LogSettingsResponse.SettingValue", logValue)),
+});
+
 export const HealthCheckRequest = message("HealthCheckRequest", { service: one(1, "string") });
 export const HealthCheckResponse = message("HealthCheckResponse", {
   status: one(

@@ -4,8 +4,9 @@ import { configOf } from "../config/complete.js";
 import { ModelConfigRequest, ModelConfigResponse } from "../config/messages.js";
 import { overrideOf } from "../load-override.js";
 import { statisticsOf } from "../metrics/statistics.js";
+import type { LogValue } from "../observe/log-settings.js";
 import { modelMetadataOf } from "../oip/model-wire.js";
-import { failedLoadText, type OipServer, serverMetadataOf } from "../oip/server.js";
+import { extensionOff, failedLoadText, type OipServer, serverMetadataOf } from "../oip/server.js";
 import { decode } from "../protobuf/decode.js";
 import { encode } from "../protobuf/encode.js";
 import type { DecodedOf, Fields, MessageType, Written } from "../protobuf/table.js";
@@ -59,6 +60,8 @@ export function grpcMethods(server: OipServer): readonly Method[] {
   const { repository, memory } = server;
   const isReady = (call: Call): boolean => !call.calls.draining && server.isReady();
   const find = (name: string, version: string | undefined): ServedModel => repository.get(name, version);
+  const finder = (name: string, version: string | undefined): (() => ServedModel) =>
+    repository.finder(name, version);
   const health: UnaryOptions = { open: true, whileDraining: true };
 
   const infer: Method = {
@@ -66,7 +69,7 @@ export function grpcMethods(server: OipServer): readonly Method[] {
     request: m.ModelInferRequest,
     response: m.ModelInferResponse,
     run: async (call, bytes, bodyDone) => {
-      const asked = readInfer(call, call, bytes, find, memory);
+      const asked = readInfer(call, call, bytes, finder, memory);
       const ran = await runInfer(call, asked);
       bodyDone();
       const { parts, held } = answerInfer(ran, asked.message.id, new Map(), memory);
@@ -153,6 +156,7 @@ export function grpcMethods(server: OipServer): readonly Method[] {
         return asked.model_name === "" ? { model_name: name, isUnloaded: true } : {};
       },
     ),
+    ...settingsMethods(server),
     unary(
       "/grpc.health.v1.Health/Check",
       m.HealthCheckRequest,
@@ -165,6 +169,50 @@ export function grpcMethods(server: OipServer): readonly Method[] {
       },
       health,
     ),
+  ];
+}
+
+function settingsMethods({ traces, logs, repository }: OipServer): readonly Method[] {
+  return [
+    unary(
+      `${SERVICE}/TraceSetting`,
+      m.TraceSettingRequest,
+      m.TraceSettingResponse,
+      ({ settings, model_name: model }, call) => {
+        if (!traces.enabled) throw extensionOff("trace");
+        call.model = { name: model, maxBatch: 0 };
+        const name = model === "" ? undefined : repository.get(model).name;
+        const changes = new Map(
+          [...settings].map(([key, { value }]) => [key, value.length === 1 ? value[0]! : value]),
+        );
+        const state = changes.size === 0 ? traces.get(name) : traces.update(name, changes);
+        return {
+          settings: new Map(Object.entries(state).map(([key, value]) => [key, { value: [value].flat() }])),
+        };
+      },
+    ),
+    unary(`${SERVICE}/LogSettings`, m.LogSettingsRequest, m.LogSettingsResponse, ({ settings }) => {
+      if (!logs.enabled) throw extensionOff("logging");
+      const changes = new Map(
+        [...settings].map(([key, { bool_param, uint32_param, string_param }]) => [
+          key,
+          bool_param ?? uint32_param ?? string_param,
+        ]),
+      );
+      const state = changes.size === 0 ? logs.get() : logs.update(changes);
+      return {
+        settings: new Map(
+          Object.entries(state).map(([key, value]: [string, LogValue]) => [
+            key,
+            typeof value === "boolean"
+              ? { bool_param: value }
+              : typeof value === "number"
+                ? { uint32_param: value }
+                : { string_param: value },
+          ]),
+        ),
+      };
+    }),
   ];
 }
 

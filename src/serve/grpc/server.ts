@@ -72,6 +72,7 @@ export async function serveGrpc(options: GrpcOptions): Promise<GrpcServer> {
   const calls: Calls = {
     settings,
     strikes,
+    tracing: options.oip.tracing,
     bodies: new BodyPool(),
     open: new Set(),
     watchers: new Set(),

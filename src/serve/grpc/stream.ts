@@ -28,7 +28,13 @@ export function inferStream(server: OipServer): StreamMethod {
     try {
       const content = contentOf(frame, call.metadata("grpc-encoding"), settings.bodyMax);
       const bytes = content instanceof Promise ? await content : content;
-      const asked = readInfer(call, subject, bytes, (name, version) => repository.get(name, version), memory);
+      const asked = readInfer(
+        call,
+        subject,
+        bytes,
+        (name, version) => repository.finder(name, version),
+        memory,
+      );
       const ran = await runInfer(call, asked);
       bodies.give(frame.bytes);
       const final = asked.parameters.get(EMPTY_FINAL) === true;

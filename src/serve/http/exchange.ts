@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { type ErrorCode, emit, heard } from "../../base/index.js";
+import { type Traced, type Tracing, traceIdOf } from "../observe/tracing.js";
 import type { BodyPool } from "./body-pool.js";
 import type { Caller } from "./key-ring.js";
 import type { HandlerSettings } from "./settings.js";
@@ -19,6 +20,7 @@ let lastId = 0;
 export interface Exchanges {
   readonly settings: HandlerSettings;
   readonly strikes: Strikes;
+  readonly tracing: Tracing;
   readonly bodies: BodyPool;
   /** Requests without an answer, and answers that the client has not taken yet. */
   readonly open: Set<Exchange>;
@@ -53,6 +55,8 @@ export class Exchange {
   runningSince = 0;
   /** When the answer was handed to the socket, for the reply timeout; 0 before. */
   answeredAt = 0;
+  /** How its run is traced, where it is. */
+  traced: Traced | undefined;
   #abort: AbortController | undefined;
   #closed = false;
   #held: Disposable | undefined;
@@ -90,6 +94,14 @@ export class Exchange {
 
   get strikes(): Strikes {
     return this.exchanges.strikes;
+  }
+
+  get headers(): IncomingMessage["headers"] {
+    return this.req.headers;
+  }
+
+  get tracing(): Tracing {
+    return this.exchanges.tracing;
   }
 
   /** Counts the exchange as the caller's until it is closed. */
@@ -198,6 +210,8 @@ export class Exchange {
     if (status !== 204) all.push("Content-Length", String(length));
     all.push("x-request-id", this.id);
     if (error !== undefined) all.push("x-tenon-error", error);
+    const traced = this.traced?.response;
+    if (traced !== undefined) all.push("traceresponse", traced);
     const { origin } = this.req.headers;
     if (origin !== undefined && settings.corsOrigin.includes(origin)) {
       all.push("Access-Control-Allow-Origin", origin, "Vary", "Origin");
@@ -233,8 +247,10 @@ export class Exchange {
     const { log } = this.exchanges.settings;
     const logged = log?.isLevelEnabled("info") === true;
     if (!logged && !heard("server:request")) return;
+    const trace = traceIdOf(this.req.headers);
     const facts = {
       id: this.id,
+      ...(trace === undefined ? {} : { trace }),
       method: this.req.method ?? "",
       path: this.path,
       status: this.#status,

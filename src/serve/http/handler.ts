@@ -2,6 +2,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type ErrorCode, TenonError, toTenonError } from "../../base/index.js";
 import type { Engine } from "../../runtime/index.js";
+import { LogSettings } from "../observe/log-settings.js";
+import { TraceSettings } from "../observe/trace-settings.js";
+import { Tracing } from "../observe/tracing.js";
 import { type ErrorContext, errorText } from "../oip/errors.js";
 import { oipRoutes } from "../oip/routes.js";
 import { ScanPool } from "../oip/scan-pool.js";
@@ -60,7 +63,12 @@ export function makeOip(engine: Engine, settings: HandlerSettings): OipServer {
   const { serverName, isReady, repository = new ModelRepository(engine) } = settings;
   const strikes = new Strikes(settings.crashStrikes);
   const memory = new SharedMemory(settings.extensions.includes("system_shared_memory"));
-  return { engine, repository, scans: new ScanPool(settings), strikes, memory, serverName, isReady };
+  const { extensions, log } = settings;
+  const traces = new TraceSettings(extensions.includes("trace"));
+  const logs = new LogSettings(extensions.includes("logging"), log);
+  const tracing = new Tracing(traces, log);
+  const scans = new ScanPool(settings);
+  return { engine, repository, scans, strikes, memory, traces, logs, tracing, serverName, isReady };
 }
 
 /** As `createHandler`, from settings that are resolved already, on what other protocols may share. */
@@ -69,6 +77,7 @@ export function makeHandler(oip: OipServer, settings: HandlerSettings, keys: Key
   const exchanges: Exchanges = {
     settings,
     strikes,
+    tracing: oip.tracing,
     bodies: new BodyPool(),
     open: new Set(),
     draining: false,

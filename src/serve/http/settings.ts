@@ -30,6 +30,8 @@ type HandlerKnobs = Pick<Knobs, (typeof FROM_KNOBS)[number]>;
 
 /** Lines of the access log and of failures: what pino's loggers are. */
 export interface ServeLog {
+  /** `error`, `warn`, `info`, `debug` or `silent`; set by clients where the extension `logging` is on. */
+  level?: string;
   isLevelEnabled(level: string): boolean;
   info(fields: object, message: string): void;
   error(fields: object, message: string): void;

@@ -60,6 +60,8 @@ export class ModelStatistics {
   readonly fail = none();
   readonly #queue = none();
   readonly #computeInfer = none();
+  readonly #cacheHit = none();
+  readonly #cacheMiss = none();
   readonly #batches = new Map<number, Duration>();
   readonly failures: Record<FailureReason, number> = { REJECTED: 0, CANCELED: 0, BACKEND: 0, OTHER: 0 };
   readonly requestSeconds = new Histogram(SECONDS);
@@ -84,6 +86,16 @@ export class ModelStatistics {
     this.requestSeconds.add(ms / 1000);
     this.lastInference = Date.now();
     if (++this.#unread >= READ_AFTER) this.#read();
+  }
+
+  /** An answer came from the response cache; the request counts besides. */
+  hit(ms: number): void {
+    add(this.#cacheHit, ms);
+  }
+
+  /** A request was looked up in vain; `ms` with keeping its answer. */
+  missed(ms: number): void {
+    add(this.#cacheMiss, ms);
   }
 
   failed(code: ErrorCode, ms: number): void {
@@ -132,8 +144,8 @@ export class ModelStatistics {
         compute_input: counted(this.#computeInfer),
         compute_infer: { ...this.#computeInfer },
         compute_output: counted(this.#computeInfer),
-        cache_hit: none(),
-        cache_miss: none(),
+        cache_hit: { ...this.#cacheHit },
+        cache_miss: { ...this.#cacheMiss },
       },
       response_stats: {},
       batch_stats: [...this.#batches]

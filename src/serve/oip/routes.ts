@@ -7,7 +7,9 @@ import { infer } from "./infer.js";
 import { modelRoutes } from "./model-routes.js";
 import { modelMetadataOf } from "./model-wire.js";
 import { repositoryRoutes } from "./repository-routes.js";
+import { rolloutRoutes } from "./rollout-routes.js";
 import { type OipServer, serverMetadataOf } from "./server.js";
+import { settingsRoutes } from "./settings-routes.js";
 import { sharedMemoryRoutes } from "./shared-memory-routes.js";
 
 const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
@@ -45,12 +47,12 @@ export function oipRoutes(server: OipServer): readonly Route[] {
   };
 
   const runInfer: Route["run"] = (exchange, { model, version }) =>
-    infer(exchange, () => repository.get(model, version), server);
+    infer(exchange, repository.finder(model, version), server);
 
   const generateOf =
     (streamed: boolean): Route["run"] =>
     (exchange, { model, version }) =>
-      generate(exchange, () => repository.get(model, version), streamed);
+      generate(exchange, repository.finder(model, version), streamed);
 
   return [
     { method: "GET", path: "/v2", run: serverMetadata },
@@ -64,6 +66,8 @@ export function oipRoutes(server: OipServer): readonly Route[] {
     ...modelRoutes(server),
     ...sharedMemoryRoutes(server.memory),
     ...repositoryRoutes(repository),
+    ...settingsRoutes(server),
+    ...rolloutRoutes(repository),
   ];
 }
 

@@ -1,5 +1,5 @@
 /** Runs a request on its model, whichever protocol it came by: turns between callers, deadline, priority, a successor. */
-import { isTenonError, TenonError } from "../../base/index.js";
+import { isTenonError, TenonError, toTenonError } from "../../base/index.js";
 import type { Outputs } from "../../runtime/index.js";
 import type { Tensor } from "../../tensor/index.js";
 import { configOfFile, labelsOf } from "../config/served-config.js";
@@ -7,6 +7,8 @@ import { FairShare } from "../http/fair-share.js";
 import type { Caller } from "../http/key-ring.js";
 import type { Sender, Strikes } from "../http/strikes.js";
 import { statisticsOf } from "../metrics/statistics.js";
+import type { Traced, TracedRequest, Tracing } from "../observe/tracing.js";
+import { observeRun } from "../rollout/rollout.js";
 import { sequenceMark } from "../sequence/mark.js";
 import type { ServedModel, ServedRunOptions } from "../served-model.js";
 import { classified, withReplaced } from "./classification.js";
@@ -15,7 +17,10 @@ import type { InferRequest } from "./request.js";
 import { countParameter } from "./request-parameters.js";
 
 /** Who asks, and how long the answer is waited for. */
-export interface Asking {
+export interface Asking extends TracedRequest {
+  readonly tracing: Tracing;
+  /** Set to what traces the run. */
+  traced: Traced | undefined;
   readonly caller: Caller | undefined;
   /** Who pays for a model's process that the request ends: the caller, else the address. */
   readonly sender: Sender;
@@ -59,6 +64,8 @@ export async function runRequest(
     const wanted = wantedOutputs(request, wire, allBinary);
     const statistics = statisticsOf(model);
     const startedAt = performance.now();
+    const traced = asking.tracing.start(asking, model);
+    if (traced !== undefined) asking.traced = traced;
     let outputs: Outputs;
     try {
       checkRows(model, inputs);
@@ -66,10 +73,12 @@ export async function runRequest(
       const milliseconds = performance.now() - startedAt;
       learn(wire, milliseconds);
       statistics.succeeded(milliseconds);
+      traced?.end();
     } catch (error) {
       if (isTenonError(error, "MODEL_CRASHED")) {
         asking.strikes.add(asking.sender, model.name, performance.now());
       }
+      traced?.end(toTenonError(error));
       if (isTenonError(error)) statistics.failed(error.code, performance.now() - startedAt);
       if (!isTenonError(error, "ENGINE_CLOSED")) throw error;
       const successor = find();
@@ -77,6 +86,7 @@ export async function runRequest(
       model = successor;
       continue;
     }
+    observeRun(model, inputs, outputs);
     try {
       return answered(request, { model, wire, wanted, outputs });
     } catch (error) {

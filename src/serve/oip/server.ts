@@ -1,8 +1,11 @@
 /** What every protocol of one server works on, and what the server says of itself. */
 import { createRequire } from "node:module";
-import { type TenonError, toTenonError } from "../../base/index.js";
+import { TenonError, toTenonError } from "../../base/index.js";
 import type { Engine } from "../../runtime/index.js";
 import type { Strikes } from "../http/strikes.js";
+import type { LogSettings } from "../observe/log-settings.js";
+import type { TraceSettings } from "../observe/trace-settings.js";
+import type { Tracing } from "../observe/tracing.js";
 import { type ModelRepository, reasonOf } from "../repository.js";
 import type { SharedMemory } from "../shared-memory.js";
 import type { ScanPool } from "./scan-pool.js";
@@ -13,6 +16,9 @@ export interface OipServer {
   readonly scans: ScanPool;
   readonly strikes: Strikes;
   readonly memory: SharedMemory;
+  readonly traces: TraceSettings;
+  readonly logs: LogSettings;
+  readonly tracing: Tracing;
   readonly serverName: string;
   readonly isReady: () => boolean;
 }
@@ -33,13 +39,24 @@ const { version } = createRequire(import.meta.url)("../../../package.json") as {
 export const packageVersion = version;
 
 /** The answer of the server metadata call. */
-export function serverMetadataOf({ serverName, repository, memory }: OipServer): {
+export function serverMetadataOf({ serverName, repository, memory, traces, logs }: OipServer): {
   readonly name: string;
   readonly version: string;
   readonly extensions: readonly string[];
 } {
-  const shared = memory.enabled ? ["system_shared_memory"] : [];
+  const shared = [
+    ...(memory.enabled ? ["system_shared_memory"] : []),
+    ...(traces.enabled ? ["trace"] : []),
+    ...(logs.enabled ? ["logging"] : []),
+  ];
   return { name: serverName, version, extensions: [...EXTENSIONS, ...shared, ...repository.extensions] };
+}
+
+/** The answer to calls of an extension that is off. */
+export function extensionOff(name: string): TenonError {
+  return new TenonError("REQUEST_UNSUPPORTED", {
+    problem: `the extension ${name} is off; the server is started with --extensions ${name} for it`,
+  });
 }
 
 /** Triton's words for a load that failed; the reason is a code and its sentence, and the log has the rest. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { byteLengthOf, type Tensor } from "../../tensor/index.js";
 import type { Config, ConfigFile } from "../config/config-file.js";
 import { BinarySection } from "../oip/binary.js";
-import { dtypeOfType, zeros } from "./rules.js";
+import { dtypeOfType, zeros } from "./zeros.js";
 
 type State = NonNullable<Config["sequence_batching"]>["state"][number];
 

@@ -3,7 +3,6 @@ import type { ExplicitBatching, Signature, ValueSignature } from "../../runtime/
 import {
   allocateStorage,
   type DType,
-  dtypeFromOip,
   StringStorage,
   type Tensor,
   tensorFromStorage,
@@ -12,6 +11,7 @@ import { typeOf } from "../config/complete.js";
 import type { Config, ConfigFile } from "../config/config-file.js";
 import type { InitialStates } from "./initial-state.js";
 import type { SequenceMark } from "./mark.js";
+import { zeros } from "./zeros.js";
 
 type Batching = NonNullable<Config["sequence_batching"]>;
 type ControlInput = Batching["control_input"][number];
@@ -238,20 +238,4 @@ function stateRule(
   const initial = given.get(state) ?? zeros(input.dtype, state.dims.map(Number));
   const shape = batched ? [1, ...initial.shape] : initial.shape;
   return { input: input.name, output: output.name, initial: initial.reshape(shape) };
-}
-
-/** A tensor of zeros, or of empty strings; what is open in `dims` is 1. */
-export function zeros(dtype: DType, dims: readonly number[]): Tensor {
-  const shape = dims.map((dim) => (dim === -1 ? 1 : dim));
-  const size = shape.reduce((product, dim) => product * dim, 1);
-  if (dtype === "string") {
-    return tensorFromStorage(dtype, shape, StringStorage.fromStrings(new Array<string>(size).fill("")));
-  }
-  return tensorFromStorage(dtype, shape, allocateStorage(dtype, size) as never); // made for this dtype
-}
-
-/** `TYPE_FP32` as a dtype. */
-export function dtypeOfType(type: string | number): DType | undefined {
-  const name = String(type).replace(/^TYPE_/, "");
-  return dtypeFromOip(name === "STRING" ? "BYTES" : name);
 }

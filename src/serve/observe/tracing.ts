@@ -1,0 +1,117 @@
+/** Tracing: a span for each request where the user's OpenTelemetry records them, and traces into the log where they are set. */
+import type { IncomingHttpHeaders } from "node:http";
+import { createRequire } from "node:module";
+import type { TenonError } from "../../base/index.js";
+import type { ServeLog } from "../http/settings.js";
+import type { ServedModel } from "../served-model.js";
+import type { TraceSettings } from "./trace-settings.js";
+
+/** What is used of `@opentelemetry/api`. */
+interface Span {
+  spanContext(): { readonly traceId: string; readonly spanId: string; readonly traceFlags: number };
+  setAttribute(name: string, value: string | number): unknown;
+  setStatus(status: { readonly code: number; readonly message?: string }): unknown;
+  end(): void;
+}
+
+interface OpenTelemetry {
+  readonly trace: {
+    getTracerProvider(): { getDelegateTracer?(name: string): unknown };
+    getTracer(name: string): {
+      startSpan(name: string, options: object, context: unknown): Span;
+    };
+  };
+  readonly propagation: { extract(context: unknown, carrier: object): unknown };
+  readonly context: { active(): unknown };
+}
+
+const KIND_SERVER = 1;
+const STATUS_ERROR = 2;
+
+/** Who asks, as far as a trace tells it. */
+export interface TracedRequest {
+  readonly id: string;
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** One request that is traced. */
+export interface Traced {
+  /** W3C's `traceresponse`, for the answer; undefined when no span is recorded. */
+  readonly response: string | undefined;
+  end(error?: TenonError): void;
+}
+
+const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/;
+
+/** The id of the trace that a request belongs to, as W3C's `traceparent` says. */
+export function traceIdOf({ traceparent }: IncomingHttpHeaders): string | undefined {
+  return typeof traceparent === "string" ? TRACEPARENT.exec(traceparent)?.[1] : undefined;
+}
+
+export class Tracing {
+  readonly #settings: TraceSettings;
+  readonly #log: ServeLog | undefined;
+  readonly #api: OpenTelemetry | undefined;
+
+  constructor(settings: TraceSettings, log: ServeLog | undefined) {
+    this.#settings = settings;
+    this.#log = log;
+    this.#api = openTelemetry();
+  }
+
+  /** undefined for a request that is not traced. */
+  start(request: TracedRequest, model: ServedModel): Traced | undefined {
+    const span = this.#span(request, model);
+    const logged = this.#settings.active && this.#settings.sample(model.name);
+    if (span === undefined && !logged) return undefined;
+    const startedAt = performance.now();
+    const context = span?.spanContext();
+    const flags = (context?.traceFlags ?? 0).toString(16).padStart(2, "0");
+    return {
+      response: context === undefined ? undefined : `00-${context.traceId}-${context.spanId}-${flags}`,
+      end: (error) => {
+        if (error !== undefined) {
+          span?.setAttribute("error.type", error.code);
+          span?.setStatus({ code: STATUS_ERROR, message: error.code });
+        }
+        span?.end();
+        if (!logged) return;
+        const trace = context?.traceId ?? traceIdOf(request.headers);
+        this.#log?.info(
+          {
+            id: request.id,
+            model: model.name,
+            version: model.version,
+            ...(trace === undefined ? {} : { trace }),
+            startNs: Math.round((performance.timeOrigin + startedAt) * 1e6),
+            ns: Math.round((performance.now() - startedAt) * 1e6),
+            ...(error === undefined ? {} : { error: error.code }),
+          },
+          "trace",
+        );
+      },
+    };
+  }
+
+  #span({ id, headers }: TracedRequest, { name, version }: ServedModel): Span | undefined {
+    const api = this.#api;
+    if (api === undefined) return undefined;
+    const { trace, propagation, context } = api;
+    // Without a provider of the user's nothing records: its spans would only cost.
+    const provider = trace.getTracerProvider();
+    if (provider.getDelegateTracer !== undefined && provider.getDelegateTracer("tenon") === undefined)
+      return undefined;
+    const parent = propagation.extract(context.active(), headers);
+    const attributes = { "tenon.model.name": name, "tenon.model.version": version, "tenon.request.id": id };
+    return trace.getTracer("tenon").startSpan(`infer ${name}`, { kind: KIND_SERVER, attributes }, parent);
+  }
+}
+
+/** The user's, where the package is installed. */
+function openTelemetry(): OpenTelemetry | undefined {
+  try {
+    return createRequire(import.meta.url)("@opentelemetry/api") as OpenTelemetry;
+  } catch {
+    return undefined;
+  }
+}

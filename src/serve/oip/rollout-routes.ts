@@ -1,0 +1,60 @@
+/** The routes of rollouts: begin one, see it, promote the candidate or roll back, each by one call. */
+import { isTenonError, TenonError } from "../../base/index.js";
+import type { Exchange, HeaderList } from "../http/exchange.js";
+import type { Route } from "../http/router.js";
+import type { ModelRepository } from "../repository.js";
+import { readMembers } from "./repository-routes.js";
+import { booleanParameter, countParameter, type Parameters } from "./request-parameters.js";
+import { failedLoadText } from "./server.js";
+
+const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
+
+export function rolloutRoutes(repository: ModelRepository): readonly Route[] {
+  const json = (exchange: Exchange, value: object): void =>
+    exchange.answer(200, JSON_HEADERS, [Buffer.from(JSON.stringify(value))]);
+  const allowed = (): void => {
+    if (!repository.explicit) throw new TenonError("MODEL_CONTROL_OFF");
+  };
+
+  const show: Route["run"] = (exchange, { model }) => json(exchange, repository.rollout(model).report());
+
+  const begin: Route["run"] = async (exchange, { model }) => {
+    allowed();
+    const asked = await readMembers(exchange, undefined);
+    const percent = countParameter(asked, "percent") ?? 0;
+    if (percent > 100) throw invalid(`'percent' is ${percent}, and at most 100 are allowed`);
+    const mirror = booleanParameter(asked, "mirror") ?? true;
+    const version = versionOf(asked);
+    try {
+      json(exchange, (await repository.beginRollout(model, version, percent, mirror)).report());
+    } catch (thrown) {
+      if (isTenonError(thrown, "REQUEST_INVALID") || isTenonError(thrown, "MODEL_NOT_FOUND")) throw thrown;
+      throw invalid(failedLoadText(model, thrown).text);
+    }
+  };
+
+  const end =
+    (promote: boolean): Route["run"] =>
+    (exchange, { model }) => {
+      allowed();
+      json(exchange, repository.endRollout(model, promote));
+    };
+
+  // biome-ignore format: a table is read by columns
+  return [
+    { method: "GET",  path: "/v2/models/{model}/rollout",          run: show },
+    { method: "POST", path: "/v2/models/{model}/rollout",          run: begin },
+    { method: "POST", path: "/v2/models/{model}/rollout/promote",  run: end(true) },
+    { method: "POST", path: "/v2/models/{model}/rollout/rollback", run: end(false) },
+  ];
+}
+
+function versionOf(asked: Parameters): string {
+  const version = String(asked.get("version") ?? "");
+  if (/^[1-9][0-9]{0,8}$/.test(version)) return version;
+  throw invalid("a rollout needs the 'version' that is tried, such as \"2\"");
+}
+
+function invalid(problem: string): TenonError {
+  return new TenonError("REQUEST_INVALID", { problem });
+}
