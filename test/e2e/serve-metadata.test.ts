@@ -20,6 +20,7 @@ describe("metadata and health", () => {
     assert.equal(server.name, "triton");
     assert.deepEqual(server.extensions, [
       "classification",
+      "sequence",
       "schedule_policy",
       "model_configuration",
       "binary_tensor_data",

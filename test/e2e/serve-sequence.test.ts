@@ -201,31 +201,30 @@ describe("sequence batching", () => {
   });
 
   it("refuses in Triton's words", async () => {
-    const prefix = "[request id: <id_unknown>] ";
     const cases: readonly (readonly [string, Params, number, string])[] = [
       [
         "direct",
         {},
         1,
-        `${prefix}inference request to model 'direct' must specify a non-zero or non-empty correlation ID`,
+        `inference request to model 'direct' must specify a non-zero or non-empty correlation ID`,
       ],
       [
         "direct",
         { sequence_id: 0, sequence_start: true },
         1,
-        `${prefix}inference request to model 'direct' must specify a non-zero or non-empty correlation ID`,
+        `inference request to model 'direct' must specify a non-zero or non-empty correlation ID`,
       ],
       [
         "direct",
         { sequence_id: 999 },
         1,
-        `${prefix}inference request for sequence 999 to model 'direct' must specify the START flag on the first request of the sequence`,
+        `inference request for sequence 999 to model 'direct' must specify the START flag on the first request of the sequence`,
       ],
       [
         "direct",
         { sequence_id: 4, sequence_start: true },
         2,
-        `${prefix}inference request to model 'direct' must specify batch-size 1 due to requirements of sequence batcher`,
+        `inference request to model 'direct' must specify batch-size 1 due to requirements of sequence batcher`,
       ],
       [
         "direct",
@@ -237,7 +236,7 @@ describe("sequence batching", () => {
         "direct",
         { sequence_id: "x", sequence_start: true },
         1,
-        `${prefix}sequence batching control 'CONTROL_SEQUENCE_CORRID' of model 'direct' is uint64, and cannot hold the correlation ID of the request`,
+        `sequence batching control 'CONTROL_SEQUENCE_CORRID' of model 'direct' is uint64, and cannot hold the correlation ID of the request`,
       ],
       [
         "texts",

@@ -6,7 +6,13 @@ import { overrideOf } from "../load-override.js";
 import { statisticsOf } from "../metrics/statistics.js";
 import type { LogValue } from "../observe/log-settings.js";
 import { modelMetadataOf } from "../oip/model-wire.js";
-import { extensionOff, failedLoadText, type OipServer, serverMetadataOf } from "../oip/server.js";
+import {
+  countedModel,
+  extensionOff,
+  failedLoadText,
+  type OipServer,
+  serverMetadataOf,
+} from "../oip/server.js";
 import { decode } from "../protobuf/decode.js";
 import { encode } from "../protobuf/encode.js";
 import type { DecodedOf, Fields, MessageType, Written } from "../protobuf/table.js";
@@ -113,7 +119,8 @@ export function grpcMethods(server: OipServer): readonly Method[] {
       m.ModelStatisticsResponse,
       ({ name, version }, call) => {
         call.model = { name, maxBatch: 0 };
-        const models = name === "" ? repository.models() : [find(name, versionOf(version))];
+        const models =
+          name === "" ? repository.models() : [countedModel(repository, name, versionOf(version))];
         return { model_stats: models.map((model) => statisticsOf(model).snapshot()) };
       },
     ),

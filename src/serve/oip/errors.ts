@@ -84,8 +84,7 @@ const WORDS: { readonly [Code in ErrorCode]: Words } = {
   INPUT_QUARANTINED: withId(codeOnly),
   OUTPUT_UNKNOWN: ({ details }, { model }) =>
     `unexpected inference output '${text(details.output)}' for model '${model}'`,
-  REQUEST_INVALID: (error, context) =>
-    error.details.named === true ? withId(asWritten)(error, context) : error.message,
+  REQUEST_INVALID: asWritten,
   REQUEST_NOT_FOUND: (error) => (error.details.spoken === true ? error.message : "Not Found"),
   REQUEST_METHOD: () => "Method Not Allowed",
   REQUEST_TOO_LARGE: asWritten,

@@ -5,7 +5,7 @@ import { modelRows, type Route } from "../http/router.js";
 import { METRICS_TYPE, metricsPage } from "../metrics/prometheus.js";
 import { statisticsOf } from "../metrics/statistics.js";
 import type { ServedModel } from "../served-model.js";
-import type { OipServer } from "./server.js";
+import { countedModel, type OipServer } from "./server.js";
 
 const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
 
@@ -17,7 +17,7 @@ export function modelRoutes({ repository }: OipServer): readonly Route[] {
     JSON.stringify({ model_stats: models.map((model) => statisticsOf(model).snapshot()) });
 
   const stats: Route["run"] = (exchange, { model, version }) =>
-    exchange.answer(200, JSON_HEADERS, [statsOf([repository.get(model, version)])]);
+    exchange.answer(200, JSON_HEADERS, [statsOf([countedModel(repository, model, version)])]);
 
   const allStats: Route["run"] = (exchange) =>
     exchange.answer(200, JSON_HEADERS, [statsOf(repository.models())]);

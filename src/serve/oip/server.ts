@@ -1,12 +1,13 @@
 /** What every protocol of one server works on, and what the server says of itself. */
 import { createRequire } from "node:module";
-import { TenonError, toTenonError } from "../../base/index.js";
+import { isTenonError, TenonError, toTenonError } from "../../base/index.js";
 import type { Engine } from "../../runtime/index.js";
 import type { Strikes } from "../http/strikes.js";
 import type { LogSettings } from "../observe/log-settings.js";
 import type { TraceSettings } from "../observe/trace-settings.js";
 import type { Tracing } from "../observe/tracing.js";
 import { type ModelRepository, reasonOf } from "../repository.js";
+import type { ServedModel } from "../served-model.js";
 import type { SharedMemory } from "../shared-memory.js";
 import type { ScanPool } from "./scan-pool.js";
 
@@ -57,6 +58,20 @@ export function extensionOff(name: string): TenonError {
   return new TenonError("REQUEST_UNSUPPORTED", {
     problem: `the extension ${name} is off; the server is started with --extensions ${name} for it`,
   });
+}
+
+/** The model whose statistics are asked for. Throws REQUEST_INVALID, as Triton does here, for one that is not there. */
+export function countedModel(
+  repository: ModelRepository,
+  name: string,
+  version: string | undefined,
+): ServedModel {
+  try {
+    return repository.get(name, version);
+  } catch (error) {
+    if (!isTenonError(error, "MODEL_NOT_FOUND") || error.details.known !== false) throw error;
+    throw new TenonError("REQUEST_INVALID", { problem: `requested model '${name}' is not available` });
+  }
 }
 
 /** Triton's words for a load that failed; the reason is a code and its sentence, and the log has the rest. */

@@ -182,5 +182,5 @@ export class SequenceModel extends ConfiguredModel {
 }
 
 function refused(problem: string): TenonError {
-  return new TenonError("REQUEST_INVALID", { problem, details: { named: true } });
+  return new TenonError("REQUEST_INVALID", { problem });
 }
