@@ -45,7 +45,7 @@ export const KNOBS = {
     "Extensions of the protocol that are off by default: system_shared_memory, trace, logging.",
     "name,…",
   ),
-  responseCache: bytes("64MiB", "Answers kept for models with a response cache; 0 keeps none.", { min: 0 }),
+  responseCache: bytes("64MiB", "Answers kept for models with a response cache; 0B keeps none.", { min: 0 }),
   bodyMax: bytes("64MiB", "Largest request body, also after decompression.", { min: 1024 }),
   jsonBodyMax: bytes("8MiB", "Largest JSON part of a request body.", { min: 1024 }),
   jsonDepth: count(64, "Deepest nesting of JSON in a request.", { min: 4, max: 10_000 }),
@@ -91,6 +91,11 @@ export const KNOBS = {
   modelPoll: duration("2s", "How often poll looks; a change counts when two looks saw the same files.", {
     min: 20,
   }),
+  residentMax: bytes(
+    "0B",
+    "Bytes of model files loaded at the same time; the least used are loaded again when asked for. 0B: all.",
+    { min: 0 },
+  ),
   loadModel: list("Models to load at the start where --model-control is explicit; * for all.", "name,…"),
   warmup: onOff(true, "Run each model once before it counts as ready."),
   trust: choice(

@@ -27,6 +27,7 @@ export function serveCommand(): Command {
     "modelMemory",
     "modelControl",
     "modelPoll",
+    "residentMax",
     "loadModel",
     "warmup",
     "trust",

@@ -15,6 +15,7 @@ import { ConfiguredModel } from "./config/configured-model.js";
 import { entryConfig } from "./config/entry-config.js";
 import { planOf } from "./config/model-folder.js";
 import { type ModelJson, readModelJson } from "./config/model-json.js";
+import { configOfFile } from "./config/served-config.js";
 import { servedVersions } from "./config/version-policy.js";
 import { warmUp } from "./config/warm-up.js";
 import { loadOrder } from "./ensemble/composition.js";
@@ -23,14 +24,15 @@ import { EnsembleSet } from "./ensemble/set.js";
 import { type LoadOverride, OverrideFolder } from "./load-override.js";
 import { LoadTogether } from "./load-together.js";
 import type { RepositoryEntry } from "./repository-entry.js";
+import { Residency } from "./residency.js";
 import type { Rollout, RolloutReport } from "./rollout/rollout.js";
 import { Rollouts } from "./rollout/rollouts.js";
-import { type ServedModel, serveAs, servedOf } from "./served-model.js";
+import { type Finder, type ServedModel, serveAs, servedOf } from "./served-model.js";
 import { ResponseCache } from "./sharing/response-cache.js";
 import { Sharing } from "./sharing/sharing.js";
 
 export interface RepositoryOptions
-  extends Partial<Pick<Knobs, "modelControl" | "loadTimeout" | "responseCache">> {
+  extends Partial<Pick<Knobs, "modelControl" | "loadTimeout" | "responseCache" | "residentMax">> {
   /** What there is to load now, the newest version of each name; asked for at every load. Default: nothing. */
   readonly list?: () => Promise<readonly RepositoryEntry[]>;
   /** What to load for an entry's path. Default: the path, which is then a model file. */
@@ -64,6 +66,7 @@ export class ModelRepository {
   /** The end of the last load of each name: loads of one name follow each other. */
   readonly #loading = new Map<string, Promise<unknown>>();
 
+  readonly #residency: Residency | undefined;
   readonly #rollouts = new Rollouts();
   readonly #ensembles = new EnsembleSet((name, version) => this.get(name, version));
 
@@ -75,6 +78,15 @@ export class ModelRepository {
     this.#options = options;
     const bytes = options.responseCache ?? KNOBS.responseCache.default;
     this.#cache = bytes > 0 ? new ResponseCache(bytes) : undefined;
+    const maxBytes = options.residentMax ?? KNOBS.residentMax.default;
+    if (maxBytes > 0) {
+      this.#residency = new Residency({
+        maxBytes,
+        load: (entry) => this.loadEntry(entry),
+        unload: (name) => this.#unloadModels(name, false),
+        isNeeded: (name) => this.#isNeeded(name),
+      });
+    }
   }
 
   /** True when clients may load and unload. */
@@ -91,11 +103,36 @@ export class ModelRepository {
    * What gives the model that answers one request: the same one at each call, unless it was replaced. With a rollout
    * it is one of the two versions, by turns.
    */
-  finder(name: string, version?: string): () => ServedModel {
+  finder(name: string, version?: string): Finder {
+    this.#residency?.use(name);
     const rollout = version === undefined ? this.#rollouts.find(name) : undefined;
-    if (rollout === undefined) return () => this.get(name, version);
+    if (rollout === undefined) {
+      const find = (): ServedModel => this.get(name, version);
+      return this.#residency === undefined ? find : Object.assign(find, { wake: () => this.wake(name) });
+    }
     const drawn = rollout.draw();
     return () => (this.#rollouts.find(name) === rollout ? drawn : this.get(name));
+  }
+
+  /** Resolves when a model that slept to make room is loaded again; undefined for all others. */
+  wake(name: string): Promise<unknown> | undefined {
+    return this.#residency?.wake(name);
+  }
+
+  /** Whether a model answers, be it after it was loaded again. */
+  isReady(name: string, version: string | undefined): boolean {
+    if (this.#serves(name, version)) return true;
+    const asleep = this.#residency?.asleep.find((entry) => entry.name === name);
+    return asleep !== undefined && (version === undefined || asleep.version === version);
+  }
+
+  #isNeeded(name: string): boolean {
+    const own = this.models().filter((model) => model.name === name);
+    return (
+      own.some((model) => model.waiting > 0 || configOfFile(model)?.sequence_batching !== undefined) ||
+      this.#rollouts.find(name) !== undefined ||
+      this.#ensembles.needs(name)
+    );
   }
 
   /** A model that serves; without a version its newest, or the stable one of a rollout. Throws MODEL_NOT_FOUND. */
@@ -131,6 +168,8 @@ export class ModelRepository {
       const reason = note?.state === "UNAVAILABLE" ? { reason: note.reason } : {};
       rows.push({ name, version, state: "READY", ...reason });
     }
+    for (const { name, version } of this.#residency?.asleep ?? [])
+      rows.push({ name, version, state: "READY", reason: "unloaded until its next request" });
     if (readyOnly) return rows.sort(byName);
     for (const [name, notes] of this.#notes) {
       for (const [version, { state, reason }] of notes) {
@@ -252,6 +291,10 @@ export class ModelRepository {
       const models = await this.#loadNow(entry, config, beside);
       if (beside) return models;
       this.#ensembles.review();
+      // Files that came with a request are gone when their model is unloaded.
+      if (folder === undefined && config === undefined && !this.#ensembles.has(entry.name))
+        await this.#residency?.loaded(entry);
+      else this.#residency?.forget(entry.name);
       await this.#folders.get(entry.name)?.remove();
       if (folder === undefined) this.#folders.delete(entry.name);
       else this.#folders.set(entry.name, folder);
@@ -410,6 +453,7 @@ export class ModelRepository {
    * `dependents`: also the models that an ensemble is made of, where no other ensemble is made of them.
    */
   unload(name: string, dependents = false): void {
+    this.#residency?.forget(name);
     this.#rollouts.close(name);
     if (this.#ensembles.has(name)) {
       const version = this.#ensembles.get(name, undefined)?.version ?? "1";
@@ -419,15 +463,24 @@ export class ModelRepository {
       this.#ensembles.review();
       return;
     }
+    this.#unloadModels(name, true);
+    this.#ensembles.review();
+  }
+
+  /** `told`: the index tells of it afterwards. */
+  #unloadModels(name: string, told: boolean): void {
     for (const model of this.#engine.models()) {
       if (model.name !== name) continue;
+      if (!told) {
+        this.#end(model);
+        continue;
+      }
       this.#note(model, { state: "UNLOADING", reason: "" });
       this.#end(model, () => {
         if (this.#notes.get(name)?.get(model.version)?.state !== "UNLOADING") return;
         this.#note(model, { state: "UNAVAILABLE", reason: "unloaded" });
       });
     }
-    this.#ensembles.review();
   }
 
   #unloadPart(name: string): void {

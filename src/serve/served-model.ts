@@ -14,6 +14,13 @@ export interface ServedModel extends Pick<Model, "name" | "version" | "signature
   run(inputs: Inputs, options?: ServedRunOptions): Promise<Outputs>;
 }
 
+/** Gives the model that answers one request. */
+export interface Finder {
+  (): ServedModel;
+  /** Loads it again when it was unloaded to make room; undefined when it was not. */
+  readonly wake?: () => Promise<unknown> | undefined;
+}
+
 const faces = new WeakMap<Model, ServedModel>();
 
 /** From now on `model` is served as `face`. */

@@ -35,6 +35,10 @@ const CONFIGS: Readonly<Record<string, string>> = {
   misspelt: "max_batch_size: 8\ninputs { }",
   "other-dims": 'max_batch_size: 8 input { name: "INPUT0" data_type: TYPE_INT32 dims: 15 }',
   "other-type": 'output { name: "OUTPUT0" data_type: TYPE_FP32 dims: [ -1, 16 ] }',
+  narrow:
+    'max_batch_size: 8 input { name: "INPUT0" data_type: TYPE_INT32 dims: 16 optional: true } input { name: "INPUT1" data_type: TYPE_INT32 dims: [ 4, 4 ] reshape { shape: 16 } } output { name: "OUTPUT1" data_type: TYPE_INT32 dims: [ 2, 8 ] reshape { shape: 16 } }',
+  "other-size":
+    'max_batch_size: 8 input { name: "INPUT0" data_type: TYPE_INT32 dims: [ 4, 3 ] reshape { shape: 16 } } input { name: "INPUT1" data_type: TYPE_INT32 dims: 16 }',
   "other-name": 'name: "simple"',
   agents: 'model_repository_agents { agents [ { name: "sign" } ] }',
   "label-escape":
@@ -91,6 +95,7 @@ describe("a Triton repository", () => {
       "labelled 1",
       "latest 2",
       "latest 3",
+      "narrow 1",
       "other-file 1",
       "rules 1",
       "unbatched 1",
@@ -109,6 +114,10 @@ describe("a Triton repository", () => {
       /^MODEL_INVALID other-dims\/config\.pbtxt:1:64: .*input "INPUT0" has dims \[15\]/,
     );
     assert.match(failed["other-type"]!, /^MODEL_INVALID .*:1:26: .*output "OUTPUT0" is TYPE_FP32/);
+    assert.match(
+      failed["other-size"]!,
+      /^CONFIG_INVALID .*:1:79: reshape of "INPUT0" makes \[16\] of \[4, 3\]/,
+    );
     assert.match(failed["other-name"]!, /^CONFIG_INVALID .*:1:1: names the model "simple"/);
     assert.match(failed.agents!, /^MODEL_UNSUPPORTED .*:1:1: .*model_repository_agents/);
     assert.match(failed["label-escape"]!, /^CONFIG_INVALID .*no file beside it/);
@@ -130,6 +139,29 @@ describe("a Triton repository", () => {
     assert.equal(answer.status, 200);
     return (await answer.json()) as { outputs: { name: string; data: unknown[] }[] };
   };
+
+  it("gives the model its own shape, and clients theirs", async () => {
+    const row = Array.from({ length: 16 }, (_, i) => i);
+    const ask = (shape: readonly number[]): object => ({
+      inputs: [
+        { name: "INPUT0", datatype: "INT32", shape: [1, 16], data: row },
+        { name: "INPUT1", datatype: "INT32", shape, data: row.map(() => 1) },
+      ],
+    });
+    const { outputs } = await infer("narrow", JSON.stringify(ask([1, 4, 4])));
+    assert.deepEqual(
+      outputs.map(({ name, data, ...rest }) => [name, (rest as { shape?: number[] }).shape, data[3]]),
+      [
+        ["OUTPUT0", [1, 16], 4],
+        ["OUTPUT1", [1, 2, 8], 2],
+      ],
+    );
+    const body = JSON.stringify(ask([1, 16]));
+    const refused = await fetch(`${ready.url}/v2/models/narrow/infer`, { method: "POST", body });
+    assert.equal(refused.status, 400);
+    assert.match(((await refused.json()) as { error: string }).error, /Expected \[-1,4,4\], got \[1,16\]/);
+    assert.match(log(), /narrow\/config\.pbtxt:1:73: input .*INPUT0.* is asked for all the same/);
+  });
 
   it("answers classes with their labels", async () => {
     const outputs = [{ name: "OUTPUT0", parameters: { classification: 2 } }];

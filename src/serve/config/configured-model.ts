@@ -2,6 +2,7 @@
 import type { BatchRecord, Inputs, Model, Outputs, Signature } from "../../runtime/index.js";
 import type { ServedModel, ServedRunOptions } from "../served-model.js";
 import type { Sharing } from "../sharing/sharing.js";
+import type { DeclaredShapes } from "./declared-shapes.js";
 
 /** Whether rows are run together is the engine's matter; how many a request may have is the configuration's. */
 export class ConfiguredModel implements ServedModel {
@@ -9,10 +10,13 @@ export class ConfiguredModel implements ServedModel {
   readonly #model: Model;
   readonly #sharing: Sharing | undefined;
 
-  constructor(model: Model, maxBatch: number, sharing?: Sharing) {
+  readonly #shapes: DeclaredShapes | undefined;
+
+  constructor(model: Model, maxBatch: number, sharing?: Sharing, shapes?: DeclaredShapes) {
     this.#model = model;
     this.maxBatch = maxBatch;
     this.#sharing = sharing;
+    this.#shapes = shapes;
   }
 
   get name(): string {
@@ -24,7 +28,7 @@ export class ConfiguredModel implements ServedModel {
   }
 
   get signature(): Signature {
-    return this.#model.signature;
+    return this.#shapes?.signature ?? this.#model.signature;
   }
 
   get profile(): ServedModel["profile"] {
@@ -40,7 +44,17 @@ export class ConfiguredModel implements ServedModel {
   }
 
   run(inputs: Inputs, options: ServedRunOptions = {}): Promise<Outputs> {
-    if (this.#sharing === undefined) return this.#model.run(inputs, options);
-    return this.#sharing.run(this, inputs, options, (own) => this.#model.run(inputs, own));
+    if (this.#sharing === undefined) return this.#run(inputs, options);
+    return this.#sharing.run(this, inputs, options, (own) => this.#run(inputs, own));
+  }
+
+  #run(inputs: Inputs, options: ServedRunOptions): Promise<Outputs> {
+    return this.#shapes === undefined
+      ? this.#model.run(inputs, options)
+      : this.#runShaped(this.#shapes, inputs, options);
+  }
+
+  async #runShaped(shapes: DeclaredShapes, inputs: Inputs, options: ServedRunOptions): Promise<Outputs> {
+    return shapes.fromModel(await this.#model.run(shapes.toModel(inputs), options));
   }
 }

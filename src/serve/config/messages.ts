@@ -200,6 +200,18 @@ const Accelerator = message("ModelOptimizationPolicy.ExecutionAccelerators.Accel
 });
 const PinnedMemory = message("ModelOptimizationPolicy.PinnedMemoryBuffer", { enable: one(1, "bool") });
 
+const GraphShape = message("ModelOptimizationPolicy.Cuda.GraphSpec.Shape", { dim: many(1, "int64") });
+const GraphSpec = message("ModelOptimizationPolicy.Cuda.GraphSpec", {
+  batch_size: one(1, "int32"),
+  input: mapOf(2, "string", GraphShape),
+  graph_lower_bound: one(
+    3,
+    message("ModelOptimizationPolicy.Cuda.GraphSpec.LowerBound", {
+      batch_size: one(1, "int32"),
+      input: mapOf(2, "string", GraphShape),
+    }),
+  ),
+});
 const ModelOptimizationPolicy = message("ModelOptimizationPolicy", {
   graph: one(1, message("ModelOptimizationPolicy.Graph", { level: one(1, "int32") })),
   priority: one(
@@ -211,6 +223,7 @@ const ModelOptimizationPolicy = message("ModelOptimizationPolicy", {
     message("ModelOptimizationPolicy.Cuda", {
       graphs: one(1, "bool"),
       busy_wait_events: one(2, "bool"),
+      graph_spec: many(3, GraphSpec),
       output_copy_stream: one(4, "bool"),
     }),
   ),

@@ -10,6 +10,7 @@ import type { Sharing } from "../sharing/sharing.js";
 import { dimsOf, typeOf } from "./complete.js";
 import type { Config, ConfigFile } from "./config-file.js";
 import { ConfiguredModel } from "./configured-model.js";
+import { DeclaredShapes } from "./declared-shapes.js";
 import { explicitBatching, instancesOf } from "./dynamic-batching.js";
 import { type Labels, rememberConfig } from "./served-config.js";
 import { warmUp } from "./warm-up.js";
@@ -24,7 +25,7 @@ const REFUSED: readonly (readonly [string, (config: Config) => object | boolean 
 ];
 
 /** The same of inputs and outputs. */
-const REFUSED_OF_VALUES = ["reshape", "optional", "allow_ragged_batch", "is_shape_tensor"] as const;
+const REFUSED_OF_VALUES = ["allow_ragged_batch", "is_shape_tensor"] as const;
 
 /** Fields that change how fast a model answers only, and are not followed: they are named in a warning. */
 const IGNORED: readonly (readonly [string, (config: Config) => boolean])[] = [
@@ -66,6 +67,16 @@ export async function planOf(file: ConfigFile, sharing?: Sharing): Promise<Plan>
       throw file.error("MODEL_UNSUPPORTED", `asks for ${field}, which is not done here`, field, value);
     }
   }
+  for (const input of config.input) {
+    if (input.optional) file.warn("optional", `input "${input.name}" is asked for all the same`, input);
+    if (input.reshape !== undefined && config.sequence_batching !== undefined)
+      throw file.error(
+        "MODEL_UNSUPPORTED",
+        "asks for reshape, which is not done in sequences",
+        "reshape",
+        input,
+      );
+  }
   for (const [field, isSet] of IGNORED)
     if (isSet(config)) file.warn(field, `"${field}" is not followed; the model answers the same without it`);
   if (config.sequence_batching !== undefined && sharing !== undefined)
@@ -104,7 +115,7 @@ export async function planOf(file: ConfigFile, sharing?: Sharing): Promise<Plan>
             : sequenceRules(file, loaded.signature, initialStates, loaded.profile.lanes);
         const face =
           rules === undefined
-            ? new ConfiguredModel(loaded, most, sharing)
+            ? new ConfiguredModel(loaded, most, sharing, DeclaredShapes.of(file, loaded.signature))
             : new SequenceModel(loaded, most, rules);
         serveAs(loaded, face);
         rememberConfig(face, config, labels);
@@ -199,6 +210,12 @@ function checkSignature(file: ConfigFile, signature: Signature): void {
   const { config } = file;
   compare(file, config.input, signature.inputs, "input");
   compare(file, config.output, signature.outputs, "output");
+  for (const { name, dims } of signature.inputs) {
+    if (config.max_batch_size === 0 || dims === undefined || typeof dims[0] === "string" || dims[0] === null)
+      continue;
+    const text = `input "${name}" has ${dims[0] === undefined ? "no" : dims[0]} rows, fixed`;
+    throw contradiction(file, "max_batch_size", config, text, "max_batch_size: 0");
+  }
   if (config.input.length === 0) return;
   const filled = sequenceNames(file);
   for (const { name } of signature.inputs) {
@@ -232,7 +249,8 @@ function compare(
   const batched = file.config.max_batch_size > 0;
   const names = values.map(({ name }) => name).join(", ");
   for (const one of declared) {
-    const { name, data_type: type, dims } = one;
+    const { name, data_type: type } = one;
+    const dims = one.reshape === undefined ? one.dims : one.reshape.shape;
     const value = values.find((candidate) => candidate.name === name);
     if (value === undefined)
       throw contradiction(file, "name", one, `${kind} "${name}" is not in it`, `one of ${names}`);
@@ -240,7 +258,7 @@ function compare(
     if (type !== own && type !== "TYPE_INVALID")
       throw contradiction(file, "data_type", one, `${kind} "${name}" is ${type}`, `data_type: ${own}`);
     if (value.dims === undefined) continue;
-    if (dims.length > 0 || value.dims.length === (batched ? 1 : 0)) {
+    if (dims.length > 0 || one.reshape !== undefined || value.dims.length === (batched ? 1 : 0)) {
       const full = batched ? [-1, ...dims] : dims;
       const fits =
         full.length === value.dims.length &&

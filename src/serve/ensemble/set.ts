@@ -42,6 +42,13 @@ export class EnsembleSet {
     return this.#loaded.has(name);
   }
 
+  /** Whether an ensemble is made of this model. */
+  needs(model: string): boolean {
+    return [...this.#loaded.values()].some(({ ensemble }) =>
+      ensemble.plan.steps.some((step) => step.model === model),
+    );
+  }
+
   /** Those that serve. */
   models(): readonly Ensemble[] {
     return [...this.#loaded.values()].flatMap(({ ensemble, obstacle }) =>

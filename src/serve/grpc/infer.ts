@@ -8,7 +8,7 @@ import { checkStrikes, type Ran, runRequest } from "../oip/run.js";
 import { decode, WireReader } from "../protobuf/decode.js";
 import { encodeInto, WireWriter } from "../protobuf/encode.js";
 import type { DecodedOf } from "../protobuf/table.js";
-import type { ServedModel } from "../served-model.js";
+import type { Finder, ServedModel } from "../served-model.js";
 import { type SharedMemory, type SharedPlace, sharedPlace } from "../shared-memory.js";
 import type { Call, Subject } from "./call.js";
 import { tensorFromContents } from "./contents.js";
@@ -42,7 +42,7 @@ export function rawContentsAt(first: Uint8Array): number {
 /** A request that is read and checked, but for what only its model knows. */
 export interface Asked {
   readonly message: InferMessage;
-  readonly find: () => ServedModel;
+  readonly find: Finder;
   readonly parameters: Parameters;
   readonly outputs: readonly InferOutput[];
   readonly inputs: Readonly<Record<string, Tensor>>;
@@ -59,23 +59,27 @@ export function readInfer(
   call: Call,
   subject: Subject,
   bytes: Uint8Array,
-  finder: (name: string, version: string | undefined) => () => ServedModel,
+  finder: (name: string, version: string | undefined) => Finder,
   memory: SharedMemory,
-): Asked {
+): Asked | Promise<Asked> {
   const message = decode(ModelInferRequestView, bytes);
   subject.requestId = message.id;
   const version = versionOf(message.model_version);
   const findNow = finder(message.model_name, version);
-  const model = findNow();
-  subject.model = model;
-  checkStrikes(call, model);
-  return {
-    message,
-    find: findNow,
-    parameters: parametersOf(message.parameters),
-    outputs: outputsOf(message),
-    inputs: tensorsOf(call, message, model, memory),
+  const read = (): Asked => {
+    const model = findNow();
+    subject.model = model;
+    checkStrikes(call, model);
+    return {
+      message,
+      find: findNow,
+      parameters: parametersOf(message.parameters),
+      outputs: outputsOf(message),
+      inputs: tensorsOf(call, message, model, memory),
+    };
   };
+  const waking = findNow.wake?.();
+  return waking === undefined ? read() : waking.then(read);
 }
 
 /** The version that a request names; undefined for none. Throws REQUEST_INVALID. */

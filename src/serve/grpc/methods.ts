@@ -1,5 +1,5 @@
 /** The methods of the gRPC service. To add one, add a row. */
-import { isTenonError, TenonError } from "../../base/index.js";
+import { TenonError } from "../../base/index.js";
 import { configOf } from "../config/complete.js";
 import { ModelConfigRequest, ModelConfigResponse } from "../config/messages.js";
 import { overrideOf } from "../load-override.js";
@@ -16,8 +16,7 @@ import {
 import { decode } from "../protobuf/decode.js";
 import { encode } from "../protobuf/encode.js";
 import type { DecodedOf, Fields, MessageType, Written } from "../protobuf/table.js";
-import type { ModelRepository } from "../repository.js";
-import type { ServedModel } from "../served-model.js";
+import type { Finder, ServedModel } from "../served-model.js";
 import { noSharedMemory, type SharedMemory } from "../shared-memory.js";
 import type { Call } from "./call.js";
 import { answerInfer, readInfer, runInfer, versionOf } from "./infer.js";
@@ -66,8 +65,7 @@ export function grpcMethods(server: OipServer): readonly Method[] {
   const { repository, memory } = server;
   const isReady = (call: Call): boolean => !call.calls.draining && server.isReady();
   const find = (name: string, version: string | undefined): ServedModel => repository.get(name, version);
-  const finder = (name: string, version: string | undefined): (() => ServedModel) =>
-    repository.finder(name, version);
+  const finder = (name: string, version: string | undefined): Finder => repository.finder(name, version);
   const health: UnaryOptions = { open: true, whileDraining: true };
 
   const infer: Method = {
@@ -75,7 +73,8 @@ export function grpcMethods(server: OipServer): readonly Method[] {
     request: m.ModelInferRequest,
     response: m.ModelInferResponse,
     run: async (call, bytes, bodyDone) => {
-      const asked = readInfer(call, call, bytes, finder, memory);
+      const reading = readInfer(call, call, bytes, finder, memory);
+      const asked = reading instanceof Promise ? await reading : reading;
       const ran = await runInfer(call, asked);
       bodyDone();
       const { parts, held } = answerInfer(ran, asked.message.id, new Map(), memory);
@@ -94,7 +93,7 @@ export function grpcMethods(server: OipServer): readonly Method[] {
       health,
     ),
     unary(`${SERVICE}/ModelReady`, m.ModelReadyRequest, m.ModelReadyResponse, ({ name, version }) => ({
-      ready: isModelReady(repository, name, versionOf(version)),
+      ready: repository.isReady(name, versionOf(version)),
     })),
     unary(`${SERVICE}/ServerMetadata`, m.ServerMetadataRequest, m.ServerMetadataResponse, () =>
       serverMetadataOf(server),
@@ -103,8 +102,9 @@ export function grpcMethods(server: OipServer): readonly Method[] {
       `${SERVICE}/ModelMetadata`,
       m.ModelMetadataRequest,
       m.ModelMetadataResponse,
-      ({ name, version }, call) => {
+      async ({ name, version }, call) => {
         call.model = { name, maxBatch: 0 };
+        await repository.wake(name);
         return modelMetadataOf(repository.models(), find(name, versionOf(version)));
       },
     ),
@@ -290,16 +290,6 @@ function sharedMemoryMethods(memory: SharedMemory): readonly Method[] {
 /** KServe's messages have the name in the first field, Triton's in the second. */
 function nameOf(asked: { readonly repository_name: string; readonly model_name: string }): string {
   return asked.model_name === "" ? asked.repository_name : asked.model_name;
-}
-
-function isModelReady(repository: ModelRepository, name: string, version: string | undefined): boolean {
-  try {
-    repository.get(name, version);
-    return true;
-  } catch (error) {
-    if (isTenonError(error)) return false;
-    throw error;
-  }
 }
 
 function failedLoad(call: Call, name: string, thrown: unknown): TenonError {

@@ -28,13 +28,14 @@ export function inferStream(server: OipServer): StreamMethod {
     try {
       const content = contentOf(frame, call.metadata("grpc-encoding"), settings.bodyMax);
       const bytes = content instanceof Promise ? await content : content;
-      const asked = readInfer(
+      const reading = readInfer(
         call,
         subject,
         bytes,
         (name, version) => repository.finder(name, version),
         memory,
       );
+      const asked = reading instanceof Promise ? await reading : reading;
       const ran = await runInfer(call, asked);
       bodies.give(frame.bytes);
       const final = asked.parameters.get(EMPTY_FINAL) === true;

@@ -6,7 +6,7 @@ import type { Exchange, HeaderList } from "../http/exchange.js";
 import { BYTE, JsonScanner } from "../json/scanner.js";
 import { scanTensorData } from "../json/tensor-data.js";
 import { JsonWriter } from "../json/writer.js";
-import type { ServedModel } from "../served-model.js";
+import type { Finder, ServedModel } from "../served-model.js";
 import { writeElements } from "./answer.js";
 import { jsonTensor } from "./infer.js";
 import { type RequestLimits, readParameter, readParameters } from "./request.js";
@@ -21,11 +21,8 @@ interface Generate {
 }
 
 /** Answers one request: with an object, or with that object as the only event of a stream. */
-export async function generate(
-  exchange: Exchange,
-  find: () => ServedModel,
-  streamed: boolean,
-): Promise<void> {
+export async function generate(exchange: Exchange, find: Finder, streamed: boolean): Promise<void> {
+  await find.wake?.();
   const model = find();
   exchange.model = model;
   checkStrikes(exchange, model);

@@ -4,7 +4,7 @@ import { TenonError } from "../../base/index.js";
 import { StringStorage, type Tensor, tensorFromStorage } from "../../tensor/index.js";
 import { bodyLimit, checkAnnouncedLength, readBody } from "../http/body.js";
 import type { BodyPart, Exchange, HeaderList } from "../http/exchange.js";
-import type { ServedModel } from "../served-model.js";
+import type { Finder, ServedModel } from "../served-model.js";
 import type { SharedMemory } from "../shared-memory.js";
 import { type Answer, type AnswerOutput, composeAnswer } from "./answer.js";
 import { BinarySection, encodeTensor, headerLength } from "./binary.js";
@@ -19,11 +19,9 @@ import type { OipServer } from "./server.js";
  * Answers one infer request; what it throws becomes the answer. `find` gives the model that the path means now: it may
  * have been replaced while the body came in.
  */
-export async function infer(
-  exchange: Exchange,
-  find: () => ServedModel,
-  { scans, memory }: OipServer,
-): Promise<void> {
+export async function infer(exchange: Exchange, find: Finder, { scans, memory }: OipServer): Promise<void> {
+  const waking = find.wake?.();
+  if (waking !== undefined) await waking;
   const model = find();
   exchange.model = model;
   checkStrikes(exchange, model);
@@ -104,7 +102,7 @@ export function jsonTensor({ dtype, shape, values }: InferInput): Tensor {
 
 async function runAndAnswer(
   exchange: Exchange,
-  find: () => ServedModel,
+  find: Finder,
   request: InferRequest,
   inputs: Readonly<Record<string, Tensor>>,
   body: Buffer,

@@ -1,5 +1,4 @@
 /** The routes of the Open Inference Protocol v2. To add one, add a row. */
-import { isTenonError } from "../../base/index.js";
 import type { Exchange, HeaderList } from "../http/exchange.js";
 import { modelRows, type Route } from "../http/router.js";
 import { generate } from "./generate.js";
@@ -29,21 +28,17 @@ export function oipRoutes(server: OipServer): readonly Route[] {
     json(exchange, `{"live":true,"ready":${isReady}}`, isReady ? 200 : 400);
   };
 
-  const metadata: Route["run"] = (exchange, params) =>
+  const metadata: Route["run"] = async (exchange, params) => {
+    await repository.wake(params.model);
     json(
       exchange,
       JSON.stringify(modelMetadataOf(repository.models(), repository.get(params.model, params.version))),
     );
+  };
 
   const modelReady: Route["run"] = (exchange, params) => {
-    try {
-      repository.get(params.model, params.version);
-    } catch (error) {
-      if (!isTenonError(error)) throw error;
-      exchange.answer(400, JSON_HEADERS, ['{"error":"Model version not ready"}'], error.code);
-      return;
-    }
-    exchange.answer(200, [], []);
+    if (repository.isReady(params.model, params.version)) exchange.answer(200, [], []);
+    else exchange.answer(400, JSON_HEADERS, ['{"error":"Model version not ready"}'], "MODEL_NOT_FOUND");
   };
 
   const runInfer: Route["run"] = (exchange, { model, version }) =>

@@ -10,7 +10,7 @@ import { statisticsOf } from "../metrics/statistics.js";
 import type { Traced, TracedRequest, Tracing } from "../observe/tracing.js";
 import { observeRun } from "../rollout/rollout.js";
 import { sequenceMark } from "../sequence/mark.js";
-import type { ServedModel, ServedRunOptions } from "../served-model.js";
+import type { Finder, ServedModel, ServedRunOptions } from "../served-model.js";
 import { classified, withReplaced } from "./classification.js";
 import { classifiedWire, type ModelWire, type WantedOutput, wireOf } from "./model-wire.js";
 import type { InferRequest } from "./request.js";
@@ -54,7 +54,7 @@ export interface Ran {
  */
 export async function runRequest(
   asking: Asking,
-  find: () => ServedModel,
+  find: Finder,
   request: RunRequest,
   inputs: Readonly<Record<string, Tensor>>,
   allBinary: boolean,
@@ -81,6 +81,7 @@ export async function runRequest(
       traced?.end(toTenonError(error));
       if (isTenonError(error)) statistics.failed(error.code, performance.now() - startedAt);
       if (!isTenonError(error, "ENGINE_CLOSED")) throw error;
+      await find.wake?.();
       const successor = find();
       if (successor === model) throw error;
       model = successor;

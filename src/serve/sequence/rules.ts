@@ -97,6 +97,10 @@ export function sequenceRules(
   }
   const states = batching.state.map((state) => stateRule(file, state, signature, given));
   const hidden = new Set([...controls.map(({ name }) => name), ...states.map(({ input }) => input)]);
+  if (hidden.size < controls.length + states.length) {
+    const problem = "an input is filled in by two of control_input and state";
+    throw file.invalid(problem, states.length > 0 ? "state" : "control_input", batching, "each input once");
+  }
   const shown = new Set(file.config.output.map(({ name }) => name));
   const kept = new Set(states.map(({ output }) => output));
   return {
