@@ -1,4 +1,5 @@
 /** Engine: the models of a process, their shared lanes and cache; everything it opens it closes. */
+import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { emit, isTenonError, suggest, TenonError, toTenonError } from "../base/index.js";
 import { type OnnxModel, type Trust, writeBeside } from "../onnx/index.js";
@@ -566,9 +567,12 @@ function newest(versions: ReadonlyMap<string, Model> | undefined): Model | undef
 
 /** A model in memory goes on using the files in which its weights lie. */
 function sourceOf(source: Source, baseDir: string | undefined): Omit<ModelSource, "trust"> {
-  if (typeof source === "string" || source instanceof Uint8Array) return { from: source, baseDir };
+  // A model process works in another folder.
+  const base = baseDir === undefined ? undefined : resolve(baseDir);
+  if (typeof source === "string") return { from: resolve(source), baseDir: base };
+  if (source instanceof Uint8Array) return { from: source, baseDir: base };
   const { bytes, folder } = writeBeside(source);
-  return { from: bytes, baseDir: folder ?? baseDir, structure: source };
+  return { from: bytes, baseDir: folder ?? base, structure: source };
 }
 
 function gone(name: string): TenonError {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Engine, type Outputs, TenonError, type Tensor } from "tenon";
@@ -572,7 +572,7 @@ for (const isolation of ["inline", "process"] as const)
         const path = join(folder, "outside.onnx");
         await saveModel(g.model(), path, { weights: "external" });
         const x = tensorFromStorage("float32", [1, 1024], new Float32Array(1024).fill(1));
-        await using fromFile = await engine.load(path);
+        await using fromFile = await engine.load(relative(process.cwd(), path));
         assert.deepEqual(row(await fromFile.run({ x }), "y"), [[512, 512, 512, 512]]);
         const { readFileSync } = await import("node:fs");
         const bytes = readFileSync(path);
