@@ -33,13 +33,18 @@ export function runCommand(): Command {
       import("./open-model.js"),
       import("./values.js"),
     ]);
-    await using engine = await openEngine(values);
     const bar = progress();
     bar.show(`loading ${file} …`);
-    const model = await engine.load(await openModel(file), {
+    const opened = openModel(file);
+    // What is wrong with the model is told where it is awaited, after the engine is open.
+    opened.catch(() => undefined);
+    await using engine = await openEngine(values);
+    // One answer does not pay for compiling a model; a compiled one is taken where there is one.
+    const model = await engine.load(await opened, {
       name: nameOf(file),
       batch: { max: 1 },
       calibrate: false,
+      quickStart: true,
     });
     bar.clear();
     const inputs = await readInputs(options.input, model.signature, process.cwd());
