@@ -10,6 +10,7 @@ import type { OpHandler } from "./handler.js";
 import { INDEXING } from "./indexing.js";
 import { LINEAR } from "./linear.js";
 import { NORMALIZATION } from "./normalization.js";
+import { PIECES } from "./pieces.js";
 import { PIECEWISE } from "./piecewise.js";
 import { POOLING } from "./pooling.js";
 import { RECURRENT } from "./recurrent.js";
@@ -23,6 +24,7 @@ const FAMILIES = [
   COMPARISON,
   REDUCTIONS,
   SHAPE,
+  PIECES,
   LINEAR,
   DISTANCE,
   CONVOLUTION,
