@@ -39,7 +39,6 @@ export function runCommand(): Command {
     // What is wrong with the model is told where it is awaited, after the engine is open.
     opened.catch(() => undefined);
     await using engine = await openEngine(values);
-    // One answer does not pay for compiling a model; a compiled one is taken where there is one.
     const model = await engine.load(await opened, {
       name: nameOf(file),
       batch: { max: 1 },
@@ -55,25 +54,38 @@ export function runCommand(): Command {
       ...(names === undefined ? {} : { outputs: names }),
     });
     const milliseconds = performance.now() - startedAt;
-    const { jsonValues, tensorText } = await import("./tensor-text.js");
-    const saved = options.output !== undefined;
-    if (options.output !== undefined) await writeOutputs(options.output, outputs);
-    if (json) {
-      const list = Object.entries(outputs).map(([name, tensor]) => ({
-        name,
-        dtype: tensor.dtype,
-        shape: tensor.shape,
-        ...(saved ? {} : { data: jsonValues(tensor) }),
-      }));
-      printJson({ schema: "tenon.run/1", model: model.name, milliseconds, outputs: list });
-      return;
-    }
-    for (const [name, tensor] of Object.entries(outputs)) {
-      const text = saved ? `${tensor.dtype} [${tensor.shape.join(", ")}]` : tensorText(tensor);
-      print(`${styled("bold", name)} ${text}`);
-    }
-    note(styled("dim", `${model.name}: ${formatDuration(milliseconds)}`, process.stderr));
+    await report(model.name, outputs, milliseconds, { json, output: options.output });
+    if (values.cache === "off") return;
+    bar.show("compiling for the next run …");
+    await engine.compiled();
+    bar.clear();
   });
+}
+
+async function report(
+  name: string,
+  outputs: Outputs,
+  milliseconds: number,
+  { json, output }: { readonly json: boolean; readonly output: string | undefined },
+): Promise<void> {
+  const { jsonValues, tensorText } = await import("./tensor-text.js");
+  const saved = output !== undefined;
+  if (output !== undefined) await writeOutputs(output, outputs);
+  if (json) {
+    const list = Object.entries(outputs).map(([key, tensor]) => ({
+      name: key,
+      dtype: tensor.dtype,
+      shape: tensor.shape,
+      ...(saved ? {} : { data: jsonValues(tensor) }),
+    }));
+    printJson({ schema: "tenon.run/1", model: name, milliseconds, outputs: list });
+    return;
+  }
+  for (const [key, tensor] of Object.entries(outputs)) {
+    const text = saved ? `${tensor.dtype} [${tensor.shape.join(", ")}]` : tensorText(tensor);
+    print(`${styled("bold", key)} ${text}`);
+  }
+  note(styled("dim", `${name}: ${formatDuration(milliseconds)}`, process.stderr));
 }
 
 async function writeOutputs(file: string, outputs: Outputs): Promise<void> {

@@ -383,6 +383,11 @@ export class Engine {
     }
   }
 
+  /** Resolves when no model of a quick start is being compiled any more. Never rejects. */
+  async compiled(): Promise<void> {
+    while (this.#background.size > 0) await Promise.all(this.#background);
+  }
+
   /** A function that loads at its first call and then gives the same model; a failed load is tried again. */
   lazy(source: Source, options: LoadOptions = {}): () => Promise<Model> {
     let model: Promise<Model> | undefined;
