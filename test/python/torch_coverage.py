@@ -193,13 +193,16 @@ def makers():
         yield f"transformers/{name}", lambda n=name, c=config: audio_model(n, c)
 
 
+def is_free(size):
+    return isinstance(size, torch.SymInt) and size.node.maybe_as_int() is None
+
+
 def other(tensor, sizes):
     """Another input of the same kind, with the sizes that are free changed."""
-    shape = [3 + axis * 6 if isinstance(size, torch.SymInt) else size for axis, size in enumerate(sizes)]
+    length = 2600 if tensor.dtype == torch.float32 else 9
+    shape = [(length if axis == 1 else 3) if is_free(size) else int(size) for axis, size in enumerate(sizes)]
     if tensor.dtype == torch.float32:
-        long = [2600 if axis == 1 and isinstance(size, torch.SymInt) and tensor.dim() == 2 else size for axis, size in zip(range(9), shape)]
-        long = [long[axis] if axis < 2 or not isinstance(size, torch.SymInt) else tensor.shape[axis] for axis, size in enumerate(sizes)]
-        return torch.randn(long)
+        return torch.randn(shape)
     if bool((tensor == 1).all()):
         mask = torch.ones(shape, dtype=tensor.dtype)
         mask[0, -2:] = 0

@@ -8,6 +8,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   arcsinh: "asinh",
   arctan: "atan",
   arctanh: "atanh",
+  broadcast_to: "expand",
   concatenate: "cat",
   divide: "div",
   ger: "outer",
