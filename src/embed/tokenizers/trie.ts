@@ -13,6 +13,7 @@ export class Trie {
   #used = 0;
   #values: Int32Array;
   #nodes: number;
+  #firsts: Int32Array | undefined;
 
   /** `roots` nodes, numbered from 0, are there from the start; `expected` is how many further ones to make room for. */
   constructor(roots = 1, expected = 1024) {
@@ -53,6 +54,17 @@ export class Trie {
     }
   }
 
+  /** The nodes below the first root by their unit, -1 where there is none. They hold until something is added. */
+  firsts(): Int32Array {
+    if (this.#firsts === undefined) {
+      this.#firsts = new Int32Array(65536).fill(-1);
+      const slots = this.#slots;
+      for (let at = 0; at < slots.length; at += WIDTH)
+        if (slots[at] === 0) this.#firsts[slots[at + 1]!] = slots[at + 2]!;
+    }
+    return this.#firsts;
+  }
+
   /** The value at a node, or -1. */
   value(node: number): number {
     return this.#values[node]!;
@@ -77,6 +89,7 @@ export class Trie {
       values.set(this.#values);
       this.#values = values;
     }
+    this.#firsts = undefined;
     const child = this.#nodes++;
     this.#place(node, unit, child);
     this.#used++;

@@ -39,6 +39,7 @@ export function unigram(options: UnigramOptions): WordModel {
         )
       : undefined;
 
+  const firsts = trie.firsts();
   let best = new Float64Array(257);
   let from = new Int32Array(257);
   let ids = new Int32Array(257);
@@ -60,10 +61,8 @@ export function unigram(options: UnigramOptions): WordModel {
         const size = (units[start + at]! & 0xfc00) === 0xd800 ? 2 : 1;
         const here = best[at]!;
         let single = false;
-        let node = 0;
-        for (let i = at; i < length; i++) {
-          node = trie.next(node, units[start + i]!);
-          if (node === -1) break;
+        let node = firsts[units[start + at]!]!;
+        for (let i = at; node !== -1; node = ++i < length ? trie.next(node, units[start + i]!) : -1) {
           const id = trie.value(node);
           if (id === -1) continue;
           let own = scores[id]!;
