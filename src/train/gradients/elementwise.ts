@@ -163,6 +163,18 @@ const dropout: Rule = (s) => {
   return [training?.[0] === 1 ? kept : s.where(s.x(2), kept, s.g)];
 };
 
+/** Where the gradient lies at the maxima of windows of y, it is enough to look at those. */
+const relu: Rule = (s) => {
+  const positive = (y: string, g: string): string => s.where(s.op("LessOrEqual", [y, s.k(0)]), s.k(0), g);
+  const pooled = s.made(s.g);
+  if (pooled?.op === "MaxUnpool") {
+    const [g, indices, shape] = pooled.inputs as [string, string, string];
+    const maxima = s.maxima(indices, s.y);
+    if (maxima !== undefined) return [s.op("MaxUnpool", [positive(maxima, g), indices, shape], pooled.attrs)];
+  }
+  return [positive(s.y, s.g)];
+};
+
 const swish = (alpha: (s: Site) => number): Rule =>
   factor((s, x) => {
     const a = alpha(s);
@@ -229,7 +241,7 @@ export const ELEMENTWISE = {
   Asinh: unary((s, g, x) => s.div(g, s.op("Sqrt", [onePlus(s, s.square(x))]))),
   Acosh: unary((s, g, x) => s.div(g, s.op("Sqrt", [s.sub(s.square(x), s.k(1))]))),
   Atanh: unary((s, g, x) => s.div(g, oneMinus(s, s.square(x)))),
-  Relu: unary((s, g) => s.where(s.op("LessOrEqual", [s.y, s.k(0)]), s.k(0), g)),
+  Relu: relu,
   LeakyRelu: unary((s, g, x) => s.where(greater(s, x, s.k(0)), g, s.scale(g, s.float("alpha", 0.01)))),
   ThresholdedRelu: unary((s, g, x) => s.where(greater(s, x, s.k(s.float("alpha", 1))), g, s.k(0))),
   Elu: unary((s, g, x) => s.where(greater(s, x, s.k(0)), g, s.mul(g, s.add(s.y, s.k(s.float("alpha", 1)))))),

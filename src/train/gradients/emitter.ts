@@ -4,11 +4,19 @@ import { type DType, dtypeInfo, type Element, type Tensor, tensor } from "../../
 
 export type Attrs = Readonly<Record<string, AttrInput | undefined>>;
 
+/** A node that was written. */
+export interface Made {
+  readonly op: string;
+  readonly inputs: readonly string[];
+  readonly attrs: Attrs;
+}
+
 export class Emitter {
   readonly #patch: Patch;
   readonly #names: Set<string>;
   readonly #constants = new Map<string, string>();
   readonly #counters = new Map<string, number>();
+  readonly #made = new Map<string, Made>();
 
   constructor(patch: Patch, names: Set<string>) {
     this.#patch = patch;
@@ -35,7 +43,13 @@ export class Emitter {
   ops(op: string, inputs: readonly string[], attrs: Attrs, outputs: number, domain = ""): string[] {
     const names = Array.from({ length: outputs }, () => this.fresh(`grad/${op}`));
     this.#patch.addNode(op, inputs, attrs, { outputs: names, domain });
+    if (domain === "") for (const name of names) this.#made.set(name, { op, inputs, attrs });
     return names;
+  }
+
+  /** The node that was written here for a value; undefined for values of the graph. */
+  made(name: string): Made | undefined {
+    return this.#made.get(name);
   }
 
   /** A node whose outputs have names already. */

@@ -218,6 +218,7 @@ function lowered(model: OnnxModel, options: GradientOptions, findings: Findings)
         types,
         values,
         opset: current.opsets.get("") ?? 0,
+        producer: () => undefined,
         ensureOutput: () => {
           throw new Refusal("an output that the node does not give");
         },
@@ -252,6 +253,7 @@ class Backward {
   readonly #parts = new Map<string, string[]>();
   /** Values on which the loss depends in jumps only. */
   readonly #jumps = new Set<string>();
+  readonly #producers = new Map<string, Node>();
   /** Nodes that get more outputs than they have. */
   readonly #extended = new Map<Node, string[]>();
 
@@ -261,6 +263,7 @@ class Backward {
     this.#findings = findings;
     this.#inferred = inferTypes(model, { conflicts: "note" });
     this.#names = allNamesOf(model.graph);
+    for (const node of model.graph.nodes) for (const name of node.outputs) this.#producers.set(name, node);
     this.#patch = new Patch(model.graph, model.opsets, this.#names);
     this.#emit = new Emitter(this.#patch, this.#names);
   }
@@ -316,6 +319,7 @@ class Backward {
       types: this.#inferred.types,
       values: this.#inferred.values,
       opset: this.#model.opsets.get("") ?? 0,
+      producer: (name) => this.#producers.get(name),
       ensureOutput: (of, index) => this.#ensureOutput(of, index),
     };
     const needs = node.inputs.map((name) => needed.has(name));
@@ -342,6 +346,7 @@ class Backward {
     }
     while (outputs.length <= index) outputs.push("");
     if (outputs[index] === "") outputs[index] = this.#emit.fresh(`grad/${node.op}`);
+    this.#producers.set(outputs[index]!, node);
     return outputs[index]!;
   }
 

@@ -126,7 +126,7 @@ const gathered: Rule = (s) => {
 
 const gatheredElements: Rule = (s) => [
   s.op("ScatterElements", [s.zerosLike(s.x(0)), s.x(1), s.g], {
-    axis: s.int("axis", 0),
+    axis: s.axis("axis", 0, s.x(0)),
     reduction: "add",
   }),
   undefined,

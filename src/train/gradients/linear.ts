@@ -23,17 +23,22 @@ const matmul: Rule = (s) => {
   const sb = rb === 1 ? [...s.shape(b), 1] : s.shape(b);
   const batch = s.shape(s.y).slice(0, rg - 2);
   const grads: (string | undefined)[] = [undefined, undefined];
+  const rows = (name: string): string => s.op("Flatten", [name], { axis: rg - 1 });
   if (s.needs(0)) {
-    const da = s.op("MatMul", [g, swapped(s, bm, sb.length)]);
-    grads[0] =
-      ra === 1
+    // One product over all leading axes.
+    const flat = rb === 2 && ra > 2;
+    const da = flat
+      ? s.op("Gemm", [rows(g), b], { transB: 1 })
+      : s.op("MatMul", [g, swapped(s, bm, sb.length)]);
+    grads[0] = flat
+      ? s.reshapeLike(da, a)
+      : ra === 1
         ? s.reshapeLike(s.unbroadcastFrom(s.squeeze(da, [rg - 2]), [...batch, ...s.shape(a)], a), a)
         : s.unbroadcastFrom(da, [...batch, ...sa.slice(-2)], a);
   }
   if (s.needs(1)) {
     if (sb.length === 2 && rg > 2 && ra > 1) {
       // One product over all leading axes.
-      const rows = (name: string): string => s.op("Flatten", [name], { axis: rg - 1 });
       const db = s.op("Gemm", [rows(am), rows(g)], { transA: 1 });
       grads[1] = rb === 1 ? s.reshapeLike(db, b) : db;
     } else {

@@ -93,6 +93,22 @@ const product = reduction(
 const axisSum = (s: Site, value: string): string =>
   s.op("ReduceSum", [value, s.vector([s.axis("axis", -1, s.x(0))])], { keepdims: 1 });
 
+/**
+ * Of a gradient that is zero but at a few places of each row (GatherElements: the labels of a cross-entropy) only
+ * these are summed and added.
+ */
+const logSoftmax: Rule = (s) => {
+  const axis = s.axis("axis", -1, s.x(0));
+  const spread = s.made(s.g);
+  if (spread?.op === "ScatterElements" && spread.attrs.axis === axis && s.isZeros(spread.inputs[0]!)) {
+    const [, indices, picked] = spread.inputs as [string, string, string];
+    const sum = s.op("ReduceSum", [picked, s.vector([axis])], { keepdims: 1 });
+    const all = s.mul(s.op("Exp", [s.y]), s.neg(sum));
+    return [s.op("ScatterElements", [all, indices, picked], { axis, reduction: "add" })];
+  }
+  return [s.sub(s.g, s.mul(s.op("Exp", [s.y]), axisSum(s, s.g)))];
+};
+
 const zero: Rule = () => [ZERO];
 
 export const REDUCTION = {
@@ -129,6 +145,6 @@ export const REDUCTION = {
     (s) => s.g,
   ),
   Softmax: (s) => [s.mul(s.y, s.sub(s.g, axisSum(s, s.mul(s.g, s.y))))],
-  LogSoftmax: (s) => [s.sub(s.g, s.mul(s.op("Exp", [s.y]), axisSum(s, s.g)))],
+  LogSoftmax: logSoftmax,
   Hardmax: zero,
 } satisfies Record<string, Rule>;

@@ -1,7 +1,7 @@
 /** Site: one node whose inputs need gradients, and the means by which a rule writes the nodes that compute them. */
 import type { Attr, Dim, Inferred, Node, TensorType } from "../../onnx/index.js";
 import { DTYPES, type DType, dtypeInfo, type Tensor, tensor } from "../../tensor/index.js";
-import type { Attrs, Emitter } from "./emitter.js";
+import type { Attrs, Emitter, Made } from "./emitter.js";
 
 /** Why a node cannot be differentiated; collected, so that all of them are told at once. */
 export class Refusal extends Error {}
@@ -12,6 +12,8 @@ export interface Around {
   readonly types: Inferred["types"];
   readonly values: Inferred["values"];
   readonly opset: number;
+  /** The node of the graph that gives a value. */
+  producer(name: string): Node | undefined;
   /** Asks for an output that the node does not have yet; returns its name. */
   ensureOutput(node: Node, index: number): string;
 }
@@ -160,6 +162,17 @@ export class Site {
     return this.#around.emit.op(op, inputs, attrs, domain);
   }
 
+  /** The output of the MaxPool over `of` whose indices these are. */
+  maxima(indices: string, of: string): string | undefined {
+    const node = this.#around.producer(indices);
+    return node?.op === "MaxPool" && node.inputs[0] === of ? node.outputs[0] : undefined;
+  }
+
+  /** The node of a gradient that is not yet in the graph. */
+  made(name: string): Made | undefined {
+    return this.#around.emit.made(name);
+  }
+
   ops(op: string, inputs: readonly string[], attrs: Attrs, outputs: number): string[] {
     return this.#around.emit.ops(op, inputs, attrs, outputs);
   }
@@ -271,6 +284,11 @@ export class Site {
   share(a: string, b: string): string {
     const [all, each] = [a, b].map((name) => this.cast(this.op("Size", [name]), "float64"));
     return this.cast(this.div(all!, each!), this.floatType);
+  }
+
+  /** Whether `zerosLike` made this value. */
+  isZeros(name: string): boolean {
+    return this.made(name)?.op === "ConstantOfShape";
   }
 
   zerosLike(like: string, dtype: DType = this.dtype(like)): string {

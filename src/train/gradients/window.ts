@@ -107,6 +107,71 @@ function weightGradient(
   return s.transpose(sliced, [1, 0, ...space]);
 }
 
+/** Elements of unfolded windows beyond which they would take too much memory. */
+const MOST_UNFOLDED = 2 ** 26;
+
+/**
+ * The same as a product of matrices: the input under each element of the kernel, side by side, against the gradient.
+ * Undefined where that would be large.
+ */
+function unfoldedWeightGradient(s: Site, x: string, g: string, window: Window): string | undefined {
+  if (!s.isFixed(x)) return undefined;
+  const [batch, channels, ...space] = s.dims(x) as [number, number, ...number[]];
+  const size = s.dims(s.y) as [number, number, ...number[]];
+  const [filters, out] = [size[1], size.slice(2)];
+  const places = window.kernel.reduce((a, b) => a * b, 1);
+  const length = out.reduce((a, b) => a * b, 1);
+  const unfolded = batch * channels * places * length;
+  if (unfolded === 0 || unfolded > MOST_UNFOLDED || places > 49) return undefined;
+  const axes = spatialAxes(space.length);
+  const end = window.end.map((each) => Math.max(0, each));
+  const pads = [0, 0, ...window.begin, 0, 0, ...end];
+  const padded = pads.some((pad) => pad > 0) ? s.op("Pad", [x, s.vector(pads), s.k(0)]) : x;
+  const parts = Array.from({ length: places }, (_, place) => {
+    const starts: number[] = [];
+    for (let i = space.length - 1, rest = place; i >= 0; i--) {
+      starts[i] = (rest % window.kernel[i]!) * window.dilations[i]!;
+      rest = Math.floor(rest / window.kernel[i]!);
+    }
+    const ends = starts.map((start, i) => start + (out[i]! - 1) * window.strides[i]! + 1);
+    const whole = starts.every((start, i) => start === 0 && ends[i] === space[i] && padded === x);
+    return whole ? x : s.slice(padded, starts, ends, axes, window.strides);
+  });
+  const joined = parts.length === 1 ? parts[0]! : s.op("Concat", parts, { axis: 1 });
+  const columns = s.reshape(joined, [batch, places * channels, length]);
+  const rows = s.reshape(g, [batch, filters, length]);
+  const each = s.op("MatMul", [rows, s.transpose(columns, [0, 2, 1])]);
+  const split = s.reshape(s.sum(each, [0], 0), [filters, places, channels]);
+  return s.reshape(s.transpose(split, [0, 2, 1]), [filters, channels, ...window.kernel]);
+}
+
+/** A convolution's gradient back to its input, where it is a convolution itself: with steps of one. */
+function convolvedBack(s: Site, g: string, w: string, window: Window): string | undefined {
+  const reach = window.kernel.map((kernel, i) => window.dilations[i]! * (kernel - 1));
+  const begin = reach.map((each, i) => each - window.begin[i]!);
+  const end = reach.map((each, i) => each - window.end[i]!);
+  const plain = window.strides.every((stride) => stride === 1) && window.end.every((each) => each >= 0);
+  if (!plain || [...begin, ...end].some((pad) => pad < 0)) return undefined;
+  const axes = spatialAxes(window.kernel.length);
+  const swapped = s.transpose(w, [1, 0, ...axes]);
+  const turned = axes.filter((_, i) => window.kernel[i] !== 1);
+  const flipped =
+    turned.length === 0
+      ? swapped
+      : s.slice(
+          swapped,
+          turned.map(() => -1),
+          turned.map((axis) => -1 - window.kernel[axis - 2]!),
+          turned,
+          turned.map(() => -1),
+        );
+  return s.op("Conv", [g, flipped], {
+    dilations: window.dilations,
+    pads: [...begin, ...end],
+    kernel_shape: window.kernel,
+  });
+}
+
 const conv: Rule = (s) => {
   const [x, w] = [s.x(0), s.x(1)];
   const rank = s.rank(x);
@@ -114,17 +179,20 @@ const conv: Rule = (s) => {
   const group = s.int("group", 1);
   const window = windowOf(s, x, s.y, s.dims(w).slice(2));
   const sizes = spatialAxes(rank - 2).map((axis) => s.dim(x, axis));
+  const back = s.needs(0) && group === 1 ? convolvedBack(s, s.g, w, window) : undefined;
+  const unfolded = s.needs(1) && group === 1 ? unfoldedWeightGradient(s, x, s.g, window) : undefined;
   return [
-    s.needs(0) ? spreadTo(s, s.g, w, window, group, x) : undefined,
+    s.needs(0) ? (back ?? spreadTo(s, s.g, w, window, group, x)) : undefined,
     s.needs(1)
-      ? weightGradient(
+      ? (unfolded ??
+        weightGradient(
           s,
           x,
           { channels: s.dim(x, 1), batch: () => s.dim(x, 0), space: sizes },
           s.g,
           window,
           group,
-        )
+        ))
       : undefined,
     s.needs(2) ? s.sum(s.g, [0, ...spatialAxes(rank - 2)], 0) : undefined,
   ];
@@ -240,6 +308,15 @@ const averagePool: Rule = (s) => {
 const maxPool: Rule = (s) => {
   if (s.int("storage_order", 0) !== 0) throw new Refusal("column-major indices have no rule");
   const x = s.x(0);
+  const kernel = s.ints("kernel_shape") ?? [];
+  const strides = s.ints("strides") ?? kernel.map(() => 1);
+  const dilations = s.ints("dilations") ?? kernel.map(() => 1);
+  const apart = kernel.every((size, i) => strides[i]! > dilations[i]! * (size - 1));
+  // Where windows share nothing, each element is chosen once at most. MaxUnpool has kernels for float32 only.
+  if (apart && s.floatType === "float32" && s.isFixed(x) && !s.dims(x).includes(0)) {
+    const inputs = [s.g, s.output(1), s.vector(s.dims(x))];
+    return [s.op("MaxUnpool", inputs, { kernel_shape: kernel, strides })];
+  }
   const flat = s.vector([-1]);
   const count = s.op("Reshape", [s.op("Size", [x]), s.vector([1])]);
   const zeros = s.isFixed(x)
@@ -253,6 +330,12 @@ const maxPool: Rule = (s) => {
     reduction: "add",
   });
   return [s.reshapeLike(added, x)];
+};
+
+const maxUnpool: Rule = (s) => {
+  const flat = s.vector([-1]);
+  const picked = s.op("Gather", [s.op("Reshape", [s.g, flat]), s.op("Reshape", [s.x(1), flat])]);
+  return [s.reshapeLike(picked, s.x(0)), undefined, undefined];
 };
 
 const globalAverage: Rule = (s) => {
@@ -311,6 +394,7 @@ export const WINDOW = {
   ConvTranspose: convTranspose,
   AveragePool: averagePool,
   MaxPool: maxPool,
+  MaxUnpool: maxUnpool,
   GlobalAveragePool: globalAverage,
   GlobalMaxPool: globalMax,
   Resize: resize,

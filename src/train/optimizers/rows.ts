@@ -89,14 +89,14 @@ export interface AdamOptions extends CommonOptions {
 interface Moments {
   readonly m: Expression;
   readonly v: Expression;
-  /** m / (√v / √(1 − β₂ᵗ) + ε) */
+  /** m / (√v · 1/√(1 − β₂ᵗ) + ε): one division less for each element than by PyTorch's formula. */
   readonly direction: Expression;
 }
 
 function moments(gradient: Expression): Moments {
   const m = add(mul(read("m"), scalar("beta1")), mul(gradient, scalar("rest1")));
   const v = add(mul(read("v"), scalar("beta2")), mul(mul(gradient, gradient), scalar("rest2")));
-  return { m, v, direction: div(m, add(div(sqrt(v), scalar("root")), scalar("epsilon"))) };
+  return { m, v, direction: div(m, add(mul(sqrt(v), scalar("root")), scalar("epsilon"))) };
 }
 
 function adamScalars(
@@ -110,7 +110,7 @@ function adamScalars(
     beta2,
     rest2: 1 - beta2,
     epsilon,
-    root: Math.sqrt(1 - beta2 ** step),
+    root: 1 / Math.sqrt(1 - beta2 ** step),
     rate: lr / (1 - beta1 ** step),
     keep: 1 - lr * weightDecay,
     weightDecay,
