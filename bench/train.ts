@@ -69,7 +69,7 @@ async function stepping(
   threads: number,
 ): Promise<Running> {
   const step = await model.compile({ loss, optimizer: adam({ lr: 1e-3 }), threads });
-  return { step: () => step.run(batch), close: () => step.dispose() };
+  return { step: () => step.run(batch), close: () => step.dispose(), note: () => step.parallel ?? "" };
 }
 
 const classes: Loss = (_, out, { y }) => crossEntropy(out.output!, y!);

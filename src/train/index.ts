@@ -185,6 +185,7 @@ export { type OneGraph, type OneGraphOptions, oneGraph } from "./step/one-graph.
 export type { BatchVars, CompileOptions, LossFunction, ParameterGroup } from "./step/options.js";
 export {
   type Evaluated,
+  type Parallel,
   type RunOptions,
   type StepCounters,
   type StepResult,

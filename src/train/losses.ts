@@ -43,7 +43,11 @@ function reduced(losses: Var, { reduction = "mean", weights }: LossOptions, tota
   const weighted = weights === undefined ? losses : mul(losses, cast(weights, losses.dtype));
   if (reduction === "none") return weighted;
   if (reduction === "sum") return sum(weighted);
-  if (total === undefined && weights === undefined) return mean(weighted);
+  if (total === undefined && weights === undefined) {
+    const all = mean(weighted);
+    all.tape.markMean(all);
+    return all;
+  }
   const count = weights === undefined ? total! : total === undefined ? weights : mul(weights, total);
   return div(sum(weighted), sum(cast(count, losses.dtype)));
 }

@@ -56,6 +56,8 @@ export interface UpdateResult {
 }
 
 const ALIGN = 16;
+const PAGE = 4096;
+const APART = 1088;
 /** The memory of one WebAssembly instance. */
 const MOST_BYTES = 2 ** 32 - 65536;
 
@@ -126,8 +128,10 @@ export class FlatMemory {
       ...(accumulate ? ["sum"] : []),
       ...(average ? ["average"] : []),
     ];
-    sections.forEach((name, index) => void this.#sections.set(name, index * at * 4));
-    const bytes = sections.length * at * 4;
+    // At different places within a page, so that the same element of two sections does not share a way of the cache.
+    const step = Math.ceil((at * 4) / PAGE) * PAGE + APART;
+    sections.forEach((name, index) => void this.#sections.set(name, index * step));
+    const bytes = sections.length * step;
     if (bytes > MOST_BYTES) {
       throw new TenonError("USAGE", {
         problem: "the parameters and their optimiser state do not fit one memory",
@@ -140,6 +144,11 @@ export class FlatMemory {
     this.#buffer = memory?.buffer ?? new ArrayBuffer(bytes);
     this.#kernels = memory && loadKernels([updateKernel(optimizer), ...FLAT_KERNELS], memory);
     for (const [name, value] of Object.entries(optimizer.start ?? {})) this.section(name).fill(value);
+  }
+
+  /** Gradient sections. */
+  get lanes(): number {
+    return this.#lanes;
   }
 
   /** Names of the parameters, in the order of the memory. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { TenonError } from "../../base/index.js";
 import { tensorFromStorage } from "../../tensor/index.js";
 import { materialize, openWeights, saveSafetensors } from "../../torch/index.js";
-import type { StepCounters, TrainStep } from "../step/step.js";
+import type { Parallel, StepCounters, TrainStep } from "../step/step.js";
 import type { Cursor } from "./source.js";
 
 /** What `state.json` holds. */
@@ -30,6 +30,8 @@ export interface FitState {
     readonly data: string | null;
     readonly threads: number;
   };
+  /** How the threads are used, where that was decided. */
+  readonly parallel?: Parallel;
   readonly versions: Readonly<Record<string, string>>;
 }
 

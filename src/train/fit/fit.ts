@@ -109,7 +109,7 @@ class Run {
     const state = await readState(folder);
     checkIdentity(state.made, this.#made, this.#options.allowMismatch ?? [], folder);
     await readArrays(folder, this.#step);
-    this.#step.restore(state.counters);
+    this.#step.restore(state.counters, state.parallel);
     this.#epoch = state.epoch;
     this.#cursor = state.cursor;
     this.#epochLoss = { ...state.epochLoss };
@@ -258,6 +258,7 @@ class Run {
       totalSteps: this.#totalSteps ?? null,
       logged: this.#log?.written ?? 0,
       made: this.#made,
+      ...(this.#step.parallel === undefined ? {} : { parallel: this.#step.parallel }),
       versions: { node: process.versions.node },
     });
     this.#saved = counters.step;

@@ -83,6 +83,8 @@ export interface TapeMarks {
   readonly stopped: readonly string[];
   /** True when a value mixes rows of the batch. */
   readonly mixesRows: boolean;
+  /** Values that are means over all rows, each row counting alike. */
+  readonly means: readonly string[];
 }
 
 /**
@@ -104,6 +106,7 @@ export class Tape {
   #parameters = 0;
   #constants = 0;
   #mixesRows = false;
+  readonly #means: string[] = [];
 
   constructor(base: OnnxModel, seed = 0) {
     this.#base = base;
@@ -270,12 +273,18 @@ export class Tape {
     this.#mixesRows = true;
   }
 
+  /** Marks a value as the mean over all rows of the batch, each row counting alike. */
+  markMean(value: Var): void {
+    this.#means.push(value.name);
+  }
+
   get marks(): TapeMarks {
     return {
       trainable: this.#trainable,
       modal: this.#modal,
       stopped: this.#stopped,
       mixesRows: this.#mixesRows,
+      means: this.#means,
     };
   }
 

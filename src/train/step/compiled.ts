@@ -7,84 +7,116 @@ import { keyOf, STRIDE } from "../random.js";
 import { copyInto, type ReadBatch } from "./batch.js";
 import type { StepGraph } from "./graph.js";
 import { KEYS, POSITIONS } from "./modes.js";
+import { rowsOf } from "./split.js";
 
 /** Below this a run holds the event loop for less time than handing it over takes. */
 const SYNC_BELOW_MS = 0.5;
 
 export interface CompiledOptions {
+  /** Threads of each run. */
   readonly threads: number;
   readonly spin: boolean;
   /** Memory of weights, by name. */
   readonly weights: ReadonlyMap<string, Tensor>;
-  /** Memory of gradients, by the output that writes them. */
-  readonly gradients: ReadonlyMap<string, Tensor>;
+  /** Memory of gradients, by the output that writes them: one for each lane, whose parts of the batch run at once. */
+  readonly lanes: readonly ReadonlyMap<string, Tensor>[];
+}
+
+/** A part of the batch with its memory. */
+interface Lane {
+  readonly call: ProgramCall;
+  readonly inputs: ReadonlyMap<string, Tensor>;
+  readonly outputs: ReadonlyMap<string, Tensor>;
 }
 
 export class Compiled {
   readonly graph: StepGraph;
-  readonly outputs: ReadonlyMap<string, Tensor>;
   readonly #program: Program;
-  readonly #call: ProgramCall;
-  readonly #inputs: ReadonlyMap<string, Tensor>;
+  readonly #lanes: readonly Lane[];
   #milliseconds = Number.POSITIVE_INFINITY;
 
-  private constructor(
-    graph: StepGraph,
-    program: Program,
-    inputs: ReadonlyMap<string, Tensor>,
-    outputs: ReadonlyMap<string, Tensor>,
-    call: ProgramCall,
-  ) {
+  private constructor(graph: StepGraph, program: Program, lanes: readonly Lane[]) {
     this.graph = graph;
     this.#program = program;
-    this.#inputs = inputs;
-    this.outputs = outputs;
-    this.#call = call;
+    this.#lanes = lanes;
   }
 
+  /** `batch` has the shapes of one lane's part. */
   static async open(graph: StepGraph, batch: ReadBatch, options: CompiledOptions): Promise<Compiled> {
     const program = await Program.open(graph.model, { threads: options.threads, spin: options.spin });
+    const lanes: Lane[] = [];
     try {
-      const inputs = new Map(graph.batch.map((name) => [name, likeInput(batch.tensors.get(name)!)]));
-      const { masks = 0, largest = 0 } = graph.training ?? {};
-      if (masks > 0) {
-        inputs.set(KEYS, zeros("uint32", [masks]));
-        const places = Uint32Array.from({ length: largest }, (_, i) => Math.imul(i, STRIDE) >>> 0);
-        inputs.set(POSITIONS, tensorFromStorage("uint32", [largest], places));
+      const shapes = outputShapes(graph.model);
+      for (const gradients of options.lanes) {
+        const inputs = new Map(graph.batch.map((name) => [name, likeInput(batch.tensors.get(name)!)]));
+        const { masks = 0, largest = 0 } = graph.training ?? {};
+        if (masks > 0) {
+          inputs.set(KEYS, zeros("uint32", [masks]));
+          const places = Uint32Array.from({ length: largest }, (_, i) => Math.imul(i, STRIDE) >>> 0);
+          inputs.set(POSITIONS, tensorFromStorage("uint32", [largest], places));
+        }
+        const outputs = new Map(shapes.map(([name, make]) => [name, gradients.get(name) ?? make()]));
+        const bound = new Map([...options.weights, ...inputs]);
+        const given = program.signature.inputs.map(({ name }) => [name, bound.get(name)!] as const);
+        const call = program.bind(Object.fromEntries(given), Object.fromEntries(outputs));
+        lanes.push({ call, inputs, outputs });
       }
-      const outputs = new Map(
-        outputShapes(graph.model).map(([name, make]) => [name, options.gradients.get(name) ?? make()]),
-      );
-      const bound = new Map([...options.weights, ...inputs]);
-      const given = program.signature.inputs.map(({ name }) => [name, bound.get(name)!] as const);
-      const call = program.bind(Object.fromEntries(given), Object.fromEntries(outputs));
-      return new Compiled(graph, program, inputs, outputs, call);
+      return new Compiled(graph, program, lanes);
     } catch (error) {
+      for (const { call } of lanes) call.dispose();
       await program.dispose();
       throw error;
     }
   }
 
+  get lanes(): number {
+    return this.#lanes.length;
+  }
+
   /** Runs on a batch of the compiled shapes; `seed` and `step` decide the masks. */
   async run(batch: ReadBatch, seed: number, step: number): Promise<void> {
-    for (const name of this.graph.batch) copyInto(this.#inputs.get(name)!, batch.tensors.get(name)!);
-    const keys = this.#inputs.get(KEYS);
-    if (keys !== undefined) {
-      const values = keys.data as unknown as Uint32Array;
-      for (let node = 0; node < values.length; node++) values[node] = keyOf(seed, step, node);
-    }
+    this.#lanes.forEach(({ inputs }, lane) => {
+      for (const name of this.graph.batch) {
+        const memory = inputs.get(name)!;
+        const given = batch.tensors.get(name)!;
+        const rows = (memory.shape[0] ?? 0) * lane;
+        copyInto(memory, this.lanes === 1 ? given : rowsOf(given, rows, rows + memory.shape[0]!));
+      }
+      const keys = inputs.get(KEYS)?.data as unknown as Uint32Array | undefined;
+      // Masks are those of the whole batch: a lane's positions begin where the part before it ends.
+      this.graph.training?.sizes.forEach((size, node) => {
+        keys![node] = (keyOf(seed, step, node) + Math.imul(lane * size, STRIDE)) >>> 0;
+      });
+    });
     const began = performance.now();
-    if (this.#milliseconds < SYNC_BELOW_MS) this.#call.runSync();
-    else await this.#call.run();
+    const [first, ...others] = this.#lanes;
+    if (others.length === 0 && this.#milliseconds < SYNC_BELOW_MS) first!.call.runSync();
+    else {
+      const runs = await Promise.allSettled(this.#lanes.map(({ call }) => call.run()));
+      const failed = runs.find((run) => run.status === "rejected");
+      if (failed !== undefined) throw failed.reason;
+    }
     this.#milliseconds = performance.now() - began;
   }
 
   get loss(): number {
-    return (this.outputs.get(this.graph.loss)!.data as unknown as Float32Array)[0]!;
+    return this.output(this.graph.loss)[0]!;
+  }
+
+  /** An output; of lanes, their mean. */
+  output(name: string): Float32Array {
+    const parts = this.#lanes.map(({ outputs }) => outputs.get(name)!.data as unknown as Float32Array);
+    if (parts.length === 1) return parts[0]!;
+    return parts[0]!.map((_, i) => parts.reduce((sum, part) => sum + part[i]!, 0) / parts.length);
+  }
+
+  /** An output of the first lane. */
+  tensor(name: string): Tensor {
+    return this.#lanes[0]!.outputs.get(name)!;
   }
 
   async dispose(): Promise<void> {
-    this.#call.dispose();
+    for (const { call } of this.#lanes) call.dispose();
     await this.#program.dispose();
   }
 }

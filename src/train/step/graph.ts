@@ -17,6 +17,7 @@ import { Tape, Var } from "../model/tape.js";
 import type { ReadBatch } from "./batch.js";
 import { enterTraining, type TrainingNodes } from "./modes.js";
 import type { LossFunction } from "./options.js";
+import { isMeanOfRows } from "./split.js";
 
 /** A graph and the names that a step binds. */
 export interface StepGraph {
@@ -28,6 +29,8 @@ export interface StepGraph {
   readonly batch: readonly string[];
   readonly training: TrainingNodes | undefined;
   readonly mixesRows: boolean;
+  /** The loss of a batch is the mean of those of its equal parts. */
+  readonly splits: boolean;
 }
 
 export interface GraphOptions {
@@ -57,14 +60,16 @@ export function stepGraph(store: WeightStore, batch: ReadBatch, options: GraphOp
   const labels = new Map<string, Var>();
   const loss = options.loss(tape, named("output", outputs), batchVars(tape, batch, inputs, labels));
   checkLoss(loss, tape);
-  const { stopped, mixesRows } = tape.marks;
+  const { stopped, mixesRows, means } = tape.marks;
   const taken = [...inputs, ...labels.keys()];
   if (training === undefined) {
     const model = finished(tape.model(), base, [...Object.keys(outputs), loss.name]);
-    return { model, loss: loss.name, gradients: new Map(), batch: taken, training, mixesRows };
+    return { model, loss: loss.name, gradients: new Map(), batch: taken, training, mixesRows, splits: false };
   }
   const keep = training.statistics.flatMap((each) => [each.mean.name, each.variance.name]);
-  const model = gradients(tape.model(), {
+  const forward = tape.model();
+  const mixes = mixesRows || parts.mixesRows || training.statistics.length > 0;
+  const model = gradients(forward, {
     loss: loss.name,
     wrt: trainable,
     keep,
@@ -77,7 +82,8 @@ export function stepGraph(store: WeightStore, batch: ReadBatch, options: GraphOp
     gradients: new Map(names),
     batch: taken,
     training,
-    mixesRows: mixesRows || parts.mixesRows || training.statistics.length > 0,
+    mixesRows: mixes,
+    splits: isMeanOfRows(forward.graph, loss.name, means),
   };
 }
 

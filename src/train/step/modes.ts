@@ -33,7 +33,8 @@ export interface TrainingNodes {
   readonly statistics: readonly BatchStatistics[];
   /** Dropout nodes, each with a key of its own. */
   readonly masks: number;
-  /** Elements of the largest mask. */
+  /** Elements of each mask, and of the largest. */
+  readonly sizes: readonly number[];
   readonly largest: number;
 }
 
@@ -61,7 +62,7 @@ export function enterTraining(tape: Tape, nodes: readonly Node[], modal: readonl
   const statistics = found
     .filter((node) => node.op === "BatchNormalization")
     .map((node) => normalised(tape, node));
-  return { statistics, masks: drops.length, largest };
+  return { statistics, masks: drops.length, sizes, largest };
 }
 
 function elements(x: Var): number {

@@ -32,6 +32,13 @@ export interface CompileOptions {
   readonly seed?: number;
   /** Intra-op threads of a run; default: the cores of the machine. */
   readonly threads?: number;
+  /**
+   * How `threads` are used: `threads`, inside the ops; `lanes`, each on a part of the batch's rows, all at once, the
+   * gradients added in their order. Default `auto`: for a model of some size whose loss is a mean over rows, both are
+   * tried on the first batch, and the faster one stays (`step.parallel`). `lanes` is for losses that are means over rows;
+   * batch statistics are then those of each part. Batches whose rows do not divide by `threads` run on threads.
+   */
+  readonly parallel?: "auto" | "threads" | "lanes";
   /** Compiled shapes that are kept; default 8. */
   readonly shapes?: number;
 }

@@ -15,6 +15,7 @@ import type { Var } from "../model/tape.js";
 import type { TrainableModel } from "../model/trainable.js";
 import { adamw, sgd } from "../optimizers/rows.js";
 import { fillUniform } from "../random.js";
+import { isMeanOfRows } from "./split.js";
 
 const floats = (length: number, key: number): Float32Array => {
   const values = new Float32Array(length);
@@ -242,5 +243,59 @@ describe("a training step", () => {
     for (let i = 0; i < 9; i++) await run();
     await assert.rejects(run(), { code: "TRAINING_DIVERGED", message: /linear\.weight/ });
     assert.deepEqual(model.values("linear.weight"), before);
+  });
+});
+
+describe("lanes", () => {
+  const network = (): TrainableModel =>
+    define({ x: float32(["batch", 4]), y: int64(["batch"]) }, (_, { x }) =>
+      dense(dropout(relu(dense(x, 8)), 0.5), 3),
+    );
+
+  test("give the losses, masks and weights of the whole batch, but for rounding", async () => {
+    const [whole, parts] = [network(), network()];
+    const options = { loss: lossOf, optimizer: sgd({ lr: 0.5 }), threads: 2 };
+    await using a = await whole.compile({ ...options, parallel: "threads" });
+    await using b = await parts.compile({ ...options, parallel: "lanes" });
+    for (let i = 0; i < 5; i++) {
+      const [one, other] = [await a.run(batchOf(12, i)), await b.run(batchOf(12, i))];
+      assert.ok(Math.abs(one.loss - other.loss) < 1e-5, `${one.loss} ${other.loss}`);
+    }
+    // Seven rows have no halves: they run on threads.
+    assert.ok(Math.abs((await a.run(batchOf(7))).loss - (await b.run(batchOf(7))).loss) < 1e-5);
+    assert.deepEqual([a.parallel, b.parallel], ["threads", "lanes"]);
+    for (const name of whole.parameters)
+      whole
+        .values(name)
+        .forEach((value, i) => void assert.ok(Math.abs(value - parts.values(name)[i]!) < 1e-5, name));
+  });
+
+  test("of a batch norm each have their own statistics, whose means move the running ones", async () => {
+    const model = define({ x: float32(["batch", 2]), y: float32(["batch", 2]) }, (_, { x }) => batchNorm(x));
+    await using step = await model.compile({
+      loss: (_, out, { y }) => mse(out.output!, y!),
+      optimizer: sgd({ lr: 0 }),
+      threads: 2,
+      parallel: "lanes",
+    });
+    await step.run({ x: Float32Array.of(1, 0, 3, 0, 5, 0, 9, 0), y: new Float32Array(8) });
+    const mean = [...step.buffers].find(([name]) => name.endsWith("running_mean"))![1];
+    assert.ok(Math.abs(mean[0]! - 0.45) < 1e-6, `${mean}`);
+  });
+
+  test("are tried only for losses that are means of rows", () => {
+    const g = graph({ opset: 21 });
+    const x = g.input("x", "float32", [4]);
+    const two = g.initializer("two", tensor([2], { dtype: "float32" }).reshape([]));
+    const mean = g.add("ReduceMean", [x], { keepdims: 0 });
+    const sum = g.add("ReduceSum", [x], { keepdims: 0 });
+    const scaled = g.add("Add", [g.add("Mul", [mean, two]), mean]);
+    const squared = g.add("Mul", [mean, mean]);
+    const mixed = g.add("Add", [mean, sum]);
+    for (const name of [scaled, squared, mixed]) g.output(name);
+    const judged = [mean, scaled, sum, squared, mixed].map((loss) =>
+      isMeanOfRows(g.model().graph, loss, [mean]),
+    );
+    assert.deepEqual(judged, [true, true, false, false, false]);
   });
 });

@@ -7,9 +7,10 @@ import type { WeightStore } from "../model/parts.js";
 import type { Optimizer } from "../optimizers/rows.js";
 import { type Batch, declaredTypes, type ReadBatch, readBatch, shapeKey } from "./batch.js";
 import { Compiled, over } from "./compiled.js";
-import { buffersOf, stepGraph } from "./graph.js";
+import { buffersOf, type StepGraph, stepGraph } from "./graph.js";
 import { groupsOf } from "./groups.js";
 import type { CompileOptions } from "./options.js";
+import { areClose, isLarge, partOf } from "./split.js";
 
 export interface StepResult {
   /** The batch's loss, before the update. */
@@ -50,6 +51,14 @@ export interface StepCounters {
   readonly batches: number;
 }
 
+/** How a step uses its threads. */
+export type Parallel = "threads" | "lanes";
+
+/** Rounds of a trial of lanes against threads, and milliseconds after which it ends early. */
+const TRIAL_ROUNDS = 3;
+const TRIAL_MS = 3000;
+/** Beyond this a gradient section for each lane would not fit beside the rest. */
+const MOST_LANE_BYTES = 2 ** 30;
 const MOST_NOT_FINITE = 10;
 const DEFAULT_SHAPES = 8;
 
@@ -62,6 +71,10 @@ export class TrainStep {
   readonly #buffers: readonly string[];
   readonly #weights: ReadonlyMap<string, Tensor>;
   readonly #compiled = new Map<string, Compiled>();
+  readonly #threads: number;
+  readonly #inputs: readonly string[];
+  readonly #declared: ReturnType<typeof declaredTypes>;
+  #parallel: Parallel | undefined;
   #counters: StepCounters = { step: 0, accumulated: 0, accumulatedRows: 0, notFinite: 0, batches: 0 };
   #running = false;
   #disposed = false;
@@ -77,8 +90,19 @@ export class TrainStep {
       const shape = model.shapeOf(name);
       return { name, shape, group: groupOf(name, shape) };
     });
+    this.#threads = options.threads ?? usableCores();
+    this.#inputs = model.parts.onnx.graph.inputs.map(({ name }) => name);
+    this.#declared = declaredTypes(model);
+    const bytes = parameters.reduce(
+      (sum, { shape }) => sum + 4 * shape.reduce((product, dim) => product * dim, 1),
+      0,
+    );
+    const mayHaveLanes = this.#threads > 1 && bytes * this.#threads <= MOST_LANE_BYTES;
+    if (!mayHaveLanes || options.parallel === "threads") this.#parallel = "threads";
+    else if (options.parallel === "lanes") this.#parallel = "lanes";
     this.memory = new FlatMemory(parameters, options.optimizer, {
       groups,
+      lanes: this.#parallel === "threads" ? 1 : this.#threads,
       accumulate: (options.accumulate ?? 1) > 1,
       average: options.average !== undefined,
     });
@@ -113,9 +137,17 @@ export class TrainStep {
     );
   }
 
-  /** Continues from a checkpoint's counters. */
-  restore(counters: StepCounters): void {
+  /** How the threads are used; undefined before the first batch by which that is decided. */
+  get parallel(): Parallel | undefined {
+    return this.#parallel;
+  }
+
+  /** Continues from a checkpoint's counters, and in its way of using the threads. */
+  restore(counters: StepCounters, parallel?: Parallel): void {
     this.#counters = counters;
+    const { parallel: wanted = "auto" } = this.options;
+    const possible = parallel === "threads" || this.memory.lanes > 1;
+    if (parallel !== undefined && wanted === "auto" && possible) this.#parallel = parallel;
   }
 
   /**
@@ -128,6 +160,7 @@ export class TrainStep {
       const read = this.#read(batch);
       const compiled = await this.#compile(read, "train");
       await compiled.run(read, this.options.seed ?? 0, this.#counters.batches);
+      this.#addLanes(compiled);
       this.#moveStatistics(compiled);
       return this.#update(compiled.loss, read.rows, options.rate ?? 1);
     });
@@ -140,7 +173,7 @@ export class TrainStep {
       const compiled = await this.#compile(read, "evaluate");
       await compiled.run(read, 0, 0);
       const outputs = this.model.parts.onnx.graph.outputs.map(
-        ({ name }) => [name, compiled.outputs.get(name)!.clone()] as const,
+        ({ name }) => [name, compiled.tensor(name).clone()] as const,
       );
       return { loss: compiled.loss, outputs: Object.fromEntries(outputs), rows: read.rows };
     });
@@ -152,8 +185,7 @@ export class TrainStep {
   }
 
   #read(batch: Batch): ReadBatch {
-    const inputs = this.model.parts.onnx.graph.inputs.map(({ name }) => name);
-    return readBatch(batch, declaredTypes(this.model), inputs);
+    return readBatch(batch, this.#declared, this.#inputs);
   }
 
   async #alone<T>(work: () => Promise<T>): Promise<T> {
@@ -188,24 +220,91 @@ export class TrainStep {
   }
 
   async #open(batch: ReadBatch, mode: "train" | "evaluate"): Promise<Compiled> {
-    const graph = stepGraph(this.model, batch, { loss: this.options.loss, buffers: this.#buffers, mode });
-    const gradients = [...graph.gradients].map(
-      ([name, output]) => [output, over(this.memory.gradient(name), this.model.shapeOf(name))] as const,
-    );
+    const graph = this.#graph(batch, mode);
+    if (mode === "evaluate" || this.#parallel === "threads") return this.#onThreads(graph, batch);
+    const part = partOf(batch, this.#threads, this.#declared, this.#inputs);
+    if (part === undefined) return this.#onThreads(graph, batch);
+    if (this.#parallel === "lanes") return this.#onLanes(part);
+    if (graph.mixesRows || !graph.splits || !isLarge(graph.model)) {
+      this.#parallel = "threads";
+      return this.#onThreads(graph, batch);
+    }
+    return this.#faster(await this.#onThreads(graph, batch), part, batch);
+  }
+
+  #graph(batch: ReadBatch, mode: "train" | "evaluate"): StepGraph {
+    return stepGraph(this.model, batch, { loss: this.options.loss, buffers: this.#buffers, mode });
+  }
+
+  #onThreads(graph: StepGraph, batch: ReadBatch): Promise<Compiled> {
+    return this.#opened(graph, batch, this.#threads, 1);
+  }
+
+  #onLanes(part: ReadBatch): Promise<Compiled> {
+    return this.#opened(this.#graph(part, "train"), part, 1, this.#threads);
+  }
+
+  #opened(graph: StepGraph, batch: ReadBatch, threads: number, lanes: number): Promise<Compiled> {
+    const gradients = (lane: number): ReadonlyMap<string, Tensor> =>
+      new Map(
+        [...graph.gradients].map(([name, output]) => [
+          output,
+          over(this.memory.gradient(name, lane), this.model.shapeOf(name)),
+        ]),
+      );
     return Compiled.open(graph, batch, {
-      threads: this.options.threads ?? usableCores(),
+      threads,
       spin: false,
       weights: this.#weights,
-      gradients: new Map(gradients),
+      lanes: Array.from({ length: lanes }, (_, lane) => gradients(lane)),
     });
+  }
+
+  /** The lanes where they give the same gradients in less time than the threads, else the threads. */
+  async #faster(whole: Compiled, part: ReadBatch, batch: ReadBatch): Promise<Compiled> {
+    this.#parallel = "threads";
+    const lanes = await this.#onLanes(part).catch(() => undefined);
+    if (lanes === undefined) return whole;
+    const took = { whole: Number.POSITIVE_INFINITY, lanes: Number.POSITIVE_INFINITY };
+    const timed = async (compiled: Compiled): Promise<number> => {
+      const start = performance.now();
+      await compiled.run(batch, this.options.seed ?? 0, this.#counters.batches);
+      this.#addLanes(compiled);
+      return performance.now() - start;
+    };
+    const now = (): Float32Array[] => this.memory.names.map((name) => this.memory.gradient(name).slice());
+    try {
+      await timed(whole);
+      const expected = now();
+      const ran = await timed(lanes).then(
+        () => true,
+        () => false,
+      );
+      if (ran && areClose(now(), expected)) {
+        const end = performance.now() + TRIAL_MS;
+        for (let round = 0; round < TRIAL_ROUNDS && performance.now() < end; round++) {
+          took.whole = Math.min(took.whole, await timed(whole));
+          took.lanes = Math.min(took.lanes, await timed(lanes));
+        }
+      }
+    } catch (error) {
+      await Promise.all([whole.dispose(), lanes.dispose()]);
+      throw error;
+    }
+    if (took.lanes < took.whole) this.#parallel = "lanes";
+    await (this.#parallel === "lanes" ? whole : lanes).dispose();
+    return this.#parallel === "lanes" ? lanes : whole;
+  }
+
+  #addLanes({ lanes }: Compiled): void {
+    if (lanes > 1) this.memory.sumLanes(new Array<number>(lanes).fill(1 / lanes));
   }
 
   #moveStatistics(compiled: Compiled): void {
     for (const each of compiled.graph.training?.statistics ?? []) {
-      const batch = (of: string): Float32Array => compiled.outputs.get(of)!.data as unknown as Float32Array;
-      move(this.buffers.get(each.runningMean)!, batch(each.mean.name), each.keep, 1);
+      move(this.buffers.get(each.runningMean)!, compiled.output(each.mean.name), each.keep, 1);
       const unbiased = each.count / Math.max(1, each.count - 1);
-      move(this.buffers.get(each.runningVariance)!, batch(each.variance.name), each.keep, unbiased);
+      move(this.buffers.get(each.runningVariance)!, compiled.output(each.variance.name), each.keep, unbiased);
     }
   }
 
