@@ -184,4 +184,192 @@ const SHAPES: Case[] = [
   { op: "LayerNormalization", inputs: [[0, 4], [4], [4]] },
 ];
 
-export const EDGES: readonly Case[] = [...KINKS, ...TIES, ...BOUNDS, ...IGNORED, ...SHAPES];
+/** Forms that exporters write and tables of rules forget: negative axes, single elements, places named twice, modes. */
+const FORMS: Case[] = [
+  { op: "Softmax", inputs: [[2, 3, 4]], attrs: { axis: -2 } },
+  { op: "Softmax", inputs: [[2, 1, 3]], attrs: { axis: 1 } },
+  { op: "LogSoftmax", inputs: [[2, 3, 4]], attrs: { axis: -3 } },
+  {
+    op: "Concat",
+    inputs: [
+      [2, 3],
+      [1, 3],
+      [2, 3],
+    ],
+    attrs: { axis: -2 },
+  },
+  { op: "Split", inputs: [[2, 5, 2], ints([1, 0, 4])], attrs: { axis: -2 }, outputs: 3 },
+  { op: "Split", inputs: [[2, 5], ints([2, 3])], attrs: { axis: -1 }, outputs: 2, used: 1 },
+  { op: "Squeeze", inputs: [[1, 2, 1, 3], ints([-2, 0])] },
+  { op: "Unsqueeze", inputs: [[2, 3], ints([-1, 1])] },
+  { op: "Flatten", inputs: [[2, 3, 4]], attrs: { axis: 0 } },
+  { op: "Flatten", inputs: [[2, 3, 4]], attrs: { axis: -1 } },
+  { op: "Expand", inputs: [[2, 1, 3], ints([4, 1])] },
+  { op: "Expand", inputs: [[], ints([2, 3])] },
+  { op: "Gather", inputs: [[3, 4], ints([1, 1, -2, 1], [2, 2])], attrs: { axis: -1 } },
+  { op: "Gather", inputs: [[2, 3, 2], ints([2, 2, 2], [3, 1])], attrs: { axis: 1 } },
+  { op: "GatherElements", inputs: [[3, 4], ints([2, 2, 0, 2], [1, 4])], attrs: { axis: 0 } },
+  { op: "GatherElements", inputs: [[3, 4], ints([-1, 0, 3, 3, 3, 3], [3, 2])], attrs: { axis: -1 } },
+  { op: "GatherElements", inputs: [[3, 4], ints([1, 1], [1, 2])], attrs: { axis: 1 } },
+  { op: "GatherND", inputs: [[3, 4], ints([1, 1, 1, 1, 2, 0], [3, 2])] },
+  { op: "GatherND", inputs: [[3, 2, 2], ints([2, 2, 0], [3, 1])] },
+  {
+    op: "ScatterElements",
+    inputs: [[3, 4], ints([2, 2, 2, 0], [1, 4]), [1, 4]],
+    attrs: { axis: -2, reduction: "add" },
+  },
+  { op: "ScatterND", inputs: [[3, 4], ints([0, 1, 0, 1], [2, 2]), [2]], attrs: { reduction: "add" } },
+  { op: "ScatterND", inputs: [[3, 4], ints([-1, 2], [1, 2]), [1]] },
+  { op: "TopK", inputs: [[3, 4, 2], ints([3])], attrs: { axis: -2 }, outputs: 2 },
+  { op: "CumSum", inputs: [[3, 4], ints([-2], [])], attrs: { exclusive: 1 } },
+  { op: "Trilu", inputs: [[2, 3, 3]], attrs: { upper: 0 } },
+  { op: "Trilu", inputs: [[3, 4], ints([-1], [])] },
+  { op: "Tile", inputs: [[1, 3], ints([3, 1])] },
+  { op: "Transpose", inputs: [[1, 2, 1, 3]] },
+  { op: "Slice", inputs: [[5, 4], ints([-1, 0]), ints([-6, 4]), ints([0, 1]), ints([-1, 3])] },
+  { op: "Slice", inputs: [[5, 4], ints([2]), ints([-1])] },
+  { op: "Pad", inputs: [[3, 4], ints([2, 0, 0, 3])], attrs: { mode: "reflect" } },
+  { op: "Pad", inputs: [[1, 4], ints([2, -1, 1, 0])], attrs: { mode: "edge" } },
+  { op: "ReduceMean", inputs: [[2, 1, 3], ints([1])], attrs: { keepdims: 0 } },
+  { op: "ReduceMax", inputs: [[2, 3, 2], ints([-3, -1])], attrs: { keepdims: 0 } },
+  { op: "ReduceProd", inputs: [[2, 1, 3], ints([1, -1])], attrs: { keepdims: 0 } },
+  { op: "ReduceLogSumExp", inputs: [[3, 2], ints([-1])], attrs: { keepdims: 0 } },
+  {
+    op: "MatMul",
+    inputs: [
+      [1, 1],
+      [1, 1],
+    ],
+  },
+  {
+    op: "MatMul",
+    inputs: [
+      [2, 1, 3, 2],
+      [2, 4],
+    ],
+  },
+  {
+    op: "MatMul",
+    inputs: [
+      [3, 1, 2, 2],
+      [1, 4, 2, 3],
+    ],
+  },
+  {
+    op: "MatMul",
+    inputs: [
+      [2, 3, 0, 4],
+      [4, 5],
+    ],
+  },
+  {
+    op: "Gemm",
+    inputs: [
+      [3, 2],
+      [3, 4],
+      [1, 4],
+    ],
+    attrs: { transA: 1, alpha: 0, beta: 2 },
+  },
+  { op: "Gemm", inputs: [[3, 2], [2, 4], []] },
+  {
+    op: "Einsum",
+    inputs: [
+      [2, 3],
+      [3, 4],
+      [4, 2],
+    ],
+    attrs: { equation: "ab,bc,ca->" },
+  },
+  { op: "Einsum", inputs: [[2, 3, 4]], attrs: { equation: "...c->c..." } },
+  { op: "Where", inputs: [{ ...at([1], []), dtype: "bool", constant: true }, [2, 1], [3]] },
+  { op: "Clip", inputs: [[3, 4]] },
+  {
+    op: "LayerNormalization",
+    inputs: [
+      [2, 3, 4],
+      [3, 4],
+      [3, 4],
+    ],
+    attrs: { axis: -2 },
+  },
+  { op: "LayerNormalization", inputs: [[2, 3, 1], [1]] },
+  { op: "MaxPool", inputs: [[2, 3, 7]], attrs: { kernel_shape: [2], strides: [2] }, linear: true },
+  { op: "MaxPool", inputs: [[1, 2, 5, 7]], attrs: { kernel_shape: [2, 3], strides: [3, 3] }, linear: true },
+  {
+    op: "MaxPool",
+    inputs: [[1, 2, 7, 5]],
+    attrs: { kernel_shape: [2, 2], strides: [2, 2], pads: [1, 0, 0, 1], ceil_mode: 1 },
+    linear: true,
+  },
+  {
+    op: "MaxPool",
+    inputs: [[2, 1, 4, 4, 4]],
+    attrs: { kernel_shape: [2, 2, 2], strides: [2, 2, 2] },
+    linear: true,
+  },
+  {
+    op: "Conv",
+    inputs: [
+      [2, 3, 5, 5],
+      [4, 3, 5, 5],
+    ],
+    linear: true,
+  },
+  { op: "Conv", inputs: [[2, 3, 6, 6], [4, 3, 3, 3], [4]], attrs: { pads: [2, 2, 2, 2] }, linear: true },
+  {
+    op: "Conv",
+    inputs: [
+      [2, 3, 6, 6],
+      [4, 3, 2, 2],
+    ],
+    attrs: { pads: [3, 0, 0, 2] },
+    linear: true,
+  },
+  {
+    op: "Conv",
+    inputs: [
+      [1, 2, 9],
+      [3, 2, 3],
+    ],
+    attrs: { dilations: [3], strides: [2], pads: [1, 2] },
+    linear: true,
+  },
+  {
+    op: "Conv",
+    inputs: [
+      [1, 2, 4, 4],
+      [3, 2, 3, 3],
+    ],
+    attrs: { dilations: [2, 2], pads: [2, 2, 2, 2] },
+    linear: true,
+  },
+  {
+    op: "Conv",
+    inputs: [
+      [2, 2, 3, 4, 3],
+      [2, 2, 2, 2, 2],
+    ],
+    attrs: { pads: [1, 0, 0, 0, 1, 1] },
+    linear: true,
+  },
+  {
+    op: "Conv",
+    inputs: [
+      [1, 4, 5, 5],
+      [8, 1, 3, 3],
+    ],
+    attrs: { group: 4, pads: [1, 1, 1, 1], strides: [2, 2] },
+    linear: true,
+  },
+  {
+    op: "Conv",
+    inputs: [
+      [0, 2, 4, 4],
+      [3, 2, 3, 3],
+    ],
+    linear: true,
+  },
+];
+
+export const EDGES: readonly Case[] = [...KINKS, ...TIES, ...BOUNDS, ...IGNORED, ...SHAPES, ...FORMS];

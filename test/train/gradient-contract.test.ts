@@ -6,7 +6,7 @@ import { graph, type OnnxModel } from "tenon/onnx";
 import { Engine } from "tenon/runtime";
 import { tensor } from "tenon/tensor";
 import { gradients } from "tenon/train";
-import { evaluate, listOf } from "./gradcheck.js";
+import { differences, evaluate, listOf } from "./gradcheck.js";
 
 function refusal(call: () => unknown): TenonError {
   try {
@@ -74,6 +74,28 @@ describe("gradients", () => {
       result.outputs.map(({ name }) => name),
       ["loss", "x_grad_2", "x_grad_3"],
     );
+  });
+
+  test("labels of a part of the rows leave the others alone", async () => {
+    const g = graph({ opset: 20 });
+    const x = g.input("x", "float64", [3, 4]);
+    const labels = g.initializer("labels", tensor([[1n, 1n, 3n]], { dtype: "int64" }));
+    const picked = g.add("GatherElements", [g.add("LogSoftmax", [x], { axis: 1 }), labels], { axis: 1 });
+    g.output(g.add("ReduceSum", [picked], { keepdims: 0 }), "loss");
+    const values = Array.from({ length: 12 }, (_, i) => Math.sin(i));
+    const given = { x: tensor(values, { dtype: "float64" }).reshape([3, 4]) };
+    assert.ok((await differences(engine, g.model(), given, ["x"], "loss", 1e-6, 1)) < 1e-6);
+  });
+
+  test("a pool over a Relu gives its gradient to the first of equal maxima, and none at zero", async () => {
+    const g = graph({ opset: 20 });
+    const x = g.input("x", "float32", [1, 1, 2, 6]);
+    const pooled = g.add("MaxPool", [g.add("Relu", [x])], { kernel_shape: [2, 2], strides: [2, 2] });
+    const weights = g.initializer("weights", tensor([3, 5, 7], { dtype: "float32" }).reshape([1, 1, 1, 3]));
+    g.output(g.add("ReduceSum", [g.add("Mul", [pooled, weights])], { keepdims: 0 }), "loss");
+    const given = tensor([1, 2, -1, 0, 4, 4, 2, 0, 0, -3, 4, 4], { dtype: "float32" }).reshape([1, 1, 2, 6]);
+    const out = await evaluate(engine, gradients(g.model(), { loss: "loss", wrt: ["x"] }), { x: given });
+    assert.deepEqual(listOf(out.x_grad!), [0, 3, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
   });
 
   test("a value without influence is an error, or zeros", async () => {

@@ -16,6 +16,7 @@ import { checkIdentity, identityOf } from "./identity.js";
 import { MetricsLog } from "./log.js";
 import type { FitOptions } from "./options.js";
 import { type Cursor, type Source, sourceOf, type TrainData } from "./source.js";
+import { TensorBoard } from "./tensorboard.js";
 
 const DEFAULT_BATCH = 32;
 const DEFAULT_KEEP = 3;
@@ -70,6 +71,7 @@ class Run {
   #waited = 0;
   #ended = false;
   #log: MetricsLog | undefined;
+  #board: TensorBoard | undefined;
   #began = 0;
   #rows = 0;
   /** Updates at the last checkpoint and the last evaluation. */
@@ -102,6 +104,7 @@ class Run {
     }
     this.#totalSteps ??= await this.#countSteps();
     if (checkpoint !== undefined) this.#log = await MetricsLog.open(checkpoint.dir, this.#logged);
+    if (checkpoint?.tensorboard === true) this.#board = new TensorBoard(checkpoint.dir);
     this.#began = performance.now();
   }
 
@@ -274,11 +277,13 @@ class Run {
 
   async #told<E extends FitEvent>(event: E): Promise<E> {
     await this.#log?.add(event);
+    await this.#board?.add(event);
     return event;
   }
 
   async close(): Promise<void> {
     await this.#log?.flush();
+    await this.#board?.flush();
   }
 }
 

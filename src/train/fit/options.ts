@@ -24,6 +24,8 @@ export interface CheckpointOptions {
   readonly every?: "epoch" | number;
   /** Newest checkpoints that are kept, beside the best; default 3. */
   readonly keep?: number;
+  /** Write the curves for TensorBoard as well, into the same folder; default false. */
+  readonly tensorboard?: boolean;
 }
 
 /** What a checkpoint may differ in from the run that continues it. */

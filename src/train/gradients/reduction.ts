@@ -100,11 +100,14 @@ const axisSum = (s: Site, value: string): string =>
 const logSoftmax: Rule = (s) => {
   const axis = s.axis("axis", -1, s.x(0));
   const spread = s.made(s.g);
-  if (spread?.op === "ScatterElements" && spread.attrs.axis === axis && s.isZeros(spread.inputs[0]!)) {
-    const [, indices, picked] = spread.inputs as [string, string, string];
-    const sum = s.op("ReduceSum", [picked, s.vector([axis])], { keepdims: 1 });
-    const all = s.mul(s.op("Exp", [s.y]), s.neg(sum));
-    return [s.op("ScatterElements", [all, indices, picked], { axis, reduction: "add" })];
+  const [zeros, indices, picked] = (spread?.op === "ScatterElements" ? spread.inputs : []) as string[];
+  const places = indices === undefined ? undefined : s.shapeIfKnown(indices);
+  // Indices may leave out rows of the other axes.
+  const all = places?.every((dim, i) => i === axis || (dim !== null && dim === s.shape(s.x(0))[i]));
+  if (all === true && spread?.attrs.axis === axis && s.isZeros(zeros!)) {
+    const sum = s.op("ReduceSum", [picked!, s.vector([axis])], { keepdims: 1 });
+    const rest = s.mul(s.op("Exp", [s.y]), s.neg(sum));
+    return [s.op("ScatterElements", [rest, indices!, picked!], { axis, reduction: "add" })];
   }
   return [s.sub(s.g, s.mul(s.op("Exp", [s.y]), axisSum(s, s.g)))];
 };

@@ -118,6 +118,10 @@ export class Site {
     return shape;
   }
 
+  shapeIfKnown(name: string): readonly Dim[] | undefined {
+    return this.#type(name)?.shape;
+  }
+
   rank(name: string): number {
     return this.shape(name).length;
   }
