@@ -466,15 +466,7 @@ def batch_norm(attrs, x, scale, bias, mean, variance):
 
 
 OPS["InstanceNormalization"] = lambda attrs, x, w, b: F.instance_norm(x, None, None, w, b, True, 0.0, attrs.get("epsilon", 1e-5))
-
-
-@op("GroupNormalization")
-def group_norm(attrs, x, w, b):
-    # Before opset 21 the scale and the bias were those of a group.
-    repeats = x.shape[1] // w.shape[0]
-    return F.group_norm(x, attrs["num_groups"], w.repeat_interleave(repeats), b.repeat_interleave(repeats), attrs.get("epsilon", 1e-5))
-
-
+OPS["GroupNormalization"] = lambda attrs, x, w, b: F.group_norm(x, attrs["num_groups"], w, b, attrs.get("epsilon", 1e-5))
 OPS["RMSNormalization"] = lambda attrs, x, w: F.rms_norm(x, x.shape[attrs.get("axis", -1) :], w, attrs.get("epsilon", 1e-5))
 OPS["SimplifiedLayerNormalization"] = OPS["RMSNormalization"]
 OPS["LpNormalization"] = lambda attrs, x: F.normalize(x, attrs.get("p", 2), attrs.get("axis", -1))

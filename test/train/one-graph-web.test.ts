@@ -26,7 +26,9 @@ const make = (): TrainableModel =>
   define(
     { x: float32(["batch", 1, 8, 8]), y: int64(["batch"]) },
     (_, { x }) => {
-      const edges = maxPool(relu(batchNorm(conv(x, 4, { kernel: 3, padding: 1 }))), { kernel: 2 });
+      const edges = maxPool(relu(batchNorm(conv(x, 4, { kernel: 3, padding: 1, bias: false }))), {
+        kernel: 2,
+      });
       return linear(dropout(flatten(edges), 0.2), 3);
     },
     { seed: 3 },

@@ -42,18 +42,12 @@ const instanceNorm: Lowering = (s) => {
 };
 
 const groupNorm: Lowering = (s) => {
+  if (s.opset < 21) throw new Refusal("its form before opset 21 is deprecated and has no rule");
   const x = s.x(0);
   const rank = s.rank(x);
   const groups = s.int("num_groups", 0);
   const split = s.op("Reshape", [x, s.vector([0, groups, -1])]);
   const normal = standardized(s, split, [2], s.float("epsilon", 1e-5));
-  if (s.opset < 21) {
-    // Scale and bias are those of a group.
-    const [scale, bias] = [s.unsqueeze(s.x(1), [1]), s.unsqueeze(s.x(2), [1])];
-    const affine = s.add(s.mul(normal, scale), bias);
-    s.as(0, "Reshape", [affine, s.shapeOf(x)], { allowzero: 1 });
-    return;
-  }
   const back = s.reshapeLike(normal, x);
   s.as(0, "Add", [s.mul(back, perChannel(s, s.x(1), rank)), perChannel(s, s.x(2), rank)]);
 };

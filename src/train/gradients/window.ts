@@ -311,9 +311,12 @@ const maxPool: Rule = (s) => {
   const kernel = s.ints("kernel_shape") ?? [];
   const strides = s.ints("strides") ?? kernel.map(() => 1);
   const dilations = s.ints("dilations") ?? kernel.map(() => 1);
-  const apart = kernel.every((size, i) => strides[i]! > dilations[i]! * (size - 1));
-  // Where windows share nothing, each element is chosen once at most. MaxUnpool has kernels for float32 only.
-  if (apart && s.floatType === "float32" && s.isFixed(x) && !s.dims(x).includes(0)) {
+  // Where windows share nothing, each element is chosen once at most. MaxUnpool has kernels for float32 only, and takes
+  // indices to be those of an input that the windows fill.
+  const fills = (size: number, i: number): boolean =>
+    s.dim(x, i + 2) === (s.dim(s.y, i + 2) - 1) * strides[i]! + size && strides[i]! >= size;
+  const bare = dilations.every((each) => each === 1) && (s.ints("pads") ?? []).every((pad) => pad === 0);
+  if (bare && s.floatType === "float32" && s.isFixed(x) && !s.dims(x).includes(0) && kernel.every(fills)) {
     const inputs = [s.g, s.output(1), s.vector(s.dims(x))];
     return [s.op("MaxUnpool", inputs, { kernel_shape: kernel, strides })];
   }
