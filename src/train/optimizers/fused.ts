@@ -33,7 +33,10 @@ export function scalarNames(optimizer: Optimizer): readonly string[] {
   return [...new Set(scalars.map(({ name }) => name))];
 }
 
-/** update(pointers…, bytes, scalars…): `bytes` is a multiple of 16. */
+/** Vectors of one turn of the loop. */
+const TURN = 2;
+
+/** update(pointers…, bytes, scalars…): `bytes` is a multiple of 32. */
 export function updateKernel(optimizer: Optimizer): KernelFunction {
   const arrays = arrayNames(optimizer);
   const scalars = scalarNames(optimizer);
@@ -48,7 +51,8 @@ export function updateKernel(optimizer: Optimizer): KernelFunction {
     const at = arrays.map((name) => pointer(`at:${name}`));
     const setUp: Statement[] = [];
     const body: Statement[] = [];
-    const values = new Map<Expression, Code<"f32x4">>();
+    let values = new Map<Expression, Code<"f32x4">>();
+    let offset = 0;
     const splats = new Map<string, Code<"f32x4">>();
     const keep = (where: Statement[], value: Code<"f32x4">): Code<"f32x4"> => {
       const local = f.local("f32x4");
@@ -61,17 +65,21 @@ export function updateKernel(optimizer: Optimizer): KernelFunction {
       splats.set(name, known);
       return known;
     };
-    for (const e of ordered(Object.values(optimizer.update))) values.set(e, codeOf(e));
-    for (const [name, e] of Object.entries(optimizer.update))
-      body.push(store(pointer(`at:${name}`).get, values.get(e)!));
-    for (const one of at) body.push(one.set(op("i32.add", one.get, i32(16))));
+    for (let turn = 0; turn < TURN; turn++) {
+      offset = turn * 16;
+      values = new Map();
+      for (const e of ordered(Object.values(optimizer.update))) values.set(e, codeOf(e));
+      for (const [name, e] of Object.entries(optimizer.update))
+        body.push(store(pointer(`at:${name}`).get, values.get(e)!, offset));
+    }
+    for (const one of at) body.push(one.set(op("i32.add", one.get, i32(TURN * 16))));
     const end = f.local("i32");
     const start = end.set(op("i32.add", at[0]!.get, pointer("bytes").get));
     return { statements: [start, ...setUp, loopWhile(op("i32.lt_u", at[0]!.get, end.get), ...body)] };
 
     function codeOf(e: Expression): Code<"f32x4"> {
       if (e.kind === "scalar") return splat(e.name);
-      if (e.kind === "read") return keep(body, load("f32x4", pointer(`at:${e.name}`).get));
+      if (e.kind === "read") return keep(body, load("f32x4", pointer(`at:${e.name}`).get, offset));
       if (e.kind === "binary") return keep(body, op(BINARY[e.op], values.get(e.a)!, values.get(e.b)!));
       const a = values.get(e.a)!;
       if (e.op === "sqrt") return keep(body, op("f32x4.sqrt", a));

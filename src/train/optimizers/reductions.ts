@@ -11,28 +11,37 @@ import {
   store,
 } from "../../simd/index.js";
 
-/** squares(at, bytes) → Σ x² in double precision: four running sums, element i goes into sum i mod 4. */
+/** squares(at, bytes) → Σ x² in double precision: sixteen running sums, element i goes into sum i mod 16. `bytes` is a multiple of 64. */
 const SQUARES = kernel("squares", { at: "i32", bytes: "i32" }, (f, { at, bytes }) => {
-  const [low, high, x] = [f.local("f64x2"), f.local("f64x2"), f.local("f32x4")];
   const end = f.local("i32");
-  const left = op("f64x2.promote_low_f32x4", x.get);
-  const right = op("f64x2.promote_low_f32x4", shuffle(x.get, x.get, [2, 3, 2, 3]));
+  const vectors = [0, 16, 32, 48].map((offset) => {
+    const [low, high, x] = [f.local("f64x2"), f.local("f64x2"), f.local("f32x4")];
+    const left = f.local("f64x2");
+    const right = f.local("f64x2");
+    const turn = [
+      x.set(load("f32x4", at.get, offset)),
+      left.set(op("f64x2.promote_low_f32x4", x.get)),
+      right.set(op("f64x2.promote_low_f32x4", shuffle(x.get, x.get, [2, 3, 2, 3]))),
+      low.set(op("f64x2.add", low.get, op("f64x2.mul", left.get, left.get))),
+      high.set(op("f64x2.add", high.get, op("f64x2.mul", right.get, right.get))),
+    ];
+    const sum = op(
+      "f64.add",
+      op("f64.add", lane(low.get, 0), lane(low.get, 1)),
+      op("f64.add", lane(high.get, 0), lane(high.get, 1)),
+    );
+    return { turn, sum };
+  });
   return {
     statements: [
       end.set(op("i32.add", at.get, bytes.get)),
       loopWhile(
         op("i32.lt_u", at.get, end.get),
-        x.set(load("f32x4", at.get)),
-        low.set(op("f64x2.add", low.get, op("f64x2.mul", left, left))),
-        high.set(op("f64x2.add", high.get, op("f64x2.mul", right, right))),
-        at.set(op("i32.add", at.get, i32(16))),
+        ...vectors.flatMap(({ turn }) => turn),
+        at.set(op("i32.add", at.get, i32(64))),
       ),
     ],
-    result: op(
-      "f64.add",
-      op("f64.add", lane(low.get, 0), lane(low.get, 1)),
-      op("f64.add", lane(high.get, 0), lane(high.get, 1)),
-    ),
+    result: vectors.map(({ sum }) => sum).reduce((a, b) => op("f64.add", a, b)),
   };
 });
 
@@ -65,9 +74,10 @@ export const FLAT_KERNELS: readonly KernelFunction[] = [SQUARES, BLEND];
 
 /** The kernel's sum of squares as a plain loop, in the same order. */
 export function plainSquares(x: Float32Array): number {
-  const sums = new Float64Array(4);
-  for (let i = 0; i < x.length; i++) sums[i & 3]! += x[i]! * x[i]!;
-  return sums[0]! + sums[1]! + (sums[2]! + sums[3]!);
+  const sums = new Float64Array(16);
+  for (let i = 0; i < x.length; i++) sums[i & 15]! += x[i]! * x[i]!;
+  const four = [0, 4, 8, 12].map((i) => sums[i]! + sums[i + 1]! + (sums[i + 2]! + sums[i + 3]!));
+  return four.reduce((a, b) => a + b);
 }
 
 /** The kernel's blend as a plain loop, with the same rounding. */
