@@ -172,7 +172,15 @@ function convolvedBack(s: Site, g: string, w: string, window: Window): string | 
   });
 }
 
+/** Where there are no outputs all gradients are 0: ONNX Runtime leaves a kernel's gradient over an empty batch unwritten. */
+function ofNothing(s: Site): string[] | undefined {
+  if (!s.isFixed(s.y) || !s.dims(s.y).includes(0)) return undefined;
+  return s.node.inputs.map((name) => (name === "" ? "" : s.zerosLike(name)));
+}
+
 const conv: Rule = (s) => {
+  const nothing = ofNothing(s);
+  if (nothing !== undefined) return nothing;
   const [x, w] = [s.x(0), s.x(1)];
   const rank = s.rank(x);
   if (rank < 3 || rank > 5) throw new Refusal(`${rank - 2} axes of space have no rule`);
@@ -199,6 +207,8 @@ const conv: Rule = (s) => {
 };
 
 const convTranspose: Rule = (s) => {
+  const nothing = ofNothing(s);
+  if (nothing !== undefined) return nothing;
   const [x, w] = [s.x(0), s.x(1)];
   const rank = s.rank(x);
   const n = rank - 2;
