@@ -1,19 +1,23 @@
 /** Distances between vectors, and places in sorted ones. */
+import type { DType } from "../../tensor/index.js";
 import type { TensorValue } from "./arguments.js";
 import { axisOf, type Emitter } from "./emitter.js";
 import type { OpHandler, OpRows } from "./handler.js";
 import { Unsupported } from "./unsupported.js";
 
-/** The norm of differences along one axis. */
-function norm(c: Emitter, value: string, order: number, axis: number, keepdims: 0 | 1): string {
+/** The norm of differences along one axis; NaN where one is among them, which the runtime's maximum passes over. */
+function norm(c: Emitter, value: string, order: number, axis: number, keepdims: 0 | 1, dtype: DType): string {
   const over = (op: string, x: string): string => c.add(op, [x, c.ints([axis])], { keepdims });
   switch (order) {
     case 1:
       return over("ReduceL1", value);
     case 2:
       return over("ReduceL2", value);
-    case Number.POSITIVE_INFINITY:
-      return over("ReduceMax", c.add("Abs", [value]));
+    case Number.POSITIVE_INFINITY: {
+      const marks = c.cast(c.add("IsNaN", [value]), "bool", "int32");
+      const some = c.cast(over("ReduceMax", marks), "int32", "bool");
+      return c.add("Where", [some, c.scalar(Number.NaN, dtype), over("ReduceMax", c.add("Abs", [value]))]);
+    }
     default:
       throw new Unsupported(`p = ${order}`);
   }
@@ -32,7 +36,7 @@ const cosineSimilarity: OpHandler = (c, args, { dtype, rank }) => {
   // The axis counts as long as both together are.
   const units = full.map((x, i) => {
     const whole = c.add("Expand", [x, c.add("Shape", [full[1 - i]])]);
-    return c.add("Div", [whole, c.add("Max", [norm(c, whole, 2, axis, 1), eps])]);
+    return c.add("Div", [whole, c.add("Max", [norm(c, whole, 2, axis, 1, dtype), eps])]);
   });
   return c.add("ReduceSum", [c.add("Mul", units), c.ints([axis])], { keepdims: 0 });
 };
@@ -41,7 +45,7 @@ const pairwiseDistance: OpHandler = (c, args, { dtype }) => {
   const [a, b] = [args.tensor("x1"), args.tensor("x2")];
   const eps = c.scalar(args.number("eps", 1e-6), dtype);
   const apart = c.add("Add", [c.add("Sub", [c.as(a, dtype), c.as(b, dtype)]), eps]);
-  return norm(c, apart, args.number("p", 2), -1, args.boolean("keepdim", false) ? 1 : 0);
+  return norm(c, apart, args.number("p", 2), -1, args.boolean("keepdim", false) ? 1 : 0, dtype);
 };
 
 /** Every row of one matrix against every row of the other. */
@@ -49,7 +53,7 @@ const cdist: OpHandler = (c, args, { dtype }) => {
   const [a, b] = [args.tensor("x1"), args.tensor("x2")];
   args.ignore("compute_mode");
   const [rows, columns] = [c.unsqueeze(c.as(a, dtype), a.rank - 1), c.unsqueeze(c.as(b, dtype), b.rank - 2)];
-  return norm(c, c.add("Sub", [rows, columns]), args.number("p", 2), -1, 0);
+  return norm(c, c.add("Sub", [rows, columns]), args.number("p", 2), -1, 0, dtype);
 };
 
 /** How many bounds lie below a value, or not above it; NaN lies behind all. */

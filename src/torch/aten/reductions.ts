@@ -157,15 +157,19 @@ const vectorNorm: OpHandler = (c, args, { dtype }) => {
   const keep = args.boolean("keepdim", false);
   const value = c.as(x, dtype);
   const over = (op: string, y: string): string => reduce(c, op, y, x, axes, keep);
+  const extremeOf = (op: string): string => {
+    const nan = notNumbers(c, x, (marks) => over("ReduceMax", marks));
+    return orNaN(c, nan?.some, over(op, c.add("Abs", [value])), dtype);
+  };
   switch (order) {
     case 2:
       return over("ReduceL2", value);
     case 1:
       return over("ReduceL1", value);
     case Number.POSITIVE_INFINITY:
-      return over("ReduceMax", c.add("Abs", [value]));
+      return extremeOf("ReduceMax");
     case Number.NEGATIVE_INFINITY:
-      return over("ReduceMin", c.add("Abs", [value]));
+      return extremeOf("ReduceMin");
     default:
       throw new Unsupported(`ord = ${order}`);
   }
