@@ -15,6 +15,7 @@ import { bench as laneThroughput } from "./claims/lane-throughput.js";
 import { bench as leaseCopies } from "./claims/lease-copies.js";
 import { bench as memoryFlat } from "./claims/memory-flat.js";
 import { bench as processRunner } from "./claims/process-runner.js";
+import { bench as search } from "./claims/search.js";
 import { bench as secondHandle } from "./claims/second-handle.js";
 import { type Bench, type Effort, type Finding, takeForeignShare } from "./harness/bench.js";
 import { machineLine } from "./harness/machine.js";
@@ -38,6 +39,7 @@ const BENCHES: readonly Bench[] = [
   memoryFlat,
   processRunner,
   jsonParse,
+  search,
 ];
 
 const { values, positionals } = parseArgs({

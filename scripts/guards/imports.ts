@@ -20,7 +20,10 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   score: { layers: ["tensor", "runtime", "data"], packages: ["bullmq", "ioredis", "pg"] },
   runtime: { layers: ["tensor", "onnx"], packages: ["koffi", "onnxruntime-node"] },
   train: { layers: ["simd", "tensor", "data", "onnx", "torch", "runtime"], packages: [] },
-  embed: { layers: ["simd", "tensor", "onnx", "torch", "runtime"], packages: ["@huggingface/tokenizers"] },
+  embed: {
+    layers: ["simd", "tensor", "onnx", "torch", "runtime"],
+    packages: ["@huggingface/tokenizers", "sharp"],
+  },
   serve: { layers: ["tensor", "runtime"], packages: ["pino"] },
   client: { layers: [], packages: [] },
   doctor: { layers: [], packages: [] },

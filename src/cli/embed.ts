@@ -1,7 +1,8 @@
 /** `tenon embed`: a vector for each text of a file. */
 import { Command, Option } from "commander";
-import { formatCount, formatDuration, parseCount, TenonError } from "../base/index.js";
+import { formatCount, formatDuration, type Knobs, parseCount, TenonError } from "../base/index.js";
 import type { EmbedMatrix, OutputType, Quant } from "../embed/index.js";
+import type { Engine } from "../runtime/index.js";
 import { addSettings, resolveSettings } from "./settings.js";
 import { note, print, printJson, progress, styled } from "./terminal.js";
 import { readTexts } from "./text-input.js";
@@ -21,7 +22,10 @@ interface EmbedCommandOptions {
 export function embedCommand(): Command {
   const command = new Command("embed")
     .description("make a vector of each text of a file")
-    .argument("<model>", "folder of a sentence-transformers or Hugging Face model")
+    .argument(
+      "<model>",
+      "folder of a sentence-transformers or Hugging Face model, or the name of one that was pulled",
+    )
     .option(
       "--input <file>",
       "texts: .txt (one a line), .json, .jsonl, .csv or .parquet; default: lines of stdin",
@@ -49,14 +53,14 @@ export function embedCommand(): Command {
     const { output } = options;
     checkVectorOutput(output);
     const toFile = output !== undefined && output !== "-";
-    const [{ openEngine }, { embedder }, { texts }] = await Promise.all([
-      import("./engine.js"),
+    const [{ embedder, isStaticFolder, modelFolder }, { texts }] = await Promise.all([
       import("../embed/index.js"),
       readTexts(options.input, options.text),
     ]);
-    await using engine = await openEngine(values);
+    // A static model needs no ONNX Runtime.
+    await using engine = isStaticFolder(modelFolder(folder)) ? undefined : await engineOf(values);
     await using model = await embedder(folder, {
-      engine,
+      ...(engine === undefined ? {} : { engine }),
       output: options.dtype,
       quant: options.quant,
       ...(options.dims === undefined ? {} : { dims: dimsOf(options.dims) }),
@@ -96,6 +100,11 @@ export function embedCommand(): Command {
     if (!toFile) return;
     report(output, matrix, seconds, json);
   });
+}
+
+async function engineOf(values: Knobs): Promise<Engine> {
+  const { openEngine } = await import("./engine.js");
+  return openEngine(values);
 }
 
 function dimsOf(text: string): number {

@@ -1,5 +1,5 @@
 /** What a path of the command line is, as something that an engine loads: model files as they are, folders as graphs. */
-import { statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { TenonError } from "../base/index.js";
 import type { OnnxModel } from "../onnx/index.js";
@@ -10,10 +10,22 @@ export function isModelFolder(path: string): boolean {
   return isFile(join(path, "config.json")) && WEIGHTS.some((name) => isFile(join(path, name)));
 }
 
-/** True for a folder that sentence-transformers wrote. */
+/** True for a folder that sentence-transformers or model2vec wrote. */
 export function isEmbedderFolder(path: string): boolean {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return false;
-  return isFile(join(path, "modules.json")) && isFile(join(path, "config.json"));
+  const has = (name: string): boolean => isFile(join(path, name));
+  if (has("modules.json")) return has("config.json") || has("config_sentence_transformers.json");
+  return has("model.safetensors") && has("tokenizer.json") && has("config.json") && isModel2vec(path);
+}
+
+/** True where `config.json` names no architecture or model2vec's. */
+function isModel2vec(folder: string): boolean {
+  try {
+    const { model_type: kind } = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+    return kind === undefined || kind === "model2vec";
+  } catch {
+    return false;
+  }
 }
 
 const WEIGHTS = [

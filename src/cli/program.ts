@@ -8,6 +8,7 @@ import { envCommand } from "./env.js";
 import { EXIT, exitCodeHelp } from "./exit-codes.js";
 import { reportFailure } from "./failure.js";
 import { inspectCommand } from "./inspect.js";
+import { pullCommand } from "./pull.js";
 import { rerankCommand } from "./rerank.js";
 import { runCommand } from "./run.js";
 import { scoreCommand } from "./score.js";
@@ -43,6 +44,7 @@ export function createProgram(): Command {
     scoreCommand(),
     embedCommand(),
     rerankCommand(),
+    pullCommand(),
     benchCommand(),
     inspectCommand(),
     convertCommand(),

@@ -17,7 +17,7 @@ interface RerankOptions {
 export function rerankCommand(): Command {
   const command = new Command("rerank")
     .description("order texts by how well they answer a query, with a cross-encoder")
-    .argument("<model>", "folder of a cross-encoder")
+    .argument("<model>", "folder of a cross-encoder, or the name of one that was pulled")
     .requiredOption("--query <text>", "what the texts are to answer")
     .option(
       "--input <file>",

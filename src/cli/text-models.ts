@@ -3,15 +3,20 @@ import { TenonError, toTenonError } from "../base/index.js";
 import {
   type Embedder,
   isHeadFolder,
+  isSparseFolder,
   type PreparedEmbedder,
   type PreparedHead,
+  type PreparedSparse,
   prepareEmbedder,
   prepareHead,
+  prepareSparse,
+  type SparseEmbedder,
   type TextScorer,
 } from "../embed/index.js";
 import type { Engine, Source } from "../runtime/index.js";
 import type {
   ScoreModel,
+  SparseModel,
   TextInput,
   TextModel,
   TextModels,
@@ -22,7 +27,10 @@ import type {
 } from "../serve/index.js";
 import { isEmbedderFolder, openModel } from "./open-model.js";
 
-type Prepared = { readonly embedder: PreparedEmbedder } | { readonly head: PreparedHead };
+type Prepared =
+  | { readonly embedder: PreparedEmbedder }
+  | { readonly head: PreparedHead }
+  | { readonly sparse: PreparedSparse };
 
 /** Models of texts by the folders they come from. */
 export class ServedTexts implements TextModels {
@@ -50,6 +58,11 @@ export class ServedTexts implements TextModels {
     this.#prepared.delete(path);
     if (!isEmbedderFolder(path) && !isHeadFolder(path)) return openModel(path);
     try {
+      if (isSparseFolder(path)) {
+        const sparse = await prepareSparse(path);
+        this.#prepared.set(path, { sparse });
+        return sparse.graph;
+      }
       if (isEmbedderFolder(path)) {
         const embedder = await prepareEmbedder(path, { tokenOutputs: true });
         this.#prepared.set(path, { embedder });
@@ -76,7 +89,9 @@ export class ServedTexts implements TextModels {
       const made =
         "embedder" in from
           ? vectorModel(name, from.embedder.attach(this.#engine, model))
-          : scoreModel(name, from.head.attach(this.#engine, model));
+          : "sparse" in from
+            ? sparseModel(name, from.sparse.attach(this.#engine, model))
+            : scoreModel(name, from.head.attach(this.#engine, model));
       this.#models.set(name, { from, model: made });
       return [made];
     });
@@ -168,6 +183,18 @@ function scoreModel(name: string, scorer: TextScorer): ScoreModel {
       scorer.classify(inputs, { signal, truncate, rawScores }),
     tokenize: (text, { special }) => tokensOf(scorer.tokenizer, text, special),
     decode: (ids, skipSpecialTokens) => scorer.tokenizer.decode(ids, { skipSpecialTokens }),
+  };
+}
+
+function sparseModel(name: string, sparse: SparseEmbedder): SparseModel {
+  return {
+    kind: "sparse",
+    name,
+    maxTokens: sparse.maxTokens,
+    batchTokens: 256,
+    embedSparse: (inputs, { signal, truncate }) => sparse.embed(inputs, { signal, truncate }),
+    tokenize: (text, { special }) => tokensOf(sparse.tokenizer, text, special),
+    decode: (ids, skipSpecialTokens) => sparse.tokenizer.decode(ids, { skipSpecialTokens }),
   };
 }
 

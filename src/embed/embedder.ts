@@ -1,18 +1,25 @@
 /** Embedder: texts to vectors with one model, in batches of like length on every core. */
+import { join } from "node:path";
 import { TenonError } from "../base/index.js";
 import type { OnnxModel } from "../onnx/index.js";
 import { type Engine, type Model, modelNameOf } from "../runtime/index.js";
 import { type Accuracy, accuracyOf, SAMPLE_TEXTS } from "./accuracy.js";
 import { type CardOptions, type ModelCard, readCard, type TruncateSide } from "./card/card.js";
+import { isFile } from "./card/files.js";
 import { type DenseGraph, denseGraph, QUANTS, type Quant } from "./graph/dense.js";
 import { roomProbe, type WeightRoom, weightRoom } from "./graph/int8-row.js";
 import { EMBEDDING, OUTPUT_TYPES, type OutputType } from "./graph/tail.js";
+import { modelFolder } from "./hub/cache.js";
+import { knownModel } from "./hub/known.js";
 import { EmbedMatrix, type MatrixData } from "./matrix.js";
 import { type OpenedModel, type OpenOptions, onEngine, onModel } from "./opened.js";
 import { type PromptOptions, promptFor, type TextRole } from "./prompts.js";
 import { type Int8Ranges, int8Matrix } from "./quantise.js";
 import { type StreamedVector, type StreamOptions, streamed } from "./schedule/stream.js";
 import { type Rows, type RunnerLimits, type TextRunner, textRunner } from "./schedule/text-runner.js";
+import { StaticEmbedder, staticEmbedder } from "./static/static-embedder.js";
+import { staticGraph } from "./static/static-graph.js";
+import { isStaticFolder, readStatic } from "./static/static-model.js";
 import { checkTexts, TextEncoder, type Tokens } from "./text.js";
 
 export interface EmbedderOptions extends CardOptions, OpenOptions, RunnerLimits {
@@ -34,6 +41,8 @@ export interface EmbedderOptions extends CardOptions, OpenOptions, RunnerLimits 
   readonly quant?: Quant;
   /** Measure at the start what `quant` loses, and refuse with GOLDEN_MISMATCH if that is much. Default true. */
   readonly verify?: boolean;
+  /** Keep the vectors of tokens, for `tokenVectors` and `lateChunks`. Default false. */
+  readonly tokenOutputs?: boolean;
 }
 
 export interface EmbedOptions extends PromptOptions {
@@ -53,15 +62,26 @@ export interface EmbedOptions extends PromptOptions {
  * const { data, dims } = await model.passages(["A text.", "Another one."]);
  * ```
  */
-export function embedder(folder: string, options: EmbedderOptions = {}): Promise<Embedder> {
+export async function embedder(given: string, wanted: EmbedderOptions = {}): Promise<Embedder> {
+  const folder = modelFolder(given);
+  const name = wanted.name ?? modelNameOf(given, undefined);
+  const options = { ...withKnownPooling(given, folder, wanted), name };
+  if (isStaticFolder(folder)) return await staticEmbedder(folder, name, options);
   return onEngine(folder, options, async (engine, load) => {
     const room = options.quant === "int8-row" ? await weightRoomOf(engine) : "whole";
     const prepared = await prepare(folder, options, room);
-    const made = new Embedder(prepared, await load(prepared.graph.model));
+    const made = new EncoderEmbedder(prepared, await load(prepared.graph.model));
     if (prepared.quant !== "none" && options.verify !== false)
       made.accuracy = await measured(folder, options, engine, made);
     return made;
   });
+}
+
+/** A folder that does not say how it pools, of a model whose authors say it elsewhere. */
+function withKnownPooling(given: string, folder: string, options: EmbedderOptions): EmbedderOptions {
+  const pooling = knownModel(given)?.pooling;
+  const isSaid = ["modules.json", "1_Pooling/config.json"].some((name) => isFile(join(folder, name)));
+  return pooling === undefined || options.pooling !== undefined || isSaid ? options : { ...options, pooling };
 }
 
 /** What products of small integers this machine gets right. */
@@ -105,15 +125,20 @@ export interface PreparedEmbedder {
 /** Reads a folder for an engine that loads the graph itself, under a name of its own. Throws as `embedder`. */
 export async function prepareEmbedder(
   folder: string,
-  options: Omit<EmbedderOptions, "engine" | "lanes" | "cache" | "name"> & {
-    readonly tokenOutputs?: boolean;
-  } = {},
+  options: Omit<EmbedderOptions, "engine" | "lanes" | "cache" | "name"> = {},
 ): Promise<PreparedEmbedder> {
+  if (isStaticFolder(folder)) {
+    const model = await readStatic(folder, options);
+    return {
+      graph: staticGraph(model),
+      attach: (_, loaded) => new StaticEmbedder(model, loaded().name, options),
+    };
+  }
   // Loaded by whoever it is: weights that every processor multiplies right.
   const prepared = await prepare(folder, options, "half");
   return {
     graph: prepared.graph.model,
-    attach: (engine, model) => new Embedder(prepared, onModel(engine, model)),
+    attach: (engine, model) => new EncoderEmbedder(prepared, onModel(engine, model)),
   };
 }
 
@@ -127,11 +152,7 @@ interface Prepared {
   readonly limits: RunnerLimits;
 }
 
-async function prepare(
-  folder: string,
-  options: EmbedderOptions & { readonly tokenOutputs?: boolean },
-  weightRoom: WeightRoom,
-): Promise<Prepared> {
+async function prepare(folder: string, options: EmbedderOptions, weightRoom: WeightRoom): Promise<Prepared> {
   const output = options.output ?? "float32";
   if (!OUTPUT_TYPES.includes(output)) {
     throw new TenonError("CONFIG_INVALID", {
@@ -199,7 +220,10 @@ export interface Explanation {
   readonly tokensPerSecond: number;
 }
 
-export class Embedder {
+/** Texts to vectors with one model. Made by `embedder`. */
+export type Embedder = Pick<EncoderEmbedder, keyof EncoderEmbedder>;
+
+class EncoderEmbedder {
   readonly card: ModelCard;
   /** Numbers of a vector, before bits are packed. */
   readonly dims: number;

@@ -7,6 +7,7 @@ import type { Engine, Model } from "../runtime/index.js";
 import { readTextCard, type TextCard, type TruncateSide } from "./card/card.js";
 import { isFields, isFile } from "./card/files.js";
 import { bodyOf, type TokenInput, tokenInputs } from "./graph/body.js";
+import { modelFolder } from "./hub/cache.js";
 import { type OpenedModel, type OpenOptions, onEngine, onModel } from "./opened.js";
 import { type RunnerLimits, type TextRunner, textRunner } from "./schedule/text-runner.js";
 import { checkTexts, TextEncoder } from "./text.js";
@@ -102,7 +103,7 @@ export async function prepareHead(folder: string, options: HeadOptions = {}): Pr
 }
 
 async function openScorer(folder: string, options: HeadOptions): Promise<TextScorer> {
-  const prepared = await prepare(folder, options);
+  const prepared = await prepare(modelFolder(folder), options);
   return onEngine(folder, options, async (_, load) => new TextScorer(prepared, await load(prepared.graph)));
 }
 
@@ -136,7 +137,8 @@ async function prepare(folder: string, options: HeadOptions): Promise<Prepared> 
   };
 }
 
-function labelsOf(config: TextCard["config"], declared: unknown): readonly string[] {
+/** Names of labels as a config has them, as many as the graph gives. */
+export function labelsOf(config: TextCard["config"], declared: unknown): readonly string[] {
   const named = isFields(config.id2label) ? config.id2label : {};
   const count =
     typeof declared === "number" ? declared : Object.keys(named).length || Number(config.num_labels ?? 1);

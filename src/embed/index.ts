@@ -37,12 +37,50 @@ export {
   type TextOrPair,
   type TextScorer,
 } from "./heads.js";
+export { modelFolder } from "./hub/cache.js";
+export { KNOWN_MODELS, type KnownModel } from "./hub/known.js";
+export { type Pulled, type PullOptions, pull } from "./hub/pull.js";
+export type { ImageInput } from "./image/decode.js";
+export { type ImageEmbedder, type ImageEmbedderOptions, imageEmbedder } from "./image/image-embedder.js";
+export { type ImageRules, preprocess, readImageRules } from "./image/preprocess.js";
+export type { Pixels } from "./image/resize.js";
+export { type ChunkSpan, type LateChunkOptions, type LateChunks, lateChunks } from "./late-chunks.js";
 export { EmbedMatrix, type MatrixData } from "./matrix.js";
+export type { MultiCard, MultiOptions } from "./multi/multi-card.js";
+export { type MultiEmbedder, type MultiEmbedderOptions, multiEmbedder } from "./multi/multi-embedder.js";
+export { maxSimGraph } from "./multi/multi-graph.js";
+export { type Muvera, type MuveraOptions, muvera } from "./multi/muvera.js";
 export type { OpenOptions } from "./opened.js";
 export type { PromptOptions } from "./prompts.js";
 export { type Int8Ranges, int8Ranges } from "./quantise.js";
 export type { StreamedVector, StreamOptions } from "./schedule/stream.js";
 export type { RunnerLimits } from "./schedule/text-runner.js";
+export {
+  loadIndex,
+  type SearchHit,
+  type SearchIndex,
+  type SearchIndexOptions,
+  type SearchMetric,
+  type SearchOptions,
+  searchIndex,
+  type VectorRows,
+} from "./search/search-index.js";
+export type { SearchStorage } from "./search/segment.js";
+export { type Bm25, type Bm25Options, type Bm25Statistics, bm25 } from "./sparse/bm25.js";
+export { englishStem } from "./sparse/english-stemmer.js";
+export {
+  isSparseFolder,
+  type PreparedSparse,
+  prepareSparse,
+  type SparseCallOptions,
+  type SparseEmbedder,
+  type SparseOptions,
+  sparseEmbedder,
+} from "./sparse/sparse-embedder.js";
+export type { SparseVector } from "./sparse/sparse-vector.js";
+export { isStaticFolder } from "./static/static-model.js";
+export { AGGREGATIONS, type Aggregation, type TagSpan } from "./tag/spans.js";
+export { type Tagger, type TagOptions, tagger } from "./tag/tagger.js";
 export type { Encoding } from "./tokenizers/encoding.js";
 export { openTokenizer, type TextTokenizer } from "./tokenizers/fallback.js";
 export { type EncodeOptions, Tokenizer, type WindowOptions } from "./tokenizers/tokenizer.js";

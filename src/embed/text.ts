@@ -10,6 +10,8 @@ export interface Tokens {
   /** Tokens at the start that are seen and not pooled. */
   readonly unpooled: number;
   readonly truncated: boolean;
+  /** Tokens at the start that others see. Default: all. */
+  readonly attended?: number;
 }
 
 type EncoderCard = Pick<ModelCard, "folder" | "transformer" | "lowerCase" | "includePrompt" | "maxTokens">;

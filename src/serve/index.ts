@@ -24,6 +24,7 @@ export { RepositoryWatch, type WatchOptions } from "./repository-watch.js";
 export type { ServedModel } from "./served-model.js";
 export type {
   ScoreModel,
+  SparseModel,
   TextInput,
   TextModel,
   TextModelBase,

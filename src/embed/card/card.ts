@@ -77,13 +77,13 @@ export interface ModelCard extends TextCard {
   readonly truncateDim: number | undefined;
 }
 
-interface Module {
+export interface Module {
   readonly kind: string;
   readonly folder: string;
   readonly path: string;
 }
 
-const NONE = "not said by the model";
+export const NONE = "not said by the model";
 
 /** Reads a folder. Throws MODEL_INCOMPLETE, UNKNOWN_POOLING, FILE_INVALID, MODEL_UNSUPPORTED. */
 export function readCard(folder: string, options: CardOptions = {}): ModelCard {
@@ -94,7 +94,7 @@ export function readCard(folder: string, options: CardOptions = {}): ModelCard {
   return {
     ...textCardOf(folder, modules, options),
     ...pooled,
-    dense: (modules ?? []).filter(({ kind }) => kind === "Dense").map(denseOf),
+    dense: (modules ?? []).filter(({ kind }) => kind === "Dense").map((module) => denseOf(module)),
     normalize: normalizeOf(modules, options),
     prompts: promptsOf(sentence, options),
     defaultPrompt: textAt(sentence, "default_prompt_name", "config_sentence_transformers.json"),
@@ -109,12 +109,15 @@ export function readTextCard(folder: string, options: Pick<CardOptions, "maxToke
   return textCardOf(folder, modulesOf(folder), options);
 }
 
+/** Modules that have a config and weights of a transformer. */
+const TRANSFORMERS = ["Transformer", "MLMTransformer"];
+
 function textCardOf(
   folder: string,
   modules: readonly Module[] | undefined,
   options: Pick<CardOptions, "maxTokens">,
 ): TextCard {
-  const transformer = modules?.find(({ kind }) => kind === "Transformer")?.folder ?? folder;
+  const transformer = modules?.find(({ kind }) => TRANSFORMERS.includes(kind))?.folder ?? folder;
   const config = readFields(transformer, "config.json");
   if (config === undefined) throw incomplete(folder, ["config.json"]);
   const bert = sentenceBert(transformer);
@@ -127,7 +130,7 @@ function textCardOf(
   };
 }
 
-function assertFolder(folder: string): void {
+export function assertFolder(folder: string): void {
   if (isFolder(folder)) return;
   throw new TenonError("MODEL_INCOMPLETE", {
     problem: "there is no such model folder",
@@ -158,7 +161,7 @@ const OTHER_KINDS: Readonly<Record<string, string>> = {
 };
 
 /** The modules of `modules.json` in their order; undefined where there is no such file. */
-function modulesOf(folder: string): readonly Module[] | undefined {
+export function modulesOf(folder: string): readonly Module[] | undefined {
   const list = readJson(folder, "modules.json");
   if (list === undefined) return undefined;
   if (!Array.isArray(list) || list.length === 0) throw invalidFile("modules.json", "no list of modules");
@@ -228,7 +231,11 @@ function normalizeOf(modules: readonly Module[] | undefined, options: CardOption
   return { value: modules.some(({ kind }) => kind === "Normalize"), from: "modules.json" };
 }
 
-function denseOf({ folder, path }: Module): DenseModule {
+/** `names` are those of the values that the layer may stand between. */
+export function denseOf(
+  { folder, path }: Module,
+  names: readonly string[] = ["sentence_embedding"],
+): DenseModule {
   const file = `${path}/config.json`;
   const config = readFields(folder, "config.json");
   if (config === undefined) throw incomplete(folder, [file]);
@@ -247,7 +254,7 @@ function denseOf({ folder, path }: Module): DenseModule {
   }
   for (const key of ["use_residual", "module_input_name", "module_output_name"]) {
     const value = config[key];
-    if (value === undefined || value === null || value === false || value === "sentence_embedding") continue;
+    if (value === undefined || value === null || value === false || names.includes(String(value))) continue;
     throw new TenonError("MODEL_UNSUPPORTED", {
       problem: `${file} asks for what is not known`,
       given: `"${key}": ${JSON.stringify(value)?.slice(0, 80)}`,
@@ -263,7 +270,7 @@ function denseOf({ folder, path }: Module): DenseModule {
   };
 }
 
-function promptsOf(sentence: Fields, options: CardOptions): ModelCard["prompts"] {
+export function promptsOf(sentence: Fields, options: CardOptions): ModelCard["prompts"] {
   if (options.prompts !== undefined) return { value: options.prompts, from: "the options" };
   const given = sentence.prompts;
   const file = "config_sentence_transformers.json";
@@ -276,7 +283,7 @@ function promptsOf(sentence: Fields, options: CardOptions): ModelCard["prompts"]
 
 const SIMILARITIES: readonly Similarity[] = ["cosine", "dot", "euclidean", "manhattan"];
 
-function similarityOf(sentence: Fields): Sourced<Similarity> {
+export function similarityOf(sentence: Fields): Sourced<Similarity> {
   const file = "config_sentence_transformers.json";
   const name = textAt(sentence, "similarity_fn_name", file);
   if (name === undefined) return { value: "cosine", from: NONE };

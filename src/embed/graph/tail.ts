@@ -25,7 +25,7 @@ export interface TailOptions {
   readonly mask: string;
 }
 
-const ACTIVATION: { readonly [A in DenseActivation]: (g: GraphBuilder, x: string) => string } = {
+export const ACTIVATION: { readonly [A in DenseActivation]: (g: GraphBuilder, x: string) => string } = {
   Identity: (_, x) => x,
   Tanh: (g, x) => g.add("Tanh", [x]),
   ReLU: (g, x) => g.add("Relu", [x]),

@@ -78,8 +78,8 @@ const FILL: { readonly [N in TokenInput]: Fill } = {
   input_ids: ({ ids }, words, at) => {
     for (let i = 0; i < ids.length; i++) words[at + 2 * i] = ids[i]!;
   },
-  attention_mask: ({ ids }, words, at) => {
-    for (let i = 0; i < ids.length; i++) words[at + 2 * i] = 1;
+  attention_mask: ({ ids, attended = ids.length }, words, at) => {
+    for (let i = 0; i < attended; i++) words[at + 2 * i] = 1;
   },
   token_type_ids: ({ typeIds }, words, at) => {
     for (let i = 0; i < typeIds.length; i++) words[at + 2 * i] = typeIds[i]!;

@@ -68,7 +68,7 @@ export interface CollectOptions {
 }
 
 export interface Rows {
-  /** `data` gets row i at `i * width`. */
+  /** `data` gets row i at `i * width`, of a longer one its beginning. */
   readonly data: MatrixData;
   readonly width: number;
   readonly count: number;
@@ -167,7 +167,8 @@ export class TextRunner {
         length: tokens.ids.length,
         job,
         deliver: (vector) => {
-          for (const at of into) (data as Float32Array).set(vector as Float32Array, at * width); // of one kind
+          const own = (vector as Float32Array).subarray(0, width); // of one kind
+          for (const at of into) (data as Float32Array).set(own, at * width);
           outstanding--;
           done += into.length;
           options.onProgress?.(done);

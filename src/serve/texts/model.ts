@@ -69,7 +69,16 @@ export interface ScoreModel extends TextModelBase {
   ): Promise<readonly (readonly { readonly label: string; readonly score: number }[])[]>;
 }
 
-export type TextModel = VectorModel | ScoreModel;
+/** Weights of the vocabulary's tokens. */
+export interface SparseModel extends TextModelBase {
+  readonly kind: "sparse";
+  embedSparse(
+    inputs: readonly string[],
+    options: TextOptions,
+  ): Promise<readonly { readonly indices: ArrayLike<number>; readonly values: ArrayLike<number> }[]>;
+}
+
+export type TextModel = VectorModel | ScoreModel | SparseModel;
 
 /** The models of texts that a server has now. */
 export interface TextModels {

@@ -3,7 +3,7 @@ import { type ErrorCode, TenonError, toTenonError } from "../../base/index.js";
 import type { Exchange } from "../http/exchange.js";
 import type { Route } from "../http/router.js";
 import { JsonWriter } from "../json/writer.js";
-import type { ScoreModel, TextModel, TextModels, TextOptions, VectorModel } from "./model.js";
+import type { ScoreModel, SparseModel, TextModel, TextModels, TextOptions, VectorModel } from "./model.js";
 import { messageOf } from "./openai.js";
 import {
   choiceOf,
@@ -58,18 +58,24 @@ export function teiRoutes(texts: TextModels, version: string, isReady: () => boo
     );
   const scores = (exchange: Exchange, kinds: readonly string[], what: string): ScoreModel =>
     modelOf(texts, exchange, (model): model is ScoreModel => kinds.includes(model.kind), what);
+  const sparse = (exchange: Exchange): SparseModel => {
+    const isSparse = (model: TextModel): model is SparseModel => model.kind === "sparse";
+    const others = texts.list();
+    // As the other server tells of a model without such a head.
+    if (others.length > 0 && !others.some(isSparse)) {
+      throw new TenonError("MODEL_UNSUPPORTED", {
+        problem: `\`${others[0]!.name}\` has no sparse head`,
+        details: { tei: true },
+      });
+    }
+    return modelOf(texts, exchange, isSparse, "a sparse model");
+  };
   const any = (exchange: Exchange): TextModel => modelOf(texts, exchange, () => true, "a model of texts");
 
   return [
     post("/embed", (fields, exchange) => embed(fields, exchange, vectors(exchange))),
     post("/embed_all", (fields, exchange) => embedAll(fields, exchange, vectors(exchange))),
-    post("/embed_sparse", async (_, exchange) => {
-      const model = vectors(exchange);
-      throw new TenonError("MODEL_UNSUPPORTED", {
-        problem: `\`${model.name}\` has no sparse head`,
-        details: { tei: true },
-      });
-    }),
+    post("/embed_sparse", (fields, exchange) => embedSparse(fields, exchange, sparse(exchange))),
     post("/similarity", (fields, exchange) => similarity(fields, exchange, vectors(exchange))),
     post("/rerank", (fields, exchange) =>
       rerank(fields, exchange, scores(exchange, ["reranker"], "a reranker")),
@@ -161,6 +167,20 @@ async function embedAll(fields: Fields, exchange: Exchange, model: VectorModel):
   return new Written(writer.take());
 }
 
+async function embedSparse(fields: Fields, exchange: Exchange, model: SparseModel): Promise<object[][]> {
+  const { inputs } = inputsOf(fields, "inputs");
+  assertSome(inputs);
+  const options = optionsOf(fields, exchange);
+  const texts = inputs.map((input) => {
+    if (typeof input !== "string") throw invalid("`inputs` of /embed_sparse are texts", "inputs");
+    return input;
+  });
+  const vectors = await model.embedSparse(texts, options);
+  return vectors.map(({ indices, values }) =>
+    Array.from(indices, (index, i) => ({ index, value: Number(values[i]!.toPrecision(9)) })),
+  );
+}
+
 async function similarity(fields: Fields, exchange: Exchange, model: VectorModel): Promise<number[]> {
   const { inputs } = fields;
   if (typeof inputs !== "object" || inputs === null) throw invalid("`inputs` is missing", "inputs");
@@ -242,7 +262,7 @@ function decode(fields: Fields, model: TextModel): string[] {
 }
 
 function infoOf(model: TextModel, version: string): object {
-  const labels = model.kind === "embedding" ? [] : model.labels;
+  const labels = "labels" in model ? model.labels : [];
   const names = {
     id2label: Object.fromEntries(labels.map((label, id) => [String(id), label])),
     label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
@@ -252,7 +272,11 @@ function infoOf(model: TextModel, version: string): object {
     model_sha: null,
     model_dtype: "float32",
     model_type:
-      model.kind === "embedding" ? { embedding: { pooling: model.pooling } } : { [model.kind]: names },
+      model.kind === "embedding"
+        ? { embedding: { pooling: model.pooling } }
+        : model.kind === "sparse"
+          ? { embedding: { pooling: "splade" } }
+          : { [model.kind]: names },
     max_concurrent_requests: 512,
     max_input_length: model.maxTokens,
     max_batch_tokens: model.batchTokens,

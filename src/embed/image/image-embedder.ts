@@ -1,0 +1,161 @@
+/** ImageEmbedder: images, and the texts that describe them, as vectors of one space (CLIP, SigLIP). */
+import { join } from "node:path";
+import { TenonError } from "../../base/index.js";
+import { type OnnxModel, readModel } from "../../onnx/index.js";
+import { Engine, type Model, modelNameOf } from "../../runtime/index.js";
+import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
+import { architectureFromFolder } from "../../torch/index.js";
+import { assertFolder, incomplete } from "../card/card.js";
+import { isFile } from "../card/files.js";
+import type { HeadOptions } from "../heads.js";
+import { modelFolder } from "../hub/cache.js";
+import { EmbedMatrix } from "../matrix.js";
+import { decodeImage, type ImageInput } from "./decode.js";
+import { type ImageRules, preprocess, readImageRules } from "./preprocess.js";
+
+export interface ImageEmbedderOptions extends Pick<HeadOptions, "engine" | "name" | "lanes" | "cache"> {
+  /** Vectors get length 1. Default false, as the model gives them. */
+  readonly normalize?: boolean;
+  /** Images of one run. Default 4. */
+  readonly batch?: number;
+}
+
+const GRAPHS = ["onnx/vision_model.onnx", "vision_model.onnx"];
+const OUTPUTS = ["image_embeds", "pooler_output"];
+
+/**
+ * Opens the part of CLIP or SigLIP that sees images: a folder with `preprocessor_config.json` and weights of CLIP, or
+ * `onnx/vision_model.onnx`. Throws MODEL_INCOMPLETE, MODEL_UNSUPPORTED, FILE_INVALID.
+ *
+ * ```ts
+ * await using model = await imageEmbedder("./clip-vit-base-patch32");
+ * const { data, dims } = await model.images(["panda.jpg", bytes]);
+ * ```
+ */
+export async function imageEmbedder(
+  given: string,
+  options: ImageEmbedderOptions = {},
+): Promise<ImageEmbedder> {
+  const folder = modelFolder(given);
+  assertFolder(folder);
+  const rules = readImageRules(folder);
+  const { batch = 4 } = options;
+  if (!Number.isInteger(batch) || batch < 1)
+    throw new TenonError("CONFIG_INVALID", { problem: "batch", given: String(batch), expected: "1 or more" });
+  const graph = await graphOf(folder);
+  const output = OUTPUTS.find((name) => graph.graph.outputs.some((value) => value.name === name));
+  const inputs = graph.graph.inputs
+    .map(({ name }) => name)
+    .filter((name) => !graph.graph.initializers.has(name));
+  if (output === undefined || inputs.join() !== "pixel_values") {
+    throw new TenonError("MODEL_UNSUPPORTED", {
+      problem: "the graph does not make vectors of images",
+      given: `${inputs.join(", ")} to ${graph.graph.outputs.map(({ name }) => name).join(", ")}`,
+      expected: `pixel_values to ${OUTPUTS.join(" or ")}`,
+    });
+  }
+  const engine =
+    options.engine ??
+    (await Engine.open({
+      ...(options.lanes === undefined ? {} : { lanes: options.lanes }),
+      ...(options.cache === undefined ? {} : { cache: options.cache }),
+    }));
+  const closeEngine = async (): Promise<void> => {
+    if (options.engine === undefined) await engine.close();
+  };
+  try {
+    const model = await engine.load(graph, {
+      name: options.name ?? modelNameOf(given, undefined),
+      batch: { max: 1 },
+      calibrate: false,
+    });
+    const release = async (): Promise<void> => {
+      await model.unload();
+      await closeEngine();
+    };
+    return new ImageEmbedder({ rules, model, output, batch, normalize: options.normalize ?? false, release });
+  } catch (error) {
+    await closeEngine();
+    throw error;
+  }
+}
+
+async function graphOf(folder: string): Promise<OnnxModel> {
+  const name = GRAPHS.find((file) => isFile(join(folder, file)));
+  if (name !== undefined) return readModel(join(folder, name));
+  if (!isFile(join(folder, "config.json"))) throw incomplete(folder, [...GRAPHS, "config.json"]);
+  return architectureFromFolder(folder, { head: "image-embeds" });
+}
+
+interface Parts {
+  readonly rules: ImageRules;
+  readonly model: Model;
+  readonly output: string;
+  readonly batch: number;
+  readonly normalize: boolean;
+  release(): Promise<void>;
+}
+
+/** Made by `imageEmbedder`. */
+export class ImageEmbedder {
+  readonly name: string;
+  readonly #parts: Parts;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: Parts) {
+    this.name = parts.model.name;
+    this.#parts = parts;
+  }
+
+  /** A vector an image, in their order. Throws USAGE, FILE_INVALID, DEPENDENCY_MISSING, CANCELLED. */
+  async images(
+    images: readonly ImageInput[],
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<EmbedMatrix<Float32Array>> {
+    const { batch } = this.#parts;
+    let data = new Float32Array(0);
+    let dims = 0;
+    for (let from = 0; from < images.length; from += batch) {
+      if (signal?.aborted === true) throw new TenonError("CANCELLED", { cause: signal.reason });
+      const found = await this.#some(images.slice(from, from + batch), from);
+      dims = found.length / Math.min(batch, images.length - from);
+      if (from === 0) data = new Float32Array(images.length * dims);
+      data.set(found, from * dims);
+    }
+    return new EmbedMatrix(data, images.length, dims, new Uint32Array(images.length), []);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#parts.release();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #some(images: readonly ImageInput[], first: number): Promise<Float32Array> {
+    const { rules, model, output, normalize } = this.#parts;
+    const { height, width } = rules.size;
+    const each = 3 * height * width;
+    const values = new Float32Array(images.length * each);
+    for (const [at, image] of images.entries()) {
+      const pixels = await decodeImage(image, `image ${first + at}`);
+      preprocess(pixels, rules, values.subarray(at * each, (at + 1) * each));
+    }
+    const input = tensorFromStorage("float32", [images.length, 3, height, width], values) as Tensor;
+    using outputs = await model.run({ pixel_values: input }, { outputs: [output] });
+    const found = (outputs[output]!.data as unknown as Float32Array).slice();
+    if (normalize) toUnit(found, images.length);
+    return found;
+  }
+}
+
+function toUnit(data: Float32Array, rows: number): void {
+  const dims = data.length / rows;
+  for (let row = 0; row < rows; row++) {
+    const vector = data.subarray(row * dims, (row + 1) * dims);
+    const length = Math.max(Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0)), 1e-12);
+    for (let j = 0; j < dims; j++) vector[j]! /= length;
+  }
+}
