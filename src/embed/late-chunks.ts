@@ -3,7 +3,7 @@ import { TenonError } from "../base/index.js";
 import type { ModelCard } from "./card/card.js";
 import { EmbedMatrix } from "./matrix.js";
 import { checkTexts } from "./text.js";
-import type { Tokenizer } from "./tokenizers/tokenizer.js";
+import type { TextTokenizer } from "./tokenizers/fallback.js";
 
 /** Where a chunk begins and ends in its text, in UTF-16 units. */
 export interface ChunkSpan {
@@ -28,7 +28,7 @@ export interface LateChunks {
 /** What an embedder has that was opened with `tokenOutputs`. */
 interface TokenEmbedder {
   readonly card: ModelCard;
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: TextTokenizer;
   tokenVectors(text: string, options?: { readonly prompt?: string }): Promise<EmbedMatrix<Float32Array>>;
 }
 
