@@ -37,10 +37,13 @@ export class BoundRun {
 
   /** Runs on the libuv pool; `done` is called on the event loop, once. */
   run(done: (error: TenonError | null) => void): void {
-    this.#call.run(done);
+    this.#call.run((error) => {
+      this.#call.rearm();
+      done(error);
+    });
   }
 
-  /** Asks the run in flight to stop; it is the last one. */
+  /** Asks the run in flight to stop; the next one is not concerned. */
   terminate(): void {
     this.#call.terminate();
   }

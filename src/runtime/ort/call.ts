@@ -252,12 +252,17 @@ export class RunCall {
       words[i] = 0n;
     }
     this.#held.length = 0;
-    if (this.#terminated) {
-      this.#terminated = false;
-      const must = mustSucceed(this.#library);
-      must(functions.RunOptionsUnsetTerminate(this.#runOptions));
-      if (this.#shrinkOptions !== 0n) must(functions.RunOptionsUnsetTerminate(this.#shrinkOptions));
-    }
+    this.rearm();
+  }
+
+  /** Releases the terminate flag, which may have come too late for the run that it was meant for. */
+  rearm(): void {
+    if (!this.#terminated) return;
+    this.#terminated = false;
+    const { functions } = this.#library;
+    const must = mustSucceed(this.#library);
+    must(functions.RunOptionsUnsetTerminate(this.#runOptions));
+    if (this.#shrinkOptions !== 0n) must(functions.RunOptionsUnsetTerminate(this.#shrinkOptions));
   }
 
   /** Frees the native parts. No run may be in flight. */
