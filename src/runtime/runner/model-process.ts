@@ -10,6 +10,7 @@ import { Few } from "../few.js";
 import type { BatchOutputs } from "../lane.js";
 import type { Signature } from "../signature.js";
 import { LyingProcess, type RemoteCall } from "./call.js";
+import { type Death, describeDeath, type KillReason, loadFailed, notStarted, overTime } from "./death.js";
 import { Doorbell, takeOver } from "./doorbell.js";
 import { errorFromJson } from "./error-wire.js";
 import { findingsFromJson } from "./finding-wire.js";
@@ -19,20 +20,6 @@ import type { LoadMessage } from "./load-message.js";
 import { REGION_UNIT, type Region, RegionPool } from "./region-pool.js";
 import { signatureFromJson } from "./signature-wire.js";
 import { NO_CPU } from "./step-aside.js";
-
-/** Why the parent ended a process; undefined when it died by itself. */
-export type KillReason = "deadline" | "lied" | "memory" | "timeout" | "stopped";
-
-export interface Death {
-  readonly pid: number;
-  readonly signal: NodeJS.Signals | null;
-  readonly code: number | null;
-  readonly reason: KillReason | undefined;
-  /** The run that took too long, when that is the reason. */
-  readonly offender: ProcessRun | undefined;
-  /** What it last wrote to stderr; for logs only. */
-  readonly stderr: string;
-}
 
 /** One call on its way; `done` is called once, unless the process dies first: then the run is named to `onDeath`. */
 export interface ProcessRun {
@@ -447,7 +434,7 @@ export class ModelProcess {
     this.#failedRuns++;
     const failure = errorFromJson(error);
     const late = flight.cancelledAt !== undefined && isTenonError(failure, "CANCELLED");
-    this.#free(flight, late ? new TenonError("DEADLINE", { problem: TOO_LONG }) : failure, null);
+    this.#free(flight, late ? overTime() : failure, null);
   }
 
   #done(sequence: number): void {
@@ -506,8 +493,6 @@ export class ModelProcess {
   }
 }
 
-const TOO_LONG = "the run took longer than it may";
-
 function joined(streamed: Map<number, Uint8Array[]> | undefined): ReadonlyMap<number, Uint8Array> {
   const whole = new Map<number, Uint8Array>();
   for (const [position, pieces] of streamed ?? []) whole.set(position, Buffer.concat(pieces));
@@ -526,33 +511,6 @@ function childEnvironment(options: ProcessOptions): NodeJS.ProcessEnv {
   };
   for (const name of PASSED_ON) if (process.env[name] !== undefined) env[name] = process.env[name];
   return env;
-}
-
-/** How it died, for people. */
-export function describeDeath({ signal, code, reason }: Death): string {
-  if (reason === "timeout") return "it took too long";
-  if (reason === "memory") return "it used more memory than it may";
-  if (reason === "deadline") return "a run took too long";
-  if (reason === "lied") return "it broke the rules of its doorbell";
-  return signal === null ? `it ended with code ${code}` : `it ended by ${signal}`;
-}
-
-function notStarted(given: string): TenonError {
-  return new TenonError("MODEL_UNAVAILABLE", { problem: "a model process did not start", given });
-}
-
-function loadFailed(death: Death): TenonError {
-  if (death.reason === "timeout") {
-    return new TenonError("MODEL_UNAVAILABLE", {
-      problem: "loading the model took longer than it may",
-      do: "raise the load timeout",
-    });
-  }
-  return new TenonError("MODEL_CRASHED", {
-    problem: "the model's native code ended its process while it was loaded",
-    given: describeDeath(death),
-    cause: new Error(death.stderr),
-  });
 }
 
 function tooLarge(bytes: number): TenonError {

@@ -4,14 +4,9 @@ import { Few } from "../few.js";
 import type { Batch, BatchOutputs, Done, MemberOutcome } from "../lane.js";
 import { Breaker } from "./breaker.js";
 import type { RemoteCall } from "./call.js";
+import { cancelled, crashed, type Death, describeDeath, overTime, unavailable } from "./death.js";
 import type { LoadMessage } from "./load-message.js";
-import {
-  type Death,
-  describeDeath,
-  type LoadedReply,
-  type ModelProcess,
-  type ProcessRun,
-} from "./model-process.js";
+import type { LoadedReply, ModelProcess, ProcessRun } from "./model-process.js";
 import type { ProcessSettings } from "./process-settings.js";
 import type { Quarantine } from "./quarantine.js";
 
@@ -523,30 +518,4 @@ export class Supervisor {
       this.#recycling = false;
     }
   }
-}
-
-function cancelled(): TenonError {
-  return new TenonError("CANCELLED", { problem: "the run was terminated" });
-}
-
-function overTime(limitMs: number): TenonError {
-  return new TenonError("DEADLINE", {
-    problem: "the run took longer than it may",
-    expected: `at most ${Math.round(limitMs)} ms`,
-  });
-}
-
-function crashed(model: string, death: Death): TenonError {
-  return new TenonError("MODEL_CRASHED", {
-    details: { model },
-    cause: new Error(`${describeDeath(death)}: ${death.stderr}`),
-  });
-}
-
-function unavailable(model: string, reason: string): TenonError {
-  return new TenonError("MODEL_UNAVAILABLE", {
-    problem: `model "${model}" cannot answer now`,
-    given: reason,
-    details: { model },
-  });
 }
