@@ -134,7 +134,7 @@ function unfoldedWeightGradient(s: Site, x: string, g: string, window: Window): 
       rest = Math.floor(rest / window.kernel[i]!);
     }
     const ends = starts.map((start, i) => start + (out[i]! - 1) * window.strides[i]! + 1);
-    const whole = starts.every((start, i) => start === 0 && ends[i] === space[i] && padded === x);
+    const whole = padded === x && starts.every((start, i) => start === 0 && out[i] === space[i]);
     return whole ? x : s.slice(padded, starts, ends, axes, window.strides);
   });
   const joined = parts.length === 1 ? parts[0]! : s.op("Concat", parts, { axis: 1 });
