@@ -1,13 +1,14 @@
 /** The table of gradients: every op of ai.onnx, and those of ONNX Runtime, with its rule or the reason why it has none. */
+import { CONVOLUTION } from "./convolution.js";
 import { ELEMENTWISE } from "./elementwise.js";
 import { LAYOUT } from "./layout.js";
 import { LINEAR } from "./linear.js";
 import { batchNormTraining, LOWERED } from "./lowering.js";
 import { batchNormInference, NORMALIZATION } from "./normalization.js";
+import { POOLING } from "./pooling.js";
 import { RECURRENT } from "./recurrent.js";
 import { REDUCTION } from "./reduction.js";
 import type { Lowering, Rule, Site } from "./site.js";
-import { WINDOW } from "./window.js";
 
 export type Row =
   | { readonly kind: "rule"; readonly rule: Rule }
@@ -48,7 +49,8 @@ function rows(): Map<string, Row> {
     ...REDUCTION,
     ...LINEAR,
     ...NORMALIZATION,
-    ...WINDOW,
+    ...CONVOLUTION,
+    ...POOLING,
   };
   for (const [op, rule] of Object.entries(rules)) table.set(op, { kind: "rule", rule });
   for (const [op, lower] of Object.entries({ ...LOWERED, ...RECURRENT }))
