@@ -6,7 +6,7 @@ import type { Tensor } from "../tensor.js";
 import { type Block, type Domain, domainOf } from "./blocks.js";
 import { gathered, resultArray } from "./dense.js";
 import { type Into, resultTensor, sameDType } from "./operands.js";
-import { isLarge, singles } from "./product-kernel.js";
+import { isLarge, type Product, singles } from "./product-kernel.js";
 
 /** Rows and columns of results that one pass of the inner loop holds. */
 const TILE = 4;
@@ -131,18 +131,6 @@ function batchStarts(own: readonly number[], batch: readonly number[], matrix: n
   });
   return starts;
 }
-
-type Product<A> = (
-  a: A,
-  aAt: number,
-  b: A,
-  bAt: number,
-  o: A,
-  oAt: number,
-  m: number,
-  k: number,
-  n: number,
-) => void;
 
 const PRODUCTS = {
   float32: ((a, aAt, b, bAt, o, oAt, m, k, n) => {

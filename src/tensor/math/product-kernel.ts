@@ -161,23 +161,26 @@ function takeRows(
     memory.set(from.subarray(at + i * step, at + i * step + width), start + i * gap);
 }
 
+/** o = a · b, dense rows: [m, k] × [k, n], each from its place. */
+export type Product<A> = (
+  a: A,
+  aAt: number,
+  b: A,
+  bAt: number,
+  o: A,
+  oAt: number,
+  m: number,
+  k: number,
+  n: number,
+) => void;
+
 /** Whether a product is worth the copies; smaller ones are summed in double precision. */
 export function isLarge(m: number, k: number, n: number): boolean {
   return m >= TALL && n >= WIDE && m * k * n >= 4096;
 }
 
-/** o = a · b, dense rows: [m, k] × [k, n]. The plain loop, whose results are the same bits, where there is no SIMD. */
-export function singles(
-  a: Float32Array,
-  aAt: number,
-  b: Float32Array,
-  bAt: number,
-  o: Float32Array,
-  oAt: number,
-  m: number,
-  k: number,
-  n: number,
-): void {
+/** By the kernel, or by the plain loop, whose results are the same bits, where there is no SIMD. */
+export const singles: Product<Float32Array> = (a, aAt, b, bAt, o, oAt, m, k, n) => {
   if (!hasSimd()) {
     plainSingles(a, aAt, b, bAt, o, oAt, m, k, n);
     return;
@@ -203,20 +206,10 @@ export function singles(
       }
     }
   }
-}
+};
 
 /** The kernel's sums in the same order, each operation rounded to float32. */
-export function plainSingles(
-  a: Float32Array,
-  aAt: number,
-  b: Float32Array,
-  bAt: number,
-  o: Float32Array,
-  oAt: number,
-  m: number,
-  k: number,
-  n: number,
-): void {
+export const plainSingles: Product<Float32Array> = (a, aAt, b, bAt, o, oAt, m, k, n) => {
   const sums = new Float32Array(n);
   for (let row = 0; row < m; row++) {
     const total = o.subarray(oAt + row * n, oAt + (row + 1) * n);
@@ -231,4 +224,4 @@ export function plainSingles(
       for (let column = 0; column < n; column++) total[column]! += sums[column]!;
     }
   }
-}
+};
