@@ -129,6 +129,11 @@ suite("parseJson", () => {
     assert.ok(taken > 500, `only ${taken} texts were taken`);
   });
 
+  test("2^63 as a float stays a number beside the last integer", () => {
+    for (const float of ["92233720368.54776e8", "0.9223372036854776E+19", "9223372036854775808.0"])
+      assert.deepEqual(parse(`[9223372036854775807,${float}]`), [9223372036854775807n, 2 ** 63], float);
+  });
+
   test("refuses bytes that are no UTF-8", () => {
     assert.throws(() => parseJson(Uint8Array.of(0x22, 0xff, 0x22), "the text"), /no UTF-8/);
   });

@@ -8,7 +8,7 @@ const MAX_TEXT = 4_000_000;
 const LAST = "9223372036854775807";
 const LONG_INTEGER = /(?<![.0-9])[0-9]{16,}(?![.0-9eE])/g;
 /** Other ways to write 2^63. */
-const NOT_PLAIN = /[0-9]{16}[.eE]|[eE]\+?1[0-9]/;
+const NOT_PLAIN = /[0-9]{16}[.eE]|[0-9][eE]\+?[0-9]/;
 const PARTED_KEY = /"[ \t\r\n]+:/;
 const IN_ORDER_OF_VALUE = /^[0-9]+$/;
 
