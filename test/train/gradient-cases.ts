@@ -577,4 +577,11 @@ export const CASES: readonly Case[] = [
   ...LOWERED,
   // At the end: the place of a case seeds what is drawn for it.
   { op: "Conv", inputs: [x([2, 3, 5, 5]), x([4, 3, 1, 1])], attrs: { strides: [2, 2] }, linear: true },
+  // Windows that overlap fill the input, too, and choose the same element.
+  {
+    op: "MaxPool",
+    inputs: [{ shape: [1, 1, 5], draw: [0, 2, 9, 4, -2] }],
+    attrs: { kernel_shape: [3], strides: [2] },
+    linear: true,
+  },
 ];

@@ -85,8 +85,8 @@ function convolvedBack(s: Site, g: string, w: string, window: Window): string | 
   const reach = window.kernel.map((kernel, i) => window.dilations[i]! * (kernel - 1));
   const begin = reach.map((each, i) => each - window.begin[i]!);
   const end = reach.map((each, i) => each - window.end[i]!);
-  const plain = window.strides.every((stride) => stride === 1) && window.end.every((each) => each >= 0);
-  if (!plain || [...begin, ...end].some((pad) => pad < 0)) return undefined;
+  if (window.strides.some((stride) => stride !== 1) || [...begin, ...end].some((pad) => pad < 0))
+    return undefined;
   const axes = spatialAxes(window.kernel.length);
   const swapped = s.transpose(w, [1, 0, ...axes]);
   const turned = axes.filter((_, i) => window.kernel[i] !== 1);
