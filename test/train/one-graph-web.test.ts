@@ -49,7 +49,7 @@ const batch = (key: number): Record<string, Tensor> => ({
 });
 
 const foreign = ({ dtype, data, shape }: Tensor): ort.Tensor =>
-  // Dtypes have the same names there.
+  // Dtypes have the same names there; its overloads take one array type each.
   new ort.Tensor(dtype as "float32", data as unknown as Float32Array, [...shape]);
 
 test("onnxruntime-web trains by the same numbers", async () => {

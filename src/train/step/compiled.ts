@@ -7,7 +7,6 @@ import { keyOf, STRIDE } from "../random.js";
 import { copyInto, type ReadBatch } from "./batch.js";
 import type { StepGraph } from "./graph.js";
 import { KEYS, POSITIONS } from "./modes.js";
-import { rowsOf } from "./split.js";
 
 /** Below this a run holds the event loop for less time than handing it over takes. */
 const SYNC_BELOW_MS = 0.5;
@@ -80,8 +79,9 @@ export class Compiled {
         const memory = inputs.get(name)!;
         const given = batch.tensors.get(name)!;
         const rows = (memory.shape[0] ?? 0) * lane;
-        copyInto(memory, this.lanes === 1 ? given : rowsOf(given, rows, rows + memory.shape[0]!));
+        copyInto(memory, this.lanes === 1 ? given : given.slice([rows, rows + memory.shape[0]!]));
       }
+      // `open` makes the keys as uint32.
       const keys = inputs.get(KEYS)?.data as unknown as Uint32Array | undefined;
       // Masks are those of the whole batch: a lane's positions begin where the part before it ends.
       this.graph.training?.sizes.forEach((size, node) => {
@@ -103,8 +103,9 @@ export class Compiled {
     return this.output(this.graph.loss)[0]!;
   }
 
-  /** An output; of lanes, their mean. */
+  /** An output of float32 (losses, statistics); of lanes, their mean. */
   output(name: string): Float32Array {
+    // Names do not carry dtypes.
     const parts = this.#lanes.map(({ outputs }) => outputs.get(name)!.data as unknown as Float32Array);
     if (parts.length === 1) return parts[0]!;
     return parts[0]!.map((_, i) => parts.reduce((sum, part) => sum + part[i]!, 0) / parts.length);

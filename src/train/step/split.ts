@@ -1,6 +1,6 @@
 /** Whether a batch may be computed in parts: its loss is a mean over rows, and the parts fit the model. */
 import { type Graph, inferTypes, type OnnxModel } from "../../onnx/index.js";
-import { type NumericArray, type Tensor, tensorFromStorage } from "../../tensor/index.js";
+import type { Tensor } from "../../tensor/index.js";
 import type { Label } from "../model/parts.js";
 import { type ReadBatch, readBatch } from "./batch.js";
 
@@ -63,7 +63,7 @@ export function partOf(
   const part: Record<string, Tensor> = {};
   for (const [name, value] of batch.tensors) {
     if (value.rank === 0 || value.shape[0] !== batch.rows || value.dtype === "string") return undefined;
-    part[name] = rowsOf(value, 0, rows);
+    part[name] = value.slice([0, rows]);
   }
   try {
     return readBatch(part, declared, inputs);
@@ -71,14 +71,6 @@ export function partOf(
     // A size that is a number in the model, say.
     return undefined;
   }
-}
-
-/** Rows of a dense tensor, where they lie. */
-export function rowsOf(value: Tensor, from: number, to: number): Tensor {
-  const width = value.size / Math.max(1, value.shape[0]!);
-  const data = value.data as unknown as NumericArray;
-  const shape = [to - from, ...value.shape.slice(1)];
-  return tensorFromStorage(value.dtype, shape, data.subarray(from * width, to * width) as never);
 }
 
 /** Whether gradients are the same but for rounding: per 1,000 of the largest of each parameter, or of all. */
