@@ -1,4 +1,6 @@
-"""Small programs that write in place, share memory, take free sizes: exported, with inputs and outputs at two sizes.
+"""Small programs that write in place, share memory, take free sizes, or meet what the runtime's kernels do otherwise.
+
+Exported, with inputs and outputs at two sizes.
 
 usage: programs.py FOLDER    writes FOLDER/<name>.pt2, <name>.<case>.in<k>.npy, <name>.<case>.out<k>.npy; prints the names
 """
@@ -138,6 +140,23 @@ def indexed(x):
     y[torch.tensor([0, 2]), torch.tensor([1, 3])] = 9
     y[y > 8] = -1
     return y, y[:, torch.tensor([3, 0])], y[torch.tensor([[0], [1]]), torch.tensor([2, 5])]
+
+
+@program((3, 8))
+def extremes_with_nan(x):
+    y = torch.where(x > 1.3, torch.nan, x)
+    norm = torch.linalg.vector_norm
+    return y.amax(1), y.amin(1), *y.max(1), y.argmin(1), y.argmax(), norm(y, torch.inf, 1), norm(y, -torch.inf, 1)
+
+
+@program((3, 5, 5))
+def pool_padded_as_wide_as_its_kernel(x):
+    return torch.nn.functional.max_pool2d(x - 9, 2, 3, 0, 3, ceil_mode=True)
+
+
+@program((3, 4))
+def sum_over_an_ellipsis(x):
+    return torch.einsum("...c->c", x)
 
 
 def main(folder):
