@@ -2,11 +2,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { TenonError } from "../base/index.js";
-import { makeGraph, type OnnxModel, removeDead, run, withGraph } from "../onnx/index.js";
+import { type OnnxModel, removeDead, run } from "../onnx/index.js";
 import type { Engine, Model } from "../runtime/index.js";
 import { readTextCard, type TextCard, type TruncateSide } from "./card/card.js";
 import { isFields, isFile } from "./card/files.js";
-import { bodyOf, type TokenInput, tokenInputs } from "./graph/body.js";
+import { bodyOf, onlyOutputs, type TokenInput, tokenInputs } from "./graph/body.js";
 import { modelFolder } from "./hub/cache.js";
 import { type OpenedModel, type OpenOptions, onEngine, onModel } from "./opened.js";
 import { type RunnerLimits, type TextRunner, textRunner } from "./schedule/text-runner.js";
@@ -119,15 +119,11 @@ async function prepare(folder: string, options: HeadOptions): Promise<Prepared> 
       expected: `an output "${LOGITS}" [batch, labels]`,
     });
   }
-  const only = {
-    name: "only-logits",
-    apply: (model: OnnxModel) => withGraph(model, makeGraph({ ...model.graph, outputs: [logits] })),
-  };
   const { memory, budget } = options;
   return {
     card,
     text,
-    graph: run(body.model, [only, removeDead]),
+    graph: run(body.model, [onlyOutputs(LOGITS), removeDead]),
     inputs: tokenInputs(body.model),
     labels: labelsOf(card.config, logits.type?.kind === "tensor" ? logits.type.shape?.[1] : undefined),
     limits: {

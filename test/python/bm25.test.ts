@@ -36,17 +36,14 @@ function words(): string[] {
   return [...new Set([...made, ...whole, ...found])];
 }
 
-test("vectors and stems are those of fastembed", (t) => {
+test("vectors and stems are those of fastembed", () => {
   const given = { texts: TEXTS, stopWords: STOP_WORDS, words: words(), avgLen: 20 };
   const wanted = JSON.parse(runPython([script], JSON.stringify(given))) as {
     documents: [number, number][][];
     queries: [number, number][][];
     stems: string[];
   } | null;
-  if (wanted === null) {
-    t.skip("fastembed is not installed");
-    return;
-  }
+  assert.ok(wanted !== null, "fastembed of requirements.txt is not installed");
   given.words.forEach((word, i) => {
     assert.equal(englishStem(word), wanted.stems[i], word);
   });

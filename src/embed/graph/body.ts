@@ -1,7 +1,15 @@
 /** The transformer's graph: from an ONNX file in the folder, else built on its weights; and what goes in and comes out. */
 import { join } from "node:path";
 import { TenonError } from "../../base/index.js";
-import { type OnnxModel, readModel, upgrade, type Value } from "../../onnx/index.js";
+import {
+  makeGraph,
+  type OnnxModel,
+  type Pass,
+  readModel,
+  upgrade,
+  type Value,
+  withGraph,
+} from "../../onnx/index.js";
 import { architectureFromFolder } from "../../torch/index.js";
 import { incomplete, type ModelCard } from "../card/card.js";
 import { type Fields, isFile } from "../card/files.js";
@@ -93,6 +101,17 @@ export function hiddenStates(
     });
   }
   return { name: found.name, size, half: found.type?.kind === "tensor" && found.type.dtype === "float16" };
+}
+
+/** A pass that keeps these outputs alone. */
+export function onlyOutputs(...names: readonly string[]): Pass {
+  return {
+    name: "only-outputs",
+    apply: (model) => {
+      const outputs = names.flatMap((name) => model.graph.outputs.filter((output) => output.name === name));
+      return withGraph(model, makeGraph({ ...model.graph, outputs }));
+    },
+  };
 }
 
 function rankOf({ type }: Value): number | undefined {

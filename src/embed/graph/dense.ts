@@ -1,16 +1,8 @@
 /** The whole graph of a dense model: ids and mask in, one vector a row out. */
 import { TenonError } from "../../base/index.js";
-import {
-  appendGraph,
-  makeGraph,
-  type OnnxModel,
-  type Pass,
-  removeDead,
-  run,
-  withGraph,
-} from "../../onnx/index.js";
+import { appendGraph, type OnnxModel, removeDead, run } from "../../onnx/index.js";
 import type { ModelCard } from "../card/card.js";
-import { bodyOf, hiddenStates, type TokenInput, tokenInputs } from "./body.js";
+import { bodyOf, hiddenStates, onlyOutputs, type TokenInput, tokenInputs } from "./body.js";
 import { int8Row, type WeightRoom } from "./int8-row.js";
 import { EMBEDDING, type OutputType, tailOf, vectorSize } from "./tail.js";
 
@@ -88,16 +80,5 @@ export async function denseGraph(
     dims,
     fullDims,
     hidden: options.tokenOutputs ? hidden.name : undefined,
-  };
-}
-
-/** Keeps these outputs alone. */
-function onlyOutputs(...names: readonly string[]): Pass {
-  return {
-    name: "only-outputs",
-    apply: (model) => {
-      const outputs = names.flatMap((name) => model.graph.outputs.filter((output) => output.name === name));
-      return withGraph(model, makeGraph({ ...model.graph, outputs }));
-    },
   };
 }

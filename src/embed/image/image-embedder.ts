@@ -2,18 +2,17 @@
 import { join } from "node:path";
 import { TenonError } from "../../base/index.js";
 import { type OnnxModel, readModel } from "../../onnx/index.js";
-import { Engine, type Model, modelNameOf } from "../../runtime/index.js";
 import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
 import { architectureFromFolder } from "../../torch/index.js";
 import { assertFolder, incomplete } from "../card/card.js";
 import { isFile } from "../card/files.js";
-import type { HeadOptions } from "../heads.js";
 import { modelFolder } from "../hub/cache.js";
 import { EmbedMatrix } from "../matrix.js";
+import { type OpenedModel, type OpenOptions, onEngine } from "../opened.js";
 import { decodeImage, type ImageInput } from "./decode.js";
 import { type ImageRules, preprocess, readImageRules } from "./preprocess.js";
 
-export interface ImageEmbedderOptions extends Pick<HeadOptions, "engine" | "name" | "lanes" | "cache"> {
+export interface ImageEmbedderOptions extends OpenOptions {
   /** Vectors get length 1. Default false, as the model gives them. */
   readonly normalize?: boolean;
   /** Images of one run. Default 4. */
@@ -54,30 +53,12 @@ export async function imageEmbedder(
       expected: `pixel_values to ${OUTPUTS.join(" or ")}`,
     });
   }
-  const engine =
-    options.engine ??
-    (await Engine.open({
-      ...(options.lanes === undefined ? {} : { lanes: options.lanes }),
-      ...(options.cache === undefined ? {} : { cache: options.cache }),
-    }));
-  const closeEngine = async (): Promise<void> => {
-    if (options.engine === undefined) await engine.close();
-  };
-  try {
-    const model = await engine.load(graph, {
-      name: options.name ?? modelNameOf(given, undefined),
-      batch: { max: 1 },
-      calibrate: false,
-    });
-    const release = async (): Promise<void> => {
-      await model.unload();
-      await closeEngine();
-    };
-    return new ImageEmbedder({ rules, model, output, batch, normalize: options.normalize ?? false, release });
-  } catch (error) {
-    await closeEngine();
-    throw error;
-  }
+  const { normalize = false } = options;
+  return onEngine(
+    given,
+    options,
+    async (_, load) => new ImageEmbedder({ rules, opened: await load(graph), output, batch, normalize }),
+  );
 }
 
 async function graphOf(folder: string): Promise<OnnxModel> {
@@ -89,11 +70,10 @@ async function graphOf(folder: string): Promise<OnnxModel> {
 
 interface Parts {
   readonly rules: ImageRules;
-  readonly model: Model;
+  readonly opened: OpenedModel;
   readonly output: string;
   readonly batch: number;
   readonly normalize: boolean;
-  release(): Promise<void>;
 }
 
 /** Made by `imageEmbedder`. */
@@ -103,7 +83,7 @@ export class ImageEmbedder {
   #closing: Promise<void> | undefined;
 
   constructor(parts: Parts) {
-    this.name = parts.model.name;
+    this.name = parts.opened.model().name;
     this.#parts = parts;
   }
 
@@ -126,7 +106,7 @@ export class ImageEmbedder {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#parts.release();
+    this.#closing ??= this.#parts.opened.release();
     return this.#closing;
   }
 
@@ -135,7 +115,7 @@ export class ImageEmbedder {
   }
 
   async #some(images: readonly ImageInput[], first: number): Promise<Float32Array> {
-    const { rules, model, output, normalize } = this.#parts;
+    const { rules, opened, output, normalize } = this.#parts;
     const { height, width } = rules.size;
     const each = 3 * height * width;
     const values = new Float32Array(images.length * each);
@@ -144,8 +124,8 @@ export class ImageEmbedder {
       preprocess(pixels, rules, values.subarray(at * each, (at + 1) * each));
     }
     const input = tensorFromStorage("float32", [images.length, 3, height, width], values) as Tensor;
-    using outputs = await model.run({ pixel_values: input }, { outputs: [output] });
-    const found = (outputs[output]!.data as unknown as Float32Array).slice();
+    using outputs = await opened.model().run({ pixel_values: input }, { outputs: [output] });
+    const found = (outputs[output]!.data as unknown as Float32Array).slice(); // vectors of CLIP are float32
     if (normalize) toUnit(found, images.length);
     return found;
   }

@@ -1,17 +1,9 @@
 /** The graph of a late-interaction model: a vector of length 1 for each token. And MaxSim, which compares such vectors. */
 import { TenonError } from "../../base/index.js";
-import {
-  appendGraph,
-  graph,
-  makeGraph,
-  type OnnxModel,
-  removeDead,
-  run,
-  withGraph,
-} from "../../onnx/index.js";
+import { appendGraph, graph, type OnnxModel, removeDead, run } from "../../onnx/index.js";
 import { cast, type Tensor, tensor } from "../../tensor/index.js";
 import { materialize, openWeights } from "../../torch/index.js";
-import { bodyOf, hiddenStates, type TokenInput, tokenInputs } from "../graph/body.js";
+import { bodyOf, hiddenStates, onlyOutputs, type TokenInput, tokenInputs } from "../graph/body.js";
 import { ACTIVATION } from "../graph/tail.js";
 import type { MultiCard } from "./multi-card.js";
 
@@ -54,13 +46,7 @@ export async function multiGraph(card: MultiCard): Promise<MultiGraph> {
   g.output(unit, TOKEN_VECTORS, { kind: "tensor", dtype: "float32", shape: ["batch", "sequence", dims] });
   const model = run(body.model, [
     appendGraph(g.model(), { hidden: hidden.name }, {}),
-    {
-      name: "only-token-vectors",
-      apply: (whole: OnnxModel) => {
-        const outputs = whole.graph.outputs.filter(({ name }) => name === TOKEN_VECTORS);
-        return withGraph(whole, makeGraph({ ...whole.graph, outputs }));
-      },
-    },
+    onlyOutputs(TOKEN_VECTORS),
     removeDead,
   ]);
   return { model, inputs: tokenInputs(model), dims };

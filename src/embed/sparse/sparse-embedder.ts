@@ -1,18 +1,10 @@
 /** SparseEmbedder: texts as weights of the vocabulary's words, by a masked language model (SPLADE). */
 import { TenonError } from "../../base/index.js";
-import {
-  appendGraph,
-  graph,
-  makeGraph,
-  type OnnxModel,
-  removeDead,
-  run,
-  withGraph,
-} from "../../onnx/index.js";
+import { appendGraph, graph, type OnnxModel, removeDead, run } from "../../onnx/index.js";
 import type { Engine, Model } from "../../runtime/index.js";
 import { modulesOf, readTextCard, type TextCard, type TruncateSide } from "../card/card.js";
 import { type Fields, readFields } from "../card/files.js";
-import { bodyOf, type TokenInput, tokenInputs } from "../graph/body.js";
+import { bodyOf, onlyOutputs, type TokenInput, tokenInputs } from "../graph/body.js";
 import { PoolingInputs } from "../graph/pool.js";
 import { modelFolder } from "../hub/cache.js";
 import { type OpenedModel, type OpenOptions, onEngine, onModel } from "../opened.js";
@@ -111,13 +103,7 @@ async function prepare(folder: string, options: SparseOptions): Promise<Prepared
   const tail = pooled(poolingOf(folder), body.model.opsets.get("") ?? 20, width, isHalf);
   const model = run(body.model, [
     appendGraph(tail, { logits: LOGITS, mask: "attention_mask" }, {}),
-    {
-      name: "only-sparse",
-      apply: (whole: OnnxModel) => {
-        const outputs = whole.graph.outputs.filter(({ name }) => name === OUTPUT);
-        return withGraph(whole, makeGraph({ ...whole.graph, outputs }));
-      },
-    },
+    onlyOutputs(OUTPUT),
     removeDead,
   ]);
   const inputs = tokenInputs(model);

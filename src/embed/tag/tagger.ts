@@ -1,10 +1,10 @@
 /** Tagger: labels for parts of texts, by a model that classifies tokens. */
 import { readFileSync } from "node:fs";
 import { TenonError } from "../../base/index.js";
-import { makeGraph, type OnnxModel, removeDead, run, withGraph } from "../../onnx/index.js";
+import { type OnnxModel, removeDead, run } from "../../onnx/index.js";
 import { readTextCard, type TextCard, tokenizerFile } from "../card/card.js";
 import { isFields } from "../card/files.js";
-import { bodyOf, type TokenInput, tokenInputs } from "../graph/body.js";
+import { bodyOf, onlyOutputs, type TokenInput, tokenInputs } from "../graph/body.js";
 import { type HeadOptions, labelsOf, type ScoreOptions } from "../heads.js";
 import { modelFolder } from "../hub/cache.js";
 import { type OpenedModel, onEngine } from "../opened.js";
@@ -65,17 +65,13 @@ async function prepare(folder: string, options: HeadOptions): Promise<Prepared> 
       expected: `an output "${LOGITS}" [batch, sequence, labels]`,
     });
   }
-  const only = {
-    name: "only-logits",
-    apply: (model: OnnxModel) => withGraph(model, makeGraph({ ...model.graph, outputs: [logits] })),
-  };
   const { memory, budget } = options;
   return {
     card,
     text,
     hasPrefix: typeof part.continuing_subword_prefix === "string" && part.continuing_subword_prefix !== "",
     unknown: typeof part.unk_token === "string" ? text.tokenizer.idOf(part.unk_token) : undefined,
-    graph: run(body.model, [only, removeDead]),
+    graph: run(body.model, [onlyOutputs(LOGITS), removeDead]),
     inputs: tokenInputs(body.model),
     labels: labelsOf(card.config, shape?.[2]),
     truncate: options.truncate ?? "right",
