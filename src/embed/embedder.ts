@@ -8,7 +8,7 @@ import { type CardOptions, type ModelCard, readCard, type TruncateSide } from ".
 import { isFile } from "./card/files.js";
 import { type DenseGraph, denseGraph, QUANTS, type Quant } from "./graph/dense.js";
 import { roomProbe, type WeightRoom, weightRoom } from "./graph/int8-row.js";
-import { EMBEDDING, OUTPUT_TYPES, type OutputType } from "./graph/tail.js";
+import { checkOutput, EMBEDDING, type OutputType } from "./graph/tail.js";
 import { modelFolder } from "./hub/cache.js";
 import { knownModel } from "./hub/known.js";
 import { EmbedMatrix, type MatrixData } from "./matrix.js";
@@ -154,13 +154,7 @@ interface Prepared {
 
 async function prepare(folder: string, options: EmbedderOptions, weightRoom: WeightRoom): Promise<Prepared> {
   const output = options.output ?? "float32";
-  if (!OUTPUT_TYPES.includes(output)) {
-    throw new TenonError("CONFIG_INVALID", {
-      problem: "output",
-      given: String(output),
-      expected: OUTPUT_TYPES.join(", "),
-    });
-  }
+  checkOutput(output);
   const { memory, budget, quant = "none" } = options;
   if (!QUANTS.includes(quant)) {
     throw new TenonError("CONFIG_INVALID", {

@@ -68,6 +68,8 @@ describe("static models", () => {
     );
     await assert.rejects(embedder(folder, { dims: 5 }), { code: "DIMS_MISMATCH" });
     await assert.rejects(embedder(folder, { quant: "int8-row" }), { code: "CONFIG_INVALID" });
+    const output = "int4" as "int8"; // as plain JavaScript may give
+    await assert.rejects(embedder(folder, { output }), { code: "CONFIG_INVALID", message: /int4/ });
     await assert.rejects(embedder(folder, { pooling: "cls" }), { code: "CONFIG_INVALID" });
     await model.close();
     await assert.rejects(model.query("a"), { code: "ENGINE_CLOSED" });

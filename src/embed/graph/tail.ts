@@ -13,6 +13,16 @@ export const EMBEDDING = "sentence_embedding";
 export const OUTPUT_TYPES = ["float32", "float16", "int8", "binary", "ubinary"] as const;
 export type OutputType = (typeof OUTPUT_TYPES)[number];
 
+/** Throws CONFIG_INVALID for what is no type of output. */
+export function checkOutput(output: OutputType): void {
+  if (OUTPUT_TYPES.includes(output)) return;
+  throw new TenonError("CONFIG_INVALID", {
+    problem: "output",
+    given: String(output),
+    expected: OUTPUT_TYPES.join(", "),
+  });
+}
+
 export interface TailOptions {
   readonly opset: number;
   /** Size of the hidden states. */

@@ -16,6 +16,7 @@ export function plainKernels(
     for (let i = 0; i < count; i++) to[out / 4 + i] = value(rows + i * stride);
     return 0;
   };
+  // What a kernel is called with, each of them with five addresses and sizes.
   type Scan = [number, number, number, number, number];
   return {
     products: (...values) => {

@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { hasSimd, loadKernels, makeMemory } from "../../simd/index.js";
+import { type Tensor, tensor, tensorFromStorage } from "../../tensor/index.js";
+import { saveSafetensors } from "../../torch/index.js";
 import { SEARCH_KERNELS } from "./kernels.js";
 import { plainKernels } from "./plain-kernels.js";
 import { loadIndex, type SearchIndexOptions, searchIndex, type VectorRows } from "./search-index.js";
@@ -135,6 +137,11 @@ describe("a search index", () => {
       code: "USAGE",
     });
     assert.throws(() => searchIndex({ data: new Int8Array(12), rows: 4, dims: 3 }), { code: "USAGE" });
+    for (const packed of [Int8Array, Uint8Array, Uint16Array])
+      assert.throws(() => index.search(packed.of(1, 2, 3)), { code: "USAGE", message: /float32/ });
+    assert.throws(() => index.search({ data: [1, 2, 3, 4], rows: 1, dims: 3 }), { code: "USAGE" });
+    assert.throws(() => index.search({ data: [1, 2, 3], rows: -1, dims: 3 }), { code: "USAGE" });
+    assert.throws(() => searchIndex({ data: [], rows: 0, dims: 65_536 }), { code: "USAGE" });
   });
 
   test("rows are added, saved and read again with their ids", async () => {
@@ -166,6 +173,22 @@ describe("a search index", () => {
     const other = join(folder, "other.safetensors");
     writeFileSync(other, Buffer.concat([Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]), Buffer.from("{}")]));
     await assert.rejects(loadIndex(other), { code: "FILE_INVALID" });
+    const metadata = { format: "tenon-search-1", metric: "cosine", storage: "float32", dims: "2" };
+    const part = tensor([[1, 0]]);
+    const bytes = (text: string): Tensor =>
+      tensorFromStorage("uint8", [text.length], Buffer.from(text)) as Tensor;
+    for (const tensors of [
+      { "vectors.0": tensor([[1, Number.NaN]]) },
+      { "vectors.0": part, "vectors.2": part },
+      { "vectors.0": part, ids: bytes("[]") },
+      { "vectors.0": part, ids: bytes('["a", "b"]') },
+      { "vectors.0": part, ids: tensor([1]) },
+    ]) {
+      await saveSafetensors(other, tensors, { metadata });
+      await assert.rejects(loadIndex(other), { code: "FILE_INVALID" });
+    }
+    await saveSafetensors(other, { "vectors.0": part, ids: bytes('["a"]') }, { metadata });
+    assert.deepEqual((await loadIndex(other)).search([1, 0]), [{ row: 0, score: 1, id: "a" }]);
   });
 
   test("without SIMD the results are the same", { skip: !hasSimd() }, () => {

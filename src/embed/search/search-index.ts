@@ -46,7 +46,8 @@ const SEGMENT_BYTES = 64 * 2 ** 20;
 const MOST_SEGMENT_BYTES = 2 ** 30;
 /** Of a product of integers: 127 times the largest of the query, so many times, stays below 2^31. */
 const MOST_SUM = 2 ** 31 - 1;
-const MOST_DIMS = 65_536;
+/** Bits that differ are counted in 16 bits. */
+const MOST_DIMS = 65_535;
 
 /**
  * An index over vectors, which are copied. Throws USAGE, DIMS_MISMATCH, INPUT_VALUE for numbers that are not finite.
@@ -78,8 +79,9 @@ export async function loadIndex(path: string): Promise<SearchIndex> {
   const named = tensors.get("ids");
   let ids: unknown;
   if (named !== undefined) {
+    if (named.dtype !== "uint8") throw invalid(`ids: ${named.dtype}`);
     try {
-      ids = JSON.parse(new TextDecoder().decode(materialize(named).data as unknown as Uint8Array));
+      ids = JSON.parse(new TextDecoder().decode(materialize(named).data as unknown as Uint8Array)); // of uint8
     } catch (cause) {
       throw new TenonError("FILE_INVALID", { problem: `${path} is no search index`, given: "ids", cause });
     }
@@ -87,17 +89,31 @@ export async function loadIndex(path: string): Promise<SearchIndex> {
   }
   const index = new SearchIndex(dims, { metric, storage });
   let at = 0;
-  for (let part = 0; ; part++) {
+  let part = 0;
+  for (; ; part++) {
     const ref = tensors.get(`vectors.${part}`);
     if (ref === undefined) break;
     if (ref.dtype !== "float32" || ref.shape.length !== 2 || ref.shape[1]! !== dims)
       throw invalid(`vectors.${part}: ${ref.dtype} [${ref.shape.join(", ")}]`);
     const rows = ref.shape[0]!;
-    const data = materialize(ref).data as unknown as Float32Array;
-    const names = (ids as readonly string[] | undefined)?.slice(at, at + rows);
-    index.add({ data, rows, dims }, names, true);
+    const data = materialize(ref).data as unknown as Float32Array; // of float32
+    const names = (ids as readonly string[] | undefined)?.slice(at, at + rows); // an array of strings
+    if (names !== undefined && names.length !== rows) throw invalid("another number of ids");
+    try {
+      index.add({ data, rows, dims }, names, true);
+    } catch (cause) {
+      // Of a file, numbers that are not finite are the file's fault.
+      if (cause instanceof TenonError && cause.code === "INPUT_VALUE")
+        throw new TenonError("FILE_INVALID", {
+          problem: `${path} is no search index`,
+          given: `vectors.${part}`,
+          cause,
+        });
+      throw cause;
+    }
     at += rows;
   }
+  if (part + (named === undefined ? 0 : 1) !== tensors.size) throw invalid("tensors that are not in a row");
   if (ids !== undefined && (ids as readonly string[]).length !== at) throw invalid("another number of ids");
   return index;
 }
@@ -137,10 +153,7 @@ export class SearchIndex {
   add(vectors: VectorRows, ids?: readonly string[], asTheyAre = false): void {
     const { data, rows, dims } = vectors;
     if (dims !== this.dims) throw this.#otherDims(dims);
-    if (!Number.isInteger(rows) || rows < 0 || data.length !== rows * dims)
-      throw usage("vectors", `${data.length} numbers`, `${rows} rows of ${dims}`);
-    if (data instanceof Uint16Array || data instanceof Uint8Array || data instanceof Int8Array)
-      throw usage("vectors", data.constructor.name, "vectors of float32, as embedder gives them by default");
+    checkRows(vectors);
     this.#checkIds(rows, ids);
     const lengths = lengthsOf(data, rows, dims);
     this.#reserve(rows);
@@ -171,6 +184,7 @@ export class SearchIndex {
     const isOne = !("rows" in given);
     const { data, rows, dims } = isOne ? { data: given, rows: 1, dims: given.length } : given;
     if (dims !== this.dims) throw this.#otherDims(dims);
+    checkRows({ data, rows, dims });
     const lengths = lengthsOf(data, rows, dims);
     const most = Math.min(topK, this.#rows);
     const all = Array.from({ length: rows }, (_, at): SearchHit[] => {
@@ -329,6 +343,14 @@ export class SearchIndex {
       expected: String(this.dims),
     });
   }
+}
+
+/** Throws USAGE for another number of values than rows have, and for vectors that are packed as smaller numbers. */
+function checkRows({ data, rows, dims }: VectorRows): void {
+  if (!Number.isInteger(rows) || rows < 0 || data.length !== rows * dims)
+    throw usage("vectors", `${data.length} numbers`, `${rows} rows of ${dims}`);
+  if (data instanceof Uint16Array || data instanceof Uint8Array || data instanceof Int8Array)
+    throw usage("vectors", data.constructor.name, "vectors of float32, as embedder gives them by default");
 }
 
 /** Euclidean lengths. Throws INPUT_VALUE for rows that are not finite, or whose products would not be. */

@@ -2,7 +2,7 @@
 import { TenonError } from "../../base/index.js";
 import type { Accuracy } from "../accuracy.js";
 import type { CardOptions, ModelCard, TruncateSide } from "../card/card.js";
-import type { OutputType } from "../graph/tail.js";
+import { checkOutput, type OutputType } from "../graph/tail.js";
 import { EmbedMatrix, type MatrixData } from "../matrix.js";
 import { type PromptOptions, promptFor, type TextRole } from "../prompts.js";
 import type { Int8Ranges } from "../quantise.js";
@@ -58,7 +58,8 @@ export class StaticEmbedder {
   #closed = false;
 
   constructor(model: StaticModel, name: string, options: StaticOptions) {
-    const { dims = model.dims } = options;
+    const { dims = model.dims, output = "float32" } = options;
+    checkOutput(output);
     if (!Number.isInteger(dims) || dims < 1 || dims > model.dims) {
       throw new TenonError("DIMS_MISMATCH", {
         problem: "the model's vectors cannot be cut to this size",
