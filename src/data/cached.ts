@@ -1,4 +1,5 @@
 /** Rows kept as a Parquet file: a slow source is read once, and again only when it or the plan changed. */
+import { resolve } from "node:path";
 import { isTenonError, TenonError } from "../base/index.js";
 import type { Columns } from "./column.js";
 import { openPlan } from "./open.js";
@@ -23,6 +24,8 @@ export async function writeCache(
   try {
     if (scan.files.length === 0)
       throw new TenonError("USAGE", { problem: "a stream has no files by which a cache is known" });
+    if (scan.files.some(({ name }) => resolve(name) === resolve(path)))
+      throw new TenonError("USAGE", { problem: "a cache would take the place of its source", given: path });
     const { select, take } = plan;
     key = `${hash} ${filesHash(scan.files)} ${plan.epoch} ${plan.repeat} ${take}`;
     schema = select === null ? scan.schema : new Map(select.map((name) => [name, scan.schema.get(name)!]));

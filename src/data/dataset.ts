@@ -158,13 +158,13 @@ export class Dataset<T = Columns> implements AsyncIterable<Batch<T>> {
 
   /**
    * The rows as a Parquet file at `path`, and a dataset over it: text is parsed once. The file is written anew when a source
-   * file or the plan changed. Throws USAGE after `tensors` or `map`, and for streams.
+   * file or the plan changed. Throws USAGE after `tensors` or `map`, for streams, and where `path` is a source file.
    */
   async cache(path: string): Promise<Dataset> {
     if (this.#plan.tensors !== null || this.#plan.stages.length > 0)
       throw new TenonError("USAGE", { problem: "cache must come before tensors and map" });
-    // Without tensors and maps batches are columns.
-    await writeCache(this.#plan, path, this as unknown as Dataset);
+    // Without tensors and maps batches are columns; every row is kept, whatever the size of batches.
+    await writeCache(this.#plan, path, this.#with({ last: "keep" }) as unknown as Dataset);
     return new Dataset(emptyPlan(parquetSource([path], { hive: false })));
   }
 

@@ -9,7 +9,7 @@ import { drawOf, type Key, keyOf } from "./random.js";
 import { wholeNumber } from "./whole-number.js";
 
 export interface InterleaveOptions {
-  /** How often each dataset is drawn, in proportion; one per dataset, above 0. Default: all alike. */
+  /** How often each dataset is drawn, in proportion; one per dataset, above 0, with a finite sum. Default: all alike. */
   readonly weights?: readonly number[];
   /** Default 0. */
   readonly seed?: number;
@@ -59,12 +59,13 @@ export function interleave<T>(
   if (
     datasets.length === 0 ||
     weights.length !== datasets.length ||
-    !weights.every((weight) => weight > 0 && weight < Number.POSITIVE_INFINITY)
+    !weights.every((weight) => weight > 0) ||
+    !Number.isFinite(weights.reduce((sum, weight) => sum + weight, 0))
   )
     throw new TenonError("USAGE", {
       problem: "the weights of an interleave",
       given: `${JSON.stringify(weights)} for ${datasets.length} datasets`,
-      expected: "a finite number above 0 for each of one dataset or more",
+      expected: "a number above 0 for each of one dataset or more, with a finite sum",
     });
   const plan = createHash("sha256")
     .update(canonicalJson({ weights, seed, until }))

@@ -139,6 +139,23 @@ describe("engines", () => {
         );
       });
 
+      it("reads files by their names, not by patterns", async () => {
+        const odd = join(folder, "odd");
+        for (const [name, value] of [
+          ["x[1]", 5],
+          ["x1", 6],
+        ] as const) {
+          mkdirSync(join(odd, name), { recursive: true });
+          await using out = sink.parquet(join(odd, name, "y?.parquet"));
+          await out.write({ a: Int32Array.of(value, value + 2) });
+          await out.commit();
+        }
+        assert.deepEqual(await rowsOf(parquet(join(odd, "x[*", "*.parquet"), { engine })), [
+          { a: 5 },
+          { a: 7 },
+        ]);
+      });
+
       it("gives the same tensors", async () => {
         const chain = (dataset: Dataset) =>
           dataset
@@ -171,6 +188,9 @@ describe("engines", () => {
       for (let i = 0; i < rows; i++) rest.push(columnValue(data.d!, i));
     assert.equal(rest.length, all.length - 50);
     await assert.rejects(rowsOf(sql("SELEC 1")), (error) => isTenonError(error, "USAGE"));
+    // Enough rows before the failure for a stream to have begun.
+    const late = "SELECT CASE WHEN i = 100000 THEN error('boom') ELSE 'x' END AS a FROM range(200000) t(i)";
+    await assert.rejects(rowsOf(sql(late)), (error) => isTenonError(error, "USAGE"));
     await assert.rejects(rowsOf(sql("SELECT INTERVAL 1 DAY AS i")), /"i".*INTERVAL/);
   });
 

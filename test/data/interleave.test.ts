@@ -67,7 +67,7 @@ describe("interleave", () => {
   });
 
   it("refuses weights that do not fit, and positions of others", async () => {
-    for (const weights of [[1], [1, 0], [1, Number.NaN]])
+    for (const weights of [[1], [1, 0], [1, Number.NaN], [1e308, 1e308]])
       assert.throws(
         () => interleave([ids("a"), ids("b")], { weights }),
         (error) => isTenonError(error, "USAGE"),

@@ -1,6 +1,6 @@
 /** CSV and JSON lines: what the cells are, what is refused by line, and the same stops, shards and shuffles as Parquet. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -18,7 +18,6 @@ import {
   pack,
   parquet,
   printType,
-  rows,
   sink,
   type Table,
 } from "tenon/data";
@@ -419,28 +418,5 @@ describe("text tables", () => {
     for await (const { data } of jsonl(join(folder, "day=*", "x.jsonl"))) await out.write(data);
     await out.commit();
     assert.deepEqual(await rowsOf(parquet(path)), [{ a: 1n, day: "2" }]);
-  });
-
-  it("keeps parsed rows as Parquet until the source changes", async () => {
-    const path = file("a,b\n1,x\n2,\n");
-    const kept = join(folder, "kept.parquet");
-    const dataset = csv(path, { types: { a: "int64" } }).where({ a: { gt: 1 } });
-    assert.deepEqual(await rowsOf(await dataset.cache(kept)), [{ a: 2n, b: null }]);
-    const before = statSync(kept, { bigint: true }).mtimeNs;
-    assert.deepEqual(await rowsOf(await dataset.cache(kept)), [{ a: 2n, b: null }]);
-    assert.equal(statSync(kept, { bigint: true }).mtimeNs, before);
-    writeFileSync(path, "a,b\n3,x\n2,\n4,z\n");
-    assert.equal((await rowsOf(await dataset.cache(kept))).length, 3);
-    assert.deepEqual(await rowsOf(await dataset.select("b").cache(kept)), [
-      { b: "x" },
-      { b: null },
-      { b: "z" },
-    ]);
-    await assert.rejects(rows([{ a: Int32Array.of(1) }]).cache(kept), (error) =>
-      isTenonError(error, "USAGE"),
-    );
-    await assert.rejects(dataset.tensors({ a: pack(["a"]) }).cache(kept), (error) =>
-      isTenonError(error, "USAGE"),
-    );
   });
 });

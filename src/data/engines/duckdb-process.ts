@@ -1,10 +1,11 @@
 /** DuckDB as an engine: row groups of Parquet and queries, asked of a process of its own. */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { type ErrorCode, isTenonError, TenonError } from "../../base/index.js";
+import { type ErrorCode, TenonError } from "../../base/index.js";
 import type { Column, Schema } from "../column.js";
-import type { Chunk, Scan, Source, Split } from "../scan.js";
+import type { Scan, Source } from "../scan.js";
 import { spooledSource } from "../spool.js";
+import { engineScan } from "./engine-scan.js";
 import { missingEngine } from "./optional.js";
 
 /** What the process is asked for: columns of a query, or its rows in an Arrow file. */
@@ -119,60 +120,30 @@ class DuckDBProcess {
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
 
-/** A scan of Parquet whose row groups DuckDB reads; schema, splits and statistics stay those of the footers. */
+/** A path as DuckDB's pattern for that file alone. */
+const literally = (path: string): string => path.replace(/[*?[]/g, "[$&]");
+
+/** A scan of Parquet whose row groups DuckDB reads. Throws DEPENDENCY_MISSING. */
 export async function withDuckDB(scan: Scan, places: ReadonlyMap<string, readonly string[]>): Promise<Scan> {
   const duckdb = new DuckDBProcess();
   await duckdb.start();
-  return {
-    engine: "duckdb",
-    schema: scan.schema,
-    files: scan.files,
-    splits: scan.splits,
-    ...(scan.excludes === undefined ? {} : { excludes: scan.excludes.bind(scan) }),
-    async read(split: Split, columns: readonly string[], signal?: AbortSignal): Promise<Chunk> {
-      signal?.throwIfAborted();
-      const stored = columns.filter((name) => places.has(name));
-      const selected = stored.map((name) => {
-        const place = places.get(name)!;
-        if (place.length === 0)
-          throw new TenonError("USAGE", {
-            problem: `column "${name}" is a list of structs, which this engine does not give`,
-            do: "leave it out, or read it by the built-in engine",
-          });
-        return place.map(quoted).join(".");
+  return engineScan(scan, places, {
+    name: "duckdb",
+    async read({ path, row, rows, places: stored }) {
+      const selected = [...stored.values()].map((place) => place.map(quoted).join("."));
+      const from = `read_parquet([${text(literally(path))}], file_row_number = true, hive_partitioning = false)`;
+      const where = `file_row_number BETWEEN ${row} AND ${row + rows - 1}`;
+      const fields = new Map([...stored.keys()].map((name) => [name, scan.schema.get(name)!]));
+      const answer = await duckdb.ask({
+        kind: "rows",
+        query: `SELECT ${selected.join(", ")} FROM ${from} WHERE ${where}`,
+        fields,
+        rows,
       });
-      const path = scan.files[split.source]!.name;
-      const from = `read_parquet([${text(path)}], file_row_number = true, hive_partitioning = false)`;
-      const where = `file_row_number BETWEEN ${split.row} AND ${split.row + split.rows - 1}`;
-      const query = `SELECT ${[...selected, "1"].join(", ")} FROM ${from} WHERE ${where}`;
-      const fields = new Map(stored.map((name) => [name, scan.schema.get(name)!]));
-      const answer = await duckdb
-        .ask({ kind: "rows", query, fields, rows: split.rows })
-        .catch((error: unknown) => {
-          throw inFile(error, `${path}, rows from ${split.row} on`);
-        });
-      const rest = columns.filter((name) => !places.has(name));
-      const partitions = rest.length === 0 ? undefined : await scan.read(split, rest, signal);
-      const found = "columns" in answer ? answer.columns : new Map<string, Column>();
-      return { rows: split.rows, columns: new Map([...found, ...(partitions?.columns ?? [])]) };
+      return "columns" in answer ? answer.columns : new Map<string, Column>();
     },
-    async [Symbol.asyncDispose]() {
-      await duckdb[Symbol.asyncDispose]();
-      await scan[Symbol.asyncDispose]();
-    },
-  };
-}
-
-/** The error with the place that was read; a process that ended over a file says that the file is bad. */
-function inFile(error: unknown, place: string): unknown {
-  if (isTenonError(error, "FILE_INVALID") || isTenonError(error, "ENGINE_FAILED"))
-    return new TenonError("FILE_INVALID", {
-      problem: error.problem,
-      given: error.given === undefined ? place : `${place}: ${error.given}`,
-      ...(error.expected === undefined ? {} : { expected: error.expected }),
-      cause: error,
-    });
-  return error;
+    [Symbol.asyncDispose]: () => duckdb[Symbol.asyncDispose](),
+  });
 }
 
 /** A query of DuckDB as a source. */

@@ -5,6 +5,7 @@ import type { NumericArray } from "../../tensor/index.js";
 import type { Column, ColumnType, FieldType, Logical, Schema } from "../column.js";
 import { joinColumns } from "../rows.js";
 import { type Builder, builderOf } from "../text/builder.js";
+import { checkRows } from "./engine-scan.js";
 
 type DuckDB = typeof import("@duckdb/node-api");
 
@@ -50,13 +51,11 @@ async function gathered(result: DuckDBResult, fields: Schema, rows: number): Pro
     for (const [name, field] of fields) columns.set(name, columnOf(name, chunk, index++, field));
     parts.push({ rows: chunk.rowCount, columns });
   }
-  const found = parts.reduce((sum, part) => sum + part.rows, 0);
-  if (found !== rows)
-    throw new TenonError("FILE_INVALID", {
-      problem: "DuckDB gives another number of rows than the footer says",
-      given: String(found),
-      expected: String(rows),
-    });
+  checkRows(
+    "DuckDB",
+    parts.reduce((sum, part) => sum + part.rows, 0),
+    rows,
+  );
   const joined = new Map<string, Column>();
   for (const name of fields.keys())
     joined.set(
@@ -85,7 +84,8 @@ export async function query(
   const { DuckDBTypeId } = await loadDuckDB();
   let result: DuckDBResult;
   try {
-    result = await connection.stream(sql);
+    // A stream that fails midway ends like one that is done: its rows would be cut off unseen.
+    result = await connection.run(sql);
   } catch (cause) {
     throw new TenonError("USAGE", {
       problem: "DuckDB refuses the query",
@@ -93,11 +93,13 @@ export async function query(
       cause,
     });
   }
+  // An enum of TypeScript: its numbers lead to its names.
+  const names = DuckDBTypeId as unknown as Readonly<Record<number, string>>;
   const schema = new Map<string, FieldType>();
   result.columnNames().forEach((name, i) => {
     if (schema.has(name)) throw new TenonError("USAGE", { problem: `the query gives two columns "${name}"` });
     const type = result.columnType(i);
-    schema.set(name, fieldOf(name, type, DuckDBTypeId as unknown as Readonly<Record<number, string>>));
+    schema.set(name, fieldOf(name, type, names));
   });
   async function* chunks(): AsyncGenerator<ReadonlyMap<string, Column>, void> {
     for await (const chunk of chunksOf(result)) {
@@ -183,7 +185,7 @@ interface NumberVector {
 function columnOf(name: string, chunk: DuckDBDataChunk, index: number, field: FieldType): Column {
   const vector = chunk.getColumnVector(index);
   const rows = chunk.rowCount;
-  const { items, validity } = vector as unknown as NumberVector;
+  const { items, validity } = vector as unknown as NumberVector; // not of its public face
   const { dtype, logical } = field;
   const builder = builderOf(withoutBytes(dtype), undefined, rows);
   const kind = typeof dtype === "string" ? DIRECT[dtype] : undefined;

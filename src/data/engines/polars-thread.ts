@@ -16,7 +16,7 @@ function window(
   { path, row, rows, columns }: PolarsRequest & { kind: "window" },
 ): Uint8Array {
   const frame = polars
-    .scanParquet(path)
+    .scanParquet(path, { glob: false, hivePartitioning: false })
     .slice(row, rows)
     .select(...columns)
     .collectSync();
@@ -33,6 +33,7 @@ function spill(polars: Polars, { plan, path }: PolarsRequest & { kind: "spill" }
 }
 
 try {
+  // Its modules name no default, which CommonJS has for Node.js.
   const loaded = (await import("nodejs-polars")) as unknown as { default?: Polars } & Polars;
   const polars = loaded.default ?? loaded;
   port.on("message", (request: PolarsRequest) => {

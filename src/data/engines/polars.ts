@@ -6,8 +6,9 @@ import { indexMessages, readBlock } from "../arrow/messages.js";
 import { fieldsOf } from "../arrow/schema.js";
 import { type Column, type FieldType, printType, typeOf } from "../column.js";
 import { joinColumns } from "../rows.js";
-import type { Chunk, Scan, Source, Split } from "../scan.js";
+import type { Scan, Source } from "../scan.js";
 import { spooledSource } from "../spool.js";
+import { checkRows, engineScan } from "./engine-scan.js";
 import { missingEngine } from "./optional.js";
 
 /** What the thread is asked for. */
@@ -80,54 +81,26 @@ async function openPolars(): Promise<PolarsThread> {
   };
 }
 
-/** A scan of Parquet whose row groups polars reads; schema, splits and statistics stay those of the footers. */
+/** A scan of Parquet whose row groups polars reads. Throws DEPENDENCY_MISSING. */
 export async function withPolars(scan: Scan, places: ReadonlyMap<string, readonly string[]>): Promise<Scan> {
   const thread = await openPolars();
-  return {
-    engine: "polars",
-    schema: scan.schema,
-    files: scan.files,
-    splits: scan.splits,
-    ...(scan.excludes === undefined ? {} : { excludes: scan.excludes.bind(scan) }),
-    async read(split: Split, columns: readonly string[], signal?: AbortSignal): Promise<Chunk> {
-      signal?.throwIfAborted();
-      const stored = columns.filter((name) => places.has(name));
-      const outer = [
-        ...new Set(
-          stored.map((name) => {
-            const [first] = places.get(name)!;
-            if (first === undefined) throw differs(name, "a list of structs", "a column");
-            return first;
-          }),
-        ),
-      ];
+  return engineScan(scan, places, {
+    name: "polars",
+    async read({ path, row, rows, places: stored }) {
+      const columns = [...new Set([...stored.values()].map(([outer]) => outer))];
+      const bytes = await thread.ask({ kind: "window", path, row, rows, columns });
+      const read = await columnsOf(bytes, rows);
       const result = new Map<string, Column>();
-      if (outer.length > 0) {
-        const path = scan.files[split.source]!.name;
-        const bytes = await thread.ask({
-          kind: "window",
-          path,
-          row: split.row,
-          rows: split.rows,
-          columns: outer,
-        });
-        const read = await columnsOf(bytes);
-        for (const name of stored) result.set(name, fitting(name, read.get(name), scan.schema.get(name)!));
-      }
-      const rest = columns.filter((name) => !places.has(name));
-      if (rest.length > 0)
-        for (const [name, column] of (await scan.read(split, rest, signal)).columns) result.set(name, column);
-      return { rows: split.rows, columns: result };
+      for (const name of stored.keys())
+        result.set(name, fitting(name, read.get(name), scan.schema.get(name)!));
+      return result;
     },
-    async [Symbol.asyncDispose]() {
-      await thread.close();
-      await scan[Symbol.asyncDispose]();
-    },
-  };
+    [Symbol.asyncDispose]: () => thread.close(),
+  });
 }
 
-/** Columns of an Arrow stream in memory. */
-async function columnsOf(bytes: Uint8Array): Promise<Map<string, Column>> {
+/** The columns of an Arrow stream in memory that must hold `rows` rows. */
+async function columnsOf(bytes: Uint8Array, rows: number): Promise<Map<string, Column>> {
   const file = {
     size: bytes.length,
     read: (target: Uint8Array, position: number) => {
@@ -144,6 +117,11 @@ async function columnsOf(bytes: Uint8Array): Promise<Map<string, Column>> {
     const { content, body } = await readBlock(file, block);
     parts.push(readBatch(content, body, fields, () => true, new Map()));
   }
+  checkRows(
+    "polars",
+    parts.reduce((sum, part) => sum + part.rows, 0),
+    rows,
+  );
   const joined = new Map<string, Column>();
   for (const name of parts[0]?.columns.keys() ?? [])
     joined.set(
