@@ -152,7 +152,9 @@ export {
 export type { Label, LoraChange, ModelParts, WeightStore } from "./model/parts.js";
 export type { Attrs, OpOptions, ParameterOptions, Tape, TapeMarks, Var } from "./model/tape.js";
 export { TrainableModel } from "./model/trainable.js";
-export { type NodeWriter, updateNodes } from "./optimizers/nodes.js";
+export { type MuonOptions, muon } from "./optimizers/muon.js";
+export { updateNodes } from "./optimizers/nodes.js";
+export type { MatrixUpdate, NewtonSchulz, Optimizer, Ratio, StepRates } from "./optimizers/optimizer.js";
 export {
   type AdagradOptions,
   type AdamOptions,
@@ -161,14 +163,14 @@ export {
   adamw,
   type CommonOptions,
   type LionOptions,
+  lamb,
   lion,
-  type Optimizer,
   type RmspropOptions,
   rmsprop,
   type SgdOptions,
-  type StepRates,
   sgd,
 } from "./optimizers/rows.js";
+export type { NodeWriter } from "./optimizers/writer.js";
 export {
   constant,
   cosine,

@@ -1,10 +1,12 @@
 /** Parameters, gradients and optimiser state in one flat memory, and the steps over it: clip, update, accumulate, average. */
 import { TenonError } from "../base/index.js";
-import { hasSimd, type Kernel, loadKernels, makeMemory } from "../simd/index.js";
-import { arrayNames, scalarNames, updateKernel } from "./optimizers/fused.js";
-import { plainUpdate } from "./optimizers/plain.js";
+import { hasSimd, type Kernel, type KernelFunction, loadKernels, makeMemory } from "../simd/index.js";
+import { arrayNames, type Expression, type Formulas, scalarsOf } from "./optimizers/expression.js";
+import { squaresKernel, updateKernel } from "./optimizers/fused.js";
+import { plainNewtonSchulz } from "./optimizers/newton-schulz.js";
+import type { Optimizer } from "./optimizers/optimizer.js";
+import { plainSquaresOf, plainUpdate } from "./optimizers/plain.js";
 import { FLAT_KERNELS, plainBlend, plainSquares } from "./optimizers/reductions.js";
-import type { Optimizer } from "./optimizers/rows.js";
 
 /** A trainable float32 array and the group whose rates it has. */
 export interface Parameter {
@@ -73,6 +75,34 @@ interface Place {
   readonly size: number;
 }
 
+/** Parameters that are updated at once. */
+interface Range extends Place {
+  readonly group: Group;
+}
+
+/** A parameter that is updated as a matrix. */
+interface Matrix extends Range {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+const padded = (size: number): number => Math.ceil(size / ALIGN) * ALIGN;
+
+function kernelsOf(optimizer: Optimizer): KernelFunction[] {
+  const { matrices, ratios = {} } = optimizer;
+  return [
+    updateKernel("update", optimizer),
+    ...Object.entries(ratios).flatMap(([name, { over, under }]) => [
+      squaresKernel(`${name} over`, optimizer, over),
+      squaresKernel(`${name} under`, optimizer, under),
+    ]),
+    ...(matrices === undefined
+      ? []
+      : [updateKernel("before", matrices.before), updateKernel("after", matrices.after)]),
+    ...FLAT_KERNELS,
+  ];
+}
+
 /**
  * One memory with the sections P | G… | states | A | E; every parameter starts at a multiple of 64 bytes, the gaps are
  * zero. Views stay valid for as long as they are held: the memory never grows. Nothing may be read or written while a
@@ -81,7 +111,8 @@ interface Place {
 export class FlatMemory {
   readonly optimizer: Optimizer;
   readonly #places = new Map<string, Place>();
-  readonly #ranges: { readonly at: number; readonly size: number; readonly group: Group }[] = [];
+  readonly #ranges: Range[] = [];
+  readonly #matrices: Matrix[] = [];
   readonly #sections = new Map<string, number>();
   readonly #lanes: number;
   readonly #length: number;
@@ -98,26 +129,31 @@ export class FlatMemory {
     }
     this.optimizer = optimizer;
     let at = 0;
+    const { matrices, ratios } = optimizer;
+    const isMatrix = ({ name, shape }: Parameter): boolean => matrices?.takes(name, shape) ?? false;
+    for (const { name, shape, group = 0 } of parameters) {
+      if (groups[group] === undefined)
+        throw new TenonError("USAGE", {
+          problem: `parameter ${name} is in group ${group}, which is not given`,
+        });
+      if (!shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0))
+        refuse(`the shape of ${name}`, `[${shape.join(", ")}]`, "whole numbers, 0 or more");
+    }
     groups.forEach((group, index) => {
+      const own = parameters.filter((each) => (each.group ?? 0) === index);
       const start = at;
-      for (const { name, shape, group: own = 0 } of parameters) {
-        if (groups[own] === undefined) {
-          throw new TenonError("USAGE", {
-            problem: `parameter ${name} is in group ${own}, which is not given`,
-          });
-        }
-        if (own !== index) continue;
-        if (this.#places.has(name)) {
-          throw new TenonError("USAGE", { problem: `two parameters are named ${name}` });
-        }
-        if (!shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
-          refuse(`the shape of ${name}`, `[${shape.join(", ")}]`, "whole numbers, 0 or more");
-        }
-        const size = shape.reduce((product, dim) => product * dim, 1);
-        this.#places.set(name, { at, size });
-        at += Math.ceil(size / ALIGN) * ALIGN;
+      for (const { name, shape } of own.filter((each) => !isMatrix(each))) {
+        const place = this.#put(name, at, shape);
+        at += padded(place.size);
+        // Norms are of one parameter, so each is a range of its own.
+        if (ratios !== undefined && place.size > 0) this.#ranges.push({ ...place, group });
       }
-      if (at > start) this.#ranges.push({ at: start, size: at - start, group });
+      if (at > start && ratios === undefined) this.#ranges.push({ at: start, size: at - start, group });
+      for (const { name, shape } of own.filter(isMatrix)) {
+        const place = this.#put(name, at, shape);
+        at += padded(place.size);
+        this.#matrices.push({ ...place, group, name, shape });
+      }
     });
     this.#lanes = lanes;
     this.#length = at;
@@ -142,7 +178,7 @@ export class FlatMemory {
     }
     const memory = (options.simd ?? true) && hasSimd() ? makeMemory(bytes) : undefined;
     this.#buffer = memory?.buffer ?? new ArrayBuffer(bytes);
-    this.#kernels = memory && loadKernels([updateKernel(optimizer), ...FLAT_KERNELS], memory);
+    this.#kernels = memory && loadKernels(kernelsOf(optimizer), memory);
     for (const [name, value] of Object.entries(optimizer.start ?? {})) this.section(name).fill(value);
   }
 
@@ -154,6 +190,11 @@ export class FlatMemory {
   /** Names of the parameters, in the order of the memory. */
   get names(): readonly string[] {
     return [...this.#places.keys()];
+  }
+
+  /** Parameters that are updated as matrices, with their shapes, in the order of the memory. */
+  get matrices(): readonly { readonly name: string; readonly shape: readonly number[] }[] {
+    return this.#matrices.map(({ name, shape }) => ({ name, shape }));
   }
 
   /** A parameter's values. */
@@ -199,10 +240,25 @@ export class FlatMemory {
   }
 
   /**
-   * One step of the optimiser over all parameters; nothing changes when a gradient is not finite. Throws USAGE for a
-   * step below 1, a rate below 0 and a norm that is not above 0.
+   * One step of the optimiser over all parameters; nothing changes when a gradient is not finite. Matrices are
+   * orthogonalised in plain loops: see `begin` for another way. Throws USAGE for a step below 1, a rate below 0 and a
+   * norm that is not above 0.
    */
   update(options: UpdateOptions): UpdateResult {
+    const result = this.begin(options);
+    if (!result.applied) return result;
+    const section = options.accumulated === true ? "sum" : "g0";
+    for (const { name, shape } of this.#matrices)
+      plainNewtonSchulz(this.#view(section, name), shape, this.optimizer.matrices!.newtonSchulz);
+    this.finish(options);
+    return result;
+  }
+
+  /**
+   * The first half of `update`: everything but matrices, whose directions are left in the place of their gradients. Once
+   * those are orthogonalised there, `finish` takes the same options. Throws as `update` does.
+   */
+  begin(options: UpdateOptions): UpdateResult {
     const { step, lr = this.optimizer.lr, clipNorm, accumulated = false, gradientScale = 1 } = options;
     if (!(Number.isInteger(step) && step >= 1)) refuse("step", step, "a whole number, 1 or more");
     if (!isRate(lr)) refuse("lr", lr, RATE);
@@ -215,9 +271,22 @@ export class FlatMemory {
     for (const range of this.#ranges) {
       const { lrScale = 1, weightDecay = this.optimizer.weightDecay } = range.group;
       const scalars = { ...this.optimizer.scalars({ step, lr: lr * lrScale, weightDecay }), scale };
-      this.#updateRange(range, gradients, scalars);
+      const own = { ...scalars, ...this.#ratios(range, gradients, scalars) };
+      this.#apply("update", this.optimizer, range, gradients, own);
+    }
+    for (const matrix of this.#matrices) {
+      const scalars = { ...this.#matrixScalars(matrix, step, lr), scale };
+      this.#apply("before", this.optimizer.matrices!.before, matrix, gradients, scalars);
     }
     return { gradNorm, applied: true };
+  }
+
+  /** The second half of `update`. */
+  finish({ step, lr = this.optimizer.lr, accumulated = false }: UpdateOptions): void {
+    for (const matrix of this.#matrices) {
+      const scalars = this.#matrixScalars(matrix, step, lr);
+      this.#apply("after", this.optimizer.matrices!.after, matrix, accumulated ? "sum" : "g0", scalars);
+    }
   }
 
   /** Names of the parameters whose gradient in lane 0, or in `sum`, holds a NaN or an infinity. */
@@ -225,16 +294,74 @@ export class FlatMemory {
     return this.names.filter((name) => !Number.isFinite(plainSquares(this.#view(section, name))));
   }
 
-  #updateRange(range: Place, gradients: string, scalars: Readonly<Record<string, number>>): void {
-    const names = arrayNames(this.optimizer);
-    const starts = names.map((name) => this.#start(name === "g" ? gradients : name) + range.at * 4);
+  #put(name: string, at: number, shape: readonly number[]): Place {
+    if (this.#places.has(name))
+      throw new TenonError("USAGE", { problem: `two parameters are named ${name}` });
+    const place = { at, size: shape.reduce((product, dim) => product * dim, 1) };
+    this.#places.set(name, place);
+    return place;
+  }
+
+  #matrixScalars({ group, shape }: Matrix, step: number, lr: number): Readonly<Record<string, number>> {
+    const matrices = this.optimizer.matrices!;
+    const { lrScale = 1, weightDecay = matrices.weightDecay } = group;
+    return matrices.scalars({ step, lr: lr * lrScale, weightDecay }, shape);
+  }
+
+  #ratios(
+    range: Range,
+    gradients: string,
+    scalars: Readonly<Record<string, number>>,
+  ): Record<string, number> {
+    const ratios = Object.entries(this.optimizer.ratios ?? {}).map(([name, { over, under }]) => {
+      const a = Math.sqrt(this.#squaresOf(`${name} over`, over, range, gradients, scalars));
+      const b = Math.sqrt(this.#squaresOf(`${name} under`, under, range, gradients, scalars));
+      return [name, a > 0 && b > 0 ? a / b : 1] as const;
+    });
+    return Object.fromEntries(ratios);
+  }
+
+  /** Byte addresses of a range in the arrays of formulas. */
+  #starts(formulas: Formulas, range: Place, gradients: string): number[] {
+    return arrayNames(formulas).map((name) => this.#start(name === "g" ? gradients : name) + range.at * 4);
+  }
+
+  #arrays(formulas: Formulas, range: Place, gradients: string): Record<string, Float32Array> {
+    const starts = this.#starts(formulas, range, gradients);
+    const size = padded(range.size);
+    return Object.fromEntries(
+      arrayNames(formulas).map((name, i) => [name, new Float32Array(this.#buffer, starts[i]!, size)]),
+    );
+  }
+
+  #apply(
+    kernel: string,
+    formulas: Formulas,
+    range: Place,
+    gradients: string,
+    scalars: Readonly<Record<string, number>>,
+  ): void {
     if (this.#kernels === undefined) {
-      const arrays = starts.map((start) => new Float32Array(this.#buffer, start, range.size));
-      plainUpdate(this.optimizer, Object.fromEntries(names.map((name, i) => [name, arrays[i]!])), scalars);
+      plainUpdate(formulas, this.#arrays(formulas, range, gradients), scalars);
       return;
     }
-    const numbers = scalarNames(this.optimizer).map((name) => scalars[name]!);
-    this.#kernels.update!(...starts, range.size * 4, ...numbers);
+    const numbers = scalarsOf(Object.values(formulas.update)).map((name) => scalars[name]!);
+    this.#kernels[kernel]!(...this.#starts(formulas, range, gradients), padded(range.size) * 4, ...numbers);
+  }
+
+  #squaresOf(
+    kernel: string,
+    e: Expression,
+    range: Place,
+    gradients: string,
+    scalars: Readonly<Record<string, number>>,
+  ): number {
+    const { optimizer } = this;
+    if (this.#kernels === undefined)
+      return plainSquaresOf(e, this.#arrays(optimizer, range, gradients), scalars);
+    const numbers = scalarsOf([e]).map((name) => scalars[name]!);
+    const starts = this.#starts(optimizer, range, gradients);
+    return this.#kernels[kernel]!(...starts, padded(range.size) * 4, ...numbers);
   }
 
   #squares(section: string): number {

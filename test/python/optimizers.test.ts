@@ -14,7 +14,20 @@ function random(): number {
   return seed / 2 ** 31 - 1;
 }
 
-const CASES: readonly { optimizer: t.Optimizer; options: Record<string, unknown>; clip: number }[] = [
+interface Case {
+  readonly optimizer: t.Optimizer;
+  readonly options: Record<string, unknown>;
+  readonly clip: number;
+  readonly shape?: readonly number[];
+  /** Newton–Schulz in float64 in place of torch's bfloat16. */
+  readonly exact?: boolean;
+  /** Of the largest parameter; default 1e-5. */
+  readonly tolerance?: number;
+}
+
+const MUON = { lr: 0.01, adjust_lr_fn: "match_rms_adamw" };
+
+const CASES: readonly Case[] = [
   { optimizer: t.sgd({ lr: 0.05 }), options: { lr: 0.05 }, clip: 0 },
   {
     optimizer: t.sgd({ lr: 0.05, momentum: 0.9, weightDecay: 0.01 }),
@@ -35,6 +48,17 @@ const CASES: readonly { optimizer: t.Optimizer; options: Record<string, unknown>
     options: { lr_decay: 0.01, initial_accumulator_value: 0.1 },
     clip: 0,
   },
+  { optimizer: t.lamb({ lr: 0.01 }), options: { lr: 0.01 }, clip: 0 },
+  { optimizer: t.lamb({ weightDecay: 0.2 }), options: { weight_decay: 0.2 }, clip: 1 },
+  { optimizer: t.muon({ lr: 0.01 }), options: MUON, clip: 1, shape: [9, 4], exact: true },
+  {
+    optimizer: t.muon({ lr: 0.01, nesterov: false, momentum: 0.8, weightDecay: 0 }),
+    options: { ...MUON, nesterov: false, momentum: 0.8, weight_decay: 0 },
+    clip: 0,
+    shape: [3, 12],
+    exact: true,
+  },
+  { optimizer: t.muon({ lr: 0.01 }), options: MUON, clip: 0, shape: [6, 6], tolerance: 0.05 },
 ];
 
 const SCHEDULES: Readonly<Record<string, { schedule: t.Schedule; total: number }>> = {
@@ -56,12 +80,13 @@ const SCHEDULES: Readonly<Record<string, { schedule: t.Schedule; total: number }
 test("optimisers and schedules follow PyTorch's", () => {
   const start = Array.from({ length: SIZE }, random);
   const gradients = Array.from({ length: STEPS }, () => Array.from({ length: SIZE }, random));
-  const optimizers = CASES.map(({ optimizer, options, clip }) => ({
+  const sizeOf = ({ shape = [SIZE] }: Pick<Case, "shape">): number =>
+    shape.reduce((product, dim) => product * dim, 1);
+  const optimizers = CASES.map(({ optimizer, ...rest }) => ({
+    ...rest,
     name: optimizer.name,
-    options,
-    clip,
-    start,
-    gradients,
+    start: start.slice(0, sizeOf(rest)),
+    gradients: gradients.map((gradient) => gradient.slice(0, sizeOf(rest))),
   }));
   const printed = execFileSync(process.env.TENON_PYTHON!, [script], {
     input: JSON.stringify({ optimizers, total: TOTAL }),
@@ -70,17 +95,19 @@ test("optimisers and schedules follow PyTorch's", () => {
     env: { ...process.env, OMP_NUM_THREADS: "1" },
   });
   const theirs = JSON.parse(printed) as { parameters: number[][]; curves: Record<string, number[]> };
-  CASES.forEach(({ optimizer, clip }, index) => {
-    const memory = new t.FlatMemory([{ name: "p", shape: [SIZE] }], optimizer);
-    memory.parameter("p").set(start);
+  CASES.forEach(({ optimizer, clip, shape = [SIZE], tolerance = 1e-5 }, index) => {
+    const memory = new t.FlatMemory([{ name: "p", shape }], optimizer);
+    assert.equal(memory.matrices.length, Number(shape.length === 2));
+    const size = memory.parameter("p").length;
+    memory.parameter("p").set(start.slice(0, size));
     gradients.forEach((gradient, at) => {
-      memory.gradient("p").set(gradient);
+      memory.gradient("p").set(gradient.slice(0, size));
       memory.update({ step: at + 1, ...(clip > 0 ? { clipNorm: clip } : {}) });
     });
     memory.parameter("p").forEach((x, i) => {
       const y = theirs.parameters[index]![i]!;
       assert.ok(
-        Math.abs(x - y) <= 1e-5 * Math.max(1, Math.abs(y)),
+        Math.abs(x - y) <= tolerance * Math.max(1, Math.abs(y)),
         `${optimizer.name} ${index}: ${x}, torch ${y}`,
       );
     });

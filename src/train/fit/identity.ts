@@ -15,6 +15,11 @@ export function identityOf(step: TrainStep, options: FitOptions, data: string | 
   const { optimizer } = step;
   const { clipNorm, accumulate = 1, average, seed = 0, groups } = step.options;
   const rates = { step: 2, lr: optimizer.lr, weightDecay: optimizer.weightDecay };
+  const { ratios, matrices } = optimizer;
+  const beyond = [
+    ...(ratios === undefined ? [] : [ratios]),
+    ...(matrices === undefined ? [] : [matrices, matrices.scalars(rates, [3, 2]), step.memory.matrices]),
+  ];
   return {
     model: hashOf([
       graph.nodes.map(({ op, domain, inputs, outputs }) => [op, domain, inputs, outputs]),
@@ -22,7 +27,7 @@ export function identityOf(step: TrainStep, options: FitOptions, data: string | 
       parts.modal,
     ]),
     config: hashOf([
-      [optimizer.name, rates, optimizer.scalars(rates), optimizer.update],
+      [optimizer.name, rates, optimizer.scalars(rates), optimizer.update, ...beyond],
       [clipNorm, accumulate, average, seed],
       groups === undefined || groups === "pytorch"
         ? groups

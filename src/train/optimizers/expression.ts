@@ -29,6 +29,24 @@ export const sqrt: (a: Expression) => Expression = unary("sqrt");
 /** −1, 0 or 1; NaN of NaN. */
 export const sign: (a: Expression) => Expression = unary("sign");
 
+/** Arrays, and a formula for each one that is written: what a kernel, nodes or a loop are made from. */
+export interface Formulas {
+  /** Names of the arrays beside `p` and `g`. */
+  readonly state: readonly string[];
+  readonly update: Readonly<Record<string, Expression>>;
+}
+
+/** Arrays in the order of a kernel's pointers: `p`, `g`, then the states. */
+export function arrayNames(formulas: Formulas): readonly string[] {
+  return ["p", "g", ...formulas.state];
+}
+
+/** Scalars below the roots, in the order of a kernel's parameters. */
+export function scalarsOf(roots: readonly Expression[]): readonly string[] {
+  const scalars = ordered(roots).filter((e) => e.kind === "scalar");
+  return [...new Set(scalars.map(({ name }) => name))];
+}
+
 /** Every expression below the roots once, operands before their users. */
 export function ordered(roots: readonly Expression[]): Expression[] {
   const seen = new Set<Expression>();

@@ -1,6 +1,7 @@
-/** An optimiser's update as one WebAssembly function: loads, the formulas, stores, four elements a turn. */
+/** Formulas over flat arrays as WebAssembly functions: loads, the formulas, and stores or a sum of squares. */
 import {
   type Code,
+  type FunctionBody,
   f32x4,
   i32,
   type KernelFunction,
@@ -12,8 +13,15 @@ import {
   type Statement,
   store,
 } from "../../simd/index.js";
-import { type BinaryOp, type Expression, ordered } from "./expression.js";
-import type { Optimizer } from "./rows.js";
+import {
+  arrayNames,
+  type BinaryOp,
+  type Expression,
+  type Formulas,
+  ordered,
+  scalarsOf,
+} from "./expression.js";
+import { squareSums } from "./reductions.js";
 
 const BINARY = {
   add: "f32x4.add",
@@ -22,33 +30,37 @@ const BINARY = {
   div: "f32x4.div",
 } as const satisfies Record<BinaryOp, string>;
 
-/** Arrays in the order of the kernel's pointers: `p`, `g`, then the states. */
-export function arrayNames(optimizer: Optimizer): readonly string[] {
-  return ["p", "g", ...optimizer.state];
+/** One vector of a turn: where it is, and what the formulas give for it. */
+interface Place {
+  readonly turn: number;
+  readonly offset: number;
+  pointer(array: string): Code<"i32">;
+  value(e: Expression): Code<"f32x4">;
 }
 
-/** Scalars in the order of the kernel's parameters. */
-export function scalarNames(optimizer: Optimizer): readonly string[] {
-  const scalars = ordered(Object.values(optimizer.update)).filter((e) => e.kind === "scalar");
-  return [...new Set(scalars.map(({ name }) => name))];
+interface Use {
+  each(place: Place): readonly Statement[];
+  result?(): Code<"f64">;
 }
 
-/** Vectors of one turn of the loop. */
-const TURN = 2;
-
-/** update(pointers…, bytes, scalars…): `bytes` is a multiple of 32. */
-export function updateKernel(optimizer: Optimizer): KernelFunction {
-  const arrays = arrayNames(optimizer);
-  const scalars = scalarNames(optimizer);
+/** name(pointers…, bytes, scalars…): `bytes` is a multiple of 16 × `turns`. */
+function loopKernel(
+  name: string,
+  arrays: readonly string[],
+  roots: readonly Expression[],
+  turns: number,
+  use: (f: FunctionBody) => Use,
+): KernelFunction {
   const parameters = Object.fromEntries([
-    ...arrays.map((name) => [`at:${name}`, "i32"] as const),
+    ...arrays.map((array) => [`at:${array}`, "i32"] as const),
     ["bytes", "i32"] as const,
-    ...scalars.map((name) => [`scalar:${name}`, "f32"] as const),
+    ...scalarsOf(roots).map((scalar) => [`scalar:${scalar}`, "f32"] as const),
   ]);
-  return kernel("update", parameters, (f, given) => {
+  return kernel(name, parameters, (f, given) => {
     // Names that begin with "at:" and "bytes" were declared i32, the others f32, right above.
-    const pointer = (name: string): Local<"i32"> => given[name] as Local<"i32">;
-    const at = arrays.map((name) => pointer(`at:${name}`));
+    const pointer = (array: string): Local<"i32"> => given[array] as Local<"i32">;
+    const at = arrays.map((array) => pointer(`at:${array}`));
+    const { each, result } = use(f);
     const setUp: Statement[] = [];
     const body: Statement[] = [];
     let values = new Map<Expression, Code<"f32x4">>();
@@ -59,23 +71,30 @@ export function updateKernel(optimizer: Optimizer): KernelFunction {
       where.push(local.set(value));
       return local.get;
     };
-    const splat = (name: string): Code<"f32x4"> => {
+    const splat = (scalar: string): Code<"f32x4"> => {
       const known =
-        splats.get(name) ?? keep(setUp, op("f32x4.splat", (given[`scalar:${name}`] as Local<"f32">).get));
-      splats.set(name, known);
+        splats.get(scalar) ?? keep(setUp, op("f32x4.splat", (given[`scalar:${scalar}`] as Local<"f32">).get));
+      splats.set(scalar, known);
       return known;
     };
-    for (let turn = 0; turn < TURN; turn++) {
+    for (let turn = 0; turn < turns; turn++) {
       offset = turn * 16;
       values = new Map();
-      for (const e of ordered(Object.values(optimizer.update))) values.set(e, codeOf(e));
-      for (const [name, e] of Object.entries(optimizer.update))
-        body.push(store(pointer(`at:${name}`).get, values.get(e)!, offset));
+      for (const e of ordered(roots)) values.set(e, codeOf(e));
+      const place = {
+        turn,
+        offset,
+        pointer: (array: string) => pointer(`at:${array}`).get,
+        value: (e: Expression) => values.get(e)!,
+      };
+      body.push(...each(place));
     }
-    for (const one of at) body.push(one.set(op("i32.add", one.get, i32(TURN * 16))));
+    for (const one of at) body.push(one.set(op("i32.add", one.get, i32(turns * 16))));
     const end = f.local("i32");
     const start = end.set(op("i32.add", at[0]!.get, pointer("bytes").get));
-    return { statements: [start, ...setUp, loopWhile(op("i32.lt_u", at[0]!.get, end.get), ...body)] };
+    const loop = loopWhile(op("i32.lt_u", at[0]!.get, end.get), ...body);
+    const statements = [start, ...setUp, loop];
+    return result === undefined ? { statements } : { statements, result: result() };
 
     function codeOf(e: Expression): Code<"f32x4"> {
       if (e.kind === "scalar") return splat(e.name);
@@ -88,5 +107,23 @@ export function updateKernel(optimizer: Optimizer): KernelFunction {
       const sign = op("f32x4.sub", positive, negative);
       return keep(body, op("f32x4.bitselect", sign, a, op("f32x4.eq", a, a)));
     }
+  });
+}
+
+/** name(pointers…, bytes, scalars…) writes what the formulas give; `bytes` is a multiple of 32. */
+export function updateKernel(name: string, formulas: Formulas): KernelFunction {
+  const written = Object.entries(formulas.update);
+  const roots = written.map(([, e]) => e);
+  return loopKernel(name, arrayNames(formulas), roots, 2, () => ({
+    each: ({ offset, pointer, value }) =>
+      written.map(([array, e]) => store(pointer(array), value(e), offset)),
+  }));
+}
+
+/** name(pointers…, bytes, scalars…) → Σ e², as the kernel `squares` sums; `bytes` is a multiple of 64. */
+export function squaresKernel(name: string, formulas: Formulas, e: Expression): KernelFunction {
+  return loopKernel(name, arrayNames(formulas), [e], 4, (f) => {
+    const sums = squareSums(f);
+    return { each: ({ turn, value }) => sums.add(turn, value(e)), result: () => sums.total };
   });
 }

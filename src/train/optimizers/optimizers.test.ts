@@ -5,9 +5,12 @@ import { graph, writeModel } from "../../onnx/index.js";
 import { Engine } from "../../runtime/index.js";
 import { tensorFromStorage } from "../../tensor/index.js";
 import { FlatMemory } from "../memory.js";
-import { arrayNames, scalarNames } from "./fused.js";
+import { arrayNames } from "./expression.js";
+import { muon } from "./muon.js";
+import { plainNewtonSchulz } from "./newton-schulz.js";
 import { updateNodes } from "./nodes.js";
-import { adagrad, adam, adamw, lion, type Optimizer, rmsprop, sgd } from "./rows.js";
+import { type Optimizer, sharedScalars } from "./optimizer.js";
+import { adagrad, adam, adamw, lamb, lion, rmsprop, sgd } from "./rows.js";
 
 const OPTIMIZERS: readonly Optimizer[] = [
   sgd({ lr: 0.1 }),
@@ -15,6 +18,7 @@ const OPTIMIZERS: readonly Optimizer[] = [
   sgd({ lr: 0.1, momentum: 0.9, nesterov: true }),
   adam({ weightDecay: 0.1 }),
   adamw(),
+  lamb({ weightDecay: 0.1 }),
   lion({ weightDecay: 0.1 }),
   rmsprop(),
   rmsprop({ momentum: 0.5 }),
@@ -71,7 +75,7 @@ describe("optimisers", () => {
       const g = graph();
       const values = Object.fromEntries([
         ...arrays.map((name) => [name, g.input(name, "float32", [size])] as const),
-        ...scalarNames(optimizer).map((name) => [name, g.input(name, "float32", [])] as const),
+        ...sharedScalars(optimizer).map((name) => [name, g.input(name, "float32", [])] as const),
       ]);
       for (const [name, value] of Object.entries(updateNodes(g, optimizer, values)))
         g.output(value, `${name}_next`);
@@ -88,7 +92,7 @@ describe("optimisers", () => {
             const section = name === "g" ? "g0" : name;
             return [name, tensorFromStorage("float32", [size], memory.section(section).slice())] as const;
           }),
-          ...scalarNames(optimizer).map((name) => {
+          ...sharedScalars(optimizer).map((name) => {
             const value = (scalars as Record<string, number>)[name]!;
             return [name, tensorFromStorage("float32", [], Float32Array.of(value))] as const;
           }),
@@ -112,7 +116,7 @@ describe("optimisers", () => {
     const g = graph();
     const names = Object.fromEntries(["p", "g", "m"].map((name) => [name, g.input(name, "float32", [4])]));
     const optimizer = lion({ lr: 0.5 });
-    for (const name of scalarNames(optimizer)) names[name] = g.input(name, "float32", []);
+    for (const name of sharedScalars(optimizer)) names[name] = g.input(name, "float32", []);
     g.output(updateNodes(g, optimizer, names).p!, "next");
     await using engine = await Engine.open();
     const model = await engine.load(writeModel(g.model()));
@@ -183,7 +187,77 @@ describe("optimisers", () => {
       assert.deepEqual(bits(one.section(section)), bits(memories[1]!.section(section)), section);
   });
 
+  test("each parameter of LAMB has a ratio of its own, 1 where a norm is 0", () => {
+    for (const simd of [true, false]) {
+      const memory = new FlatMemory(
+        [
+          { name: "a", shape: [3] },
+          { name: "b", shape: [20] },
+          { name: "none", shape: [0] },
+        ],
+        lamb({ lr: 0.5, weightDecay: 0 }),
+        { simd },
+      );
+      memory.parameter("a").set([3, 0, 4]);
+      memory.gradient("a").fill(2);
+      memory.gradient("b").fill(-2);
+      memory.update({ step: 1 });
+      // Directions of the first step are ±1 but for epsilon: norm √3 against 5; b's own norm is 0.
+      const step = (0.5 * 5) / Math.sqrt(3);
+      const expected = [3 - step, -step, 4 - step];
+      memory.parameter("a").forEach((x, i) => void assert.ok(Math.abs(x - expected[i]!) < 1e-5));
+      memory.parameter("b").forEach((x) => void assert.ok(Math.abs(x - 0.5) < 1e-5));
+    }
+  });
+
+  test("Muon's matrices: nearly orthogonal directions, the same with and without SIMD; the rest is AdamW's", () => {
+    const parameters = [
+      { name: "tall", shape: [40, 7] },
+      { name: "bias", shape: [5] },
+      { name: "embedding", shape: [6, 4] },
+      { name: "wide", shape: [5, 9], group: 1 },
+    ];
+    const optimizer = muon({ lr: 0.02, weightDecay: 0.1, scale: "none", others: adamw({ lr: 0.01 }) });
+    const [fast, plain] = [true, false].map(
+      (simd) => new FlatMemory(parameters, optimizer, { groups: GROUPS, simd }),
+    ) as [FlatMemory, FlatMemory];
+    const beside = new FlatMemory(parameters, adamw({ lr: 0.01 }), { groups: GROUPS });
+    assert.deepEqual(
+      fast.matrices.map(({ name }) => name),
+      ["tall", "wide"],
+    );
+    for (const { name } of parameters) {
+      fast.parameter(name).forEach((_, i, all) => void (all[i] = random()));
+      for (const memory of [plain, beside]) memory.parameter(name).set(fast.parameter(name));
+    }
+    for (let step = 1; step <= 5; step++) {
+      for (const { name } of parameters) {
+        fast.gradient(name).forEach((_, i, all) => void (all[i] = random()));
+        for (const memory of [plain, beside]) memory.gradient(name).set(fast.gradient(name));
+      }
+      const before = fast.parameter("tall").slice();
+      for (const memory of [fast, plain, beside]) memory.update({ step, clipNorm: 3 });
+      // What was subtracted, after the decay, is lr times a matrix whose singular values are about 1.
+      const moved = before.map((x, i) => (x * (1 - 0.02 * 0.1) - fast.parameter("tall")[i]!) / 0.02);
+      for (let column = 0; column < 7; column++) {
+        let norm = 0;
+        for (let row = 0; row < 40; row++) norm += moved[row * 7 + column]! ** 2;
+        assert.ok(Math.sqrt(norm) > 0.6 && Math.sqrt(norm) < 1.3, `column ${column}: ${Math.sqrt(norm)}`);
+      }
+    }
+    assert.deepEqual(bits(fast.section("p")), bits(plain.section("p")));
+    for (const name of ["bias", "embedding"])
+      assert.deepEqual(bits(fast.parameter(name)), bits(beside.parameter(name)), name);
+    const square = Float32Array.of(3, 0, 0, 1e-3);
+    plainNewtonSchulz(square, [2, 2], { coefficients: [1.5, -0.5, 0], steps: 40, epsilon: 1e-7 });
+    square.forEach((x, i) => void assert.ok(Math.abs(x - [1, 0, 0, 1][i]!) < 1e-5));
+  });
+
   test("wrong options are refused by name", () => {
+    assert.throws(() => lamb({ epsilon: 0 }), /epsilon is 0/);
+    assert.throws(() => muon({ lr: 0 }), /lr is 0/);
+    assert.throws(() => muon({ steps: 100 }), /100 steps/);
+    assert.throws(() => muon({ others: muon() }), /matrices too/);
     assert.throws(() => adamw({ beta1: 1 }), /beta1 1/);
     assert.throws(() => sgd({ nesterov: true }), /momentum/);
     assert.throws(() => new FlatMemory([{ name: "a", shape: [1], group: 2 }], sgd()), /group 2/);

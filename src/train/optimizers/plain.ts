@@ -1,6 +1,6 @@
 /** An optimiser's update as plain loops: what the other two forms are held against, and what runs without SIMD. */
-import { type BinaryOp, type Expression, ordered } from "./expression.js";
-import type { Optimizer } from "./rows.js";
+import { type BinaryOp, type Expression, type Formulas, ordered } from "./expression.js";
+import { addSquares, totalOf } from "./reductions.js";
 
 /** Arrays of one length: `p`, `g` and the optimiser's states. */
 export type Arrays = Readonly<Record<string, Float32Array>>;
@@ -33,14 +33,14 @@ function applied(e: Expression & { kind: "unary" }, a: Float32Array, o: Float32A
     }
 }
 
-/** One step in place; every operation is rounded to float32 (a double result rounded once more is the same float32). */
-export function plainUpdate(
-  optimizer: Optimizer,
+/** Evaluates the formulas block by block; every operation is rounded to float32 (a double result rounded once more is the same float32). */
+function evaluate(
+  roots: readonly Expression[],
   arrays: Arrays,
   scalars: Readonly<Record<string, number>>,
+  use: (values: (e: Expression) => Float32Array, at: number) => void,
 ): void {
-  const written = Object.entries(optimizer.update);
-  const steps = ordered(Object.values(optimizer.update));
+  const steps = ordered(roots);
   const length = arrays.p!.length;
   const values = new Map<Expression, Float32Array>();
   for (const step of steps) {
@@ -56,6 +56,29 @@ export function plainUpdate(
       else if (step.kind === "binary")
         BINARY[step.op](values.get(step.a)!, values.get(step.b)!, values.get(step)!, n);
     }
-    for (const [name, e] of written) arrays[name]!.set(values.get(e)!.subarray(0, n), at);
+    use((e) => values.get(e)!.subarray(0, n), at);
   }
+}
+
+/** One step in place. */
+export function plainUpdate(
+  { update }: Pick<Formulas, "update">,
+  arrays: Arrays,
+  scalars: Readonly<Record<string, number>>,
+): void {
+  const written = Object.entries(update);
+  evaluate(Object.values(update), arrays, scalars, (values, at) => {
+    for (const [name, e] of written) arrays[name]!.set(values(e), at);
+  });
+}
+
+/** Σ e² over the arrays, with the bits of its kernel. */
+export function plainSquaresOf(
+  e: Expression,
+  arrays: Arrays,
+  scalars: Readonly<Record<string, number>>,
+): number {
+  const sums = new Float64Array(16);
+  evaluate([e], arrays, scalars, (values) => addSquares(sums, values(e)));
+  return totalOf(sums);
 }

@@ -1,35 +1,11 @@
-/** Optimisers: one row each, with the formulas of PyTorch's torch.optim (Lion: Chen et al. 2023, arXiv 2302.06675). */
+/** Elementwise optimisers: one row each, with the formulas of PyTorch's torch.optim (Lion: Chen et al. 2023, arXiv 2302.06675; LAMB: You et al. 2019, arXiv 1904.00962). */
 import { TenonError } from "../../base/index.js";
 import { add, div, type Expression, mul, read, scalar, sign, sqrt, sub } from "./expression.js";
+import type { Optimizer, StepRates } from "./optimizer.js";
 
-/** Numbers that change from step to step or differ between parameter groups. */
-export interface StepRates {
-  /** Steps taken, this one included: 1 for the first. */
-  readonly step: number;
-  /** Learning rate of this step, after the schedule. */
-  readonly lr: number;
-  readonly weightDecay: number;
-}
-
-/** An optimiser: states per element, the step's scalars, and one formula for each array that a step writes. */
-export interface Optimizer {
-  readonly name: string;
-  /** Learning rate before any schedule. */
-  readonly lr: number;
-  readonly weightDecay: number;
-  /** Names of the arrays kept beside the parameters, all zero at first unless `start` says otherwise. */
-  readonly state: readonly string[];
-  /** What a state is filled with before the first step; default 0. */
-  readonly start?: Readonly<Record<string, number>>;
-  /** Computed in double precision, rounded once to float32. */
-  scalars(rates: StepRates): Readonly<Record<string, number>>;
-  /** Arrays written, `p` among them. `g` is the gradient already multiplied by the clip's scale. */
-  readonly update: Readonly<Record<string, Expression>>;
-}
-
-const p = read("p");
+export const p = read("p");
 /** The gradient after the global clip. */
-const g = mul(read("g"), scalar("scale"));
+export const g = mul(read("g"), scalar("scale"));
 
 export interface CommonOptions {
   /** Learning rate, 0 or more. */
@@ -38,7 +14,8 @@ export interface CommonOptions {
   readonly weightDecay?: number;
 }
 
-function checked(name: string, values: Readonly<Record<string, number>>): void {
+/** Throws USAGE for numbers that an optimiser does not take. */
+export function checked(name: string, values: Readonly<Record<string, number>>): void {
   for (const [key, value] of Object.entries(values)) {
     const share = key.startsWith("beta") || key === "alpha" || key === "momentum";
     if (Number.isFinite(value) && value >= 0 && !(share && value >= 1)) continue;
@@ -146,6 +123,29 @@ export function adamw(options: AdamOptions = {}): Optimizer {
     state: ["m", "v"],
     scalars: adamScalars(beta1, beta2, epsilon),
     update: { m, v, p: next },
+  };
+}
+
+/**
+ * LAMB: AdamW's direction, its length set to that of the parameter, for large batches. Defaults: lr 1e-3, weightDecay
+ * 0.01, epsilon 1e-6, which must be above 0.
+ */
+export function lamb(options: AdamOptions = {}): Optimizer {
+  const { lr = 1e-3, weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-6 } = options;
+  checked("lamb", { lr, weightDecay, beta1, beta2, epsilon });
+  if (epsilon === 0) throw new TenonError("USAGE", { problem: "lamb's epsilon is 0", expected: "above 0" });
+  const { m, v, direction } = moments(g);
+  const whole = add(mul(direction, scalar("correction")), mul(p, scalar("weightDecay")));
+  const next = sub(p, mul(whole, mul(scalar("trust"), scalar("lr"))));
+  const scalars = adamScalars(beta1, beta2, epsilon);
+  return {
+    name: "lamb",
+    lr,
+    weightDecay,
+    state: ["m", "v"],
+    scalars: (rates) => ({ ...scalars(rates), lr: rates.lr, correction: 1 / (1 - beta1 ** rates.step) }),
+    update: { m, v, p: next },
+    ratios: { trust: { over: p, under: whole } },
   };
 }
 

@@ -4,9 +4,10 @@ import { makeGraph, type OnnxModel, removeDead, run, type Value, withGraph } fro
 import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
 import { add, mul } from "../model/ops.js";
 import type { WeightStore } from "../model/parts.js";
-import { Tape, type Var } from "../model/tape.js";
-import { scalarNames } from "../optimizers/fused.js";
-import { updateNodes } from "../optimizers/nodes.js";
+import { type Attrs, Tape, type Var } from "../model/tape.js";
+import { scalarsOf } from "../optimizers/expression.js";
+import { matrixNodes, updateNodes } from "../optimizers/nodes.js";
+import { type MatrixUpdate, type StepRates, sharedScalars } from "../optimizers/optimizer.js";
 import { keyOf, STRIDE } from "../random.js";
 import { type Batch, declaredTypes, readBatch } from "./batch.js";
 import { buffersOf, type StepGraph, stepGraph } from "./graph.js";
@@ -31,8 +32,9 @@ export type OneGraphOptions = Pick<CompileOptions, "loss" | "optimizer" | "group
 const one = (value: number): Tensor => tensorFromStorage("float32", [], Float32Array.of(value));
 
 /**
- * A training step as one graph, at the sizes of the example `batch`. On a CPU it gives the bits of `step.run` (with
- * `clipNorm` but for rounding: the norm is summed in another order). A run takes the batch, the state and
+ * A training step as one graph, at the sizes of the example `batch`. On a CPU it gives the bits of `step.run` on one
+ * thread, but for rounding where sums are made in another order: with `clipNorm`, LAMB or Muon, and where the step
+ * computes its batch in lanes. A run takes the batch, the state and
  * `inputs(step)`; the outputs named by `next` are the state of the next run. Throws as the first `step.run` does.
  */
 export function oneGraph(model: WeightStore, batch: Batch, options: OneGraphOptions): OneGraph {
@@ -43,12 +45,26 @@ export function oneGraph(model: WeightStore, batch: Batch, options: OneGraphOpti
   const step = stepGraph(model, read, { loss: options.loss, buffers, mode: "train" });
   const { groups, groupOf } = groupsOf(options.groups);
   const tape = new Tape(step.model);
-  const scalars = new Map<string, Var>();
-  const scalar = (name: string, group: number): Var => {
-    const input = `update/${name}/${group}`;
-    const known = scalars.get(input) ?? tape.input(input, "float32", []);
-    scalars.set(input, known);
-    return known;
+  /** Inputs that an update's rates are given by, and the numbers of each rate. */
+  const scalars = new Map<string, (rates: Omit<StepRates, "weightDecay">) => number>();
+  const scalar = (input: string, number: (rates: Omit<StepRates, "weightDecay">) => number): string => {
+    if (!scalars.has(input)) tape.input(input, "float32", []);
+    scalars.set(input, number);
+    return input;
+  };
+  const shared = (name: string, index: number): string => {
+    const { lrScale = 1, weightDecay = optimizer.weightDecay } = groups[index]!;
+    return scalar(
+      `update/${name}/${index}`,
+      ({ step, lr }) => optimizer.scalars({ step, lr: lr * lrScale, weightDecay })[name]!,
+    );
+  };
+  const ofMatrix = (rows: MatrixUpdate, name: string, index: number, shape: readonly number[]): string => {
+    const { lrScale = 1, weightDecay = rows.weightDecay } = groups[index]!;
+    return scalar(
+      `update/matrix/${name}/${index}/${shape.join("x")}`,
+      ({ step, lr }) => rows.scalars({ step, lr: lr * lrScale, weightDecay }, shape)[name]!,
+    );
   };
   const state: Record<string, Tensor> = {};
   const next: Record<string, string> = {};
@@ -62,21 +78,30 @@ export function oneGraph(model: WeightStore, batch: Batch, options: OneGraphOpti
   for (const [name, gradient] of step.gradients) {
     const shape = model.shapeOf(name);
     const group = groupOf(name, shape);
-    const states = optimizer.state.map(
+    const matrix = optimizer.matrices?.takes(name, shape) === true ? optimizer.matrices : undefined;
+    const states = (matrix?.before ?? optimizer).state.map(
       (each) => [each, tape.input(`${each}/${name}`, "float32", shape)] as const,
     );
     const values: Record<string, string> = { p: name, g: gradient };
     for (const [each, value] of states) values[each] = value.name;
-    for (const each of scalarNames(optimizer))
-      values[each] = each === "scale" ? scale.name : scalar(each, group).name;
+    const update = matrix && { ...matrix.before.update, ...matrix.after.update };
+    const rates = update === undefined ? sharedScalars(optimizer) : scalarsOf(Object.values(update));
+    for (const each of rates) {
+      const own = matrix === undefined ? shared : (of: string, at: number) => ofMatrix(matrix, of, at, shape);
+      values[each] = each === "scale" ? scale.name : own(each, group);
+    }
     const writer = {
-      add: (op: string, of: readonly string[]) =>
+      add: (op: string, of: readonly string[], attrs: Attrs = {}) =>
         tape.op(
           op,
           of.map((each) => tape.value(each)),
+          attrs,
         ).name,
     };
-    const updated = updateNodes(writer, optimizer, values);
+    const updated =
+      matrix === undefined
+        ? updateNodes(writer, optimizer, values)
+        : matrixNodes(writer, matrix, shape, values);
     keep(name, tape.value(updated.p!), model.values(name), shape);
     for (const [each, value] of states) {
       const size = shape.reduce((product, dim) => product * dim, 1);
@@ -108,11 +133,8 @@ export function oneGraph(model: WeightStore, batch: Batch, options: OneGraphOpti
         });
       }
       const given: Record<string, Tensor> = {};
-      groups.forEach(({ lrScale = 1, weightDecay = optimizer.weightDecay }, group) => {
-        const rates = optimizer.scalars({ step: number, lr: optimizer.lr * rate * lrScale, weightDecay });
-        for (const [name, value] of Object.entries(rates))
-          if (scalars.has(`update/${name}/${group}`)) given[`update/${name}/${group}`] = one(value);
-      });
+      const rates = { step: number, lr: optimizer.lr * rate };
+      for (const [name, value] of scalars) given[name] = one(value(rates));
       if (masks > 0) {
         const keys = Uint32Array.from({ length: masks }, (_, node) => keyOf(seed, number - 1, node));
         const places = Uint32Array.from({ length: largest }, (_, i) => Math.imul(i, STRIDE) >>> 0);

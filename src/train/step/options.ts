@@ -1,7 +1,7 @@
 /** Options of a training step. */
 import type { Group } from "../memory.js";
 import type { Tape, Var } from "../model/tape.js";
-import type { Optimizer } from "../optimizers/rows.js";
+import type { Optimizer } from "../optimizers/optimizer.js";
 
 /** The values of a batch by name: those that the model takes and those that only the loss does. */
 export type BatchVars = Readonly<Record<string, Var>>;

@@ -2,14 +2,15 @@
 import { TenonError } from "../../base/index.js";
 import { usableCores } from "../../runtime/index.js";
 import type { Tensor } from "../../tensor/index.js";
-import { FlatMemory } from "../memory.js";
+import { FlatMemory, type UpdateOptions, type UpdateResult } from "../memory.js";
 import type { WeightStore } from "../model/parts.js";
-import type { Optimizer } from "../optimizers/rows.js";
+import type { Optimizer } from "../optimizers/optimizer.js";
 import { type Batch, declaredTypes, type ReadBatch, readBatch, shapeKey } from "./batch.js";
 import { Compiled, over } from "./compiled.js";
 import { buffersOf, type StepGraph, stepGraph } from "./graph.js";
 import { groupsOf } from "./groups.js";
 import type { CompileOptions } from "./options.js";
+import { Orthogonal } from "./orthogonal.js";
 import { areClose, isLarge, partOf } from "./split.js";
 
 export interface StepResult {
@@ -75,6 +76,7 @@ export class TrainStep {
   readonly #inputs: readonly string[];
   readonly #declared: ReturnType<typeof declaredTypes>;
   #parallel: Parallel | undefined;
+  #orthogonal: Orthogonal | undefined;
   #counters: StepCounters = { step: 0, accumulated: 0, accumulatedRows: 0, notFinite: 0, batches: 0 };
   #running = false;
   #disposed = false;
@@ -162,7 +164,7 @@ export class TrainStep {
       await compiled.run(read, this.options.seed ?? 0, this.#counters.batches);
       this.#addLanes(compiled);
       this.#moveStatistics(compiled);
-      return this.#update(compiled.loss, read.rows, options.rate ?? 1);
+      return await this.#update(compiled.loss, read.rows, options.rate ?? 1);
     });
   }
 
@@ -308,7 +310,7 @@ export class TrainStep {
     }
   }
 
-  #update(loss: number, rows: number, rate: number): StepResult {
+  async #update(loss: number, rows: number, rate: number): Promise<StepResult> {
     const { accumulate = 1, clipNorm, average } = this.options;
     const lr = this.optimizer.lr * rate;
     const before = this.#counters;
@@ -320,7 +322,7 @@ export class TrainStep {
       this.#counters = { ...before, accumulated, accumulatedRows, batches };
       return { loss, gradNorm: Number.NaN, step: before.step, applied: false, lr, rows };
     }
-    const { gradNorm, applied } = this.memory.update({
+    const { gradNorm, applied } = await this.#apply({
       step: before.step + 1,
       lr,
       ...(clipNorm === undefined ? {} : { clipNorm }),
@@ -332,6 +334,18 @@ export class TrainStep {
     if (notFinite >= MOST_NOT_FINITE) throw this.#diverged();
     if (applied && average !== undefined) this.memory.moveAverage(average);
     return { loss, gradNorm, step, applied, lr, rows };
+  }
+
+  async #apply(options: UpdateOptions): Promise<UpdateResult> {
+    const { memory } = this;
+    if (memory.matrices.length === 0) return memory.update(options);
+    const section = options.accumulated === true ? "sum" : "g0";
+    this.#orthogonal ??= await Orthogonal.open(memory, section, this.#threads);
+    const result = memory.begin(options);
+    if (!result.applied) return result;
+    await this.#orthogonal.run();
+    memory.finish(options);
+    return result;
   }
 
   #diverged(): TenonError {
@@ -348,6 +362,7 @@ export class TrainStep {
     if (this.#disposed) return;
     this.#disposed = true;
     await Promise.all([...this.#compiled.values()].map((each) => each.dispose()));
+    await this.#orthogonal?.dispose();
     this.#compiled.clear();
   }
 
