@@ -13,14 +13,10 @@ export {
   parseInferRequest,
 } from "./oip/request.js";
 export type { Parameters, ParameterValue } from "./oip/request-parameters.js";
-export {
-  type IndexRow,
-  ModelRepository,
-  type ModelState,
-  type RepositoryOptions,
-} from "./repository.js";
-export type { RepositoryEntry } from "./repository-entry.js";
-export { RepositoryWatch, type WatchOptions } from "./repository-watch.js";
+export type { IndexRow, ModelState } from "./repository/notes.js";
+export { ModelRepository, type RepositoryOptions } from "./repository/repository.js";
+export type { RepositoryEntry } from "./repository/repository-entry.js";
+export { RepositoryWatch, type WatchOptions } from "./repository/repository-watch.js";
 export type { ServedModel } from "./served-model.js";
 export type {
   ScoreModel,

@@ -1,7 +1,7 @@
 /** The configuration of a model in a repository: what a load request gave, else its file. */
 import { dirname } from "node:path";
 import { isEnsemble } from "../ensemble/plan.js";
-import type { RepositoryEntry } from "../repository-entry.js";
+import type { RepositoryEntry } from "../repository/repository-entry.js";
 import { ConfigFile } from "./config-file.js";
 
 /** undefined for a model without one. Throws CONFIG_INVALID or FILE_NOT_FOUND. */

@@ -1,7 +1,7 @@
 /** Which models of a repository an ensemble needs, those of the ensembles inside it included. */
 import type { Config } from "../config/config-file.js";
 import { entryConfig } from "../config/entry-config.js";
-import type { RepositoryEntry } from "../repository-entry.js";
+import type { RepositoryEntry } from "../repository/repository-entry.js";
 import { type EnsemblePlan, ensemblePlan, isEnsemble } from "./plan.js";
 
 /** A model to load before, and the step that asks for it. */

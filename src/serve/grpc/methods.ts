@@ -2,7 +2,6 @@
 import { TenonError } from "../../base/index.js";
 import { configOf } from "../config/complete.js";
 import { ModelConfigRequest, ModelConfigResponse } from "../config/messages.js";
-import { overrideOf } from "../load-override.js";
 import { statisticsOf } from "../metrics/statistics.js";
 import type { LogValue } from "../observe/log-settings.js";
 import { modelMetadataOf } from "../oip/model-wire.js";
@@ -16,6 +15,7 @@ import {
 import { decode } from "../protobuf/decode.js";
 import { encode } from "../protobuf/encode.js";
 import type { DecodedOf, Fields, MessageType, Written } from "../protobuf/table.js";
+import { overrideOf } from "../repository/load-override.js";
 import type { Finder, ServedModel } from "../served-model.js";
 import { noSharedMemory, type SharedMemory } from "../shared-memory.js";
 import type { Call } from "./call.js";

@@ -9,7 +9,7 @@ import { type ErrorContext, errorText } from "../oip/errors.js";
 import { oipRoutes } from "../oip/routes.js";
 import { ScanPool } from "../oip/scan-pool.js";
 import { type OipServer, packageVersion } from "../oip/server.js";
-import { ModelRepository } from "../repository.js";
+import { ModelRepository } from "../repository/repository.js";
 import { SharedMemory } from "../shared-memory.js";
 import { openaiRoutes } from "../texts/openai.js";
 import { teiRoutes } from "../texts/tei.js";

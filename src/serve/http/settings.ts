@@ -1,7 +1,7 @@
 /** What a handler can be told, and the settings it works with. */
 import { KNOBS, type Knobs } from "../../base/index.js";
 import type { FloatFormat } from "../json/writer.js";
-import type { ModelRepository } from "../repository.js";
+import type { ModelRepository } from "../repository/repository.js";
 import type { TextModels } from "../texts/model.js";
 
 /** The settings that come from the table of knobs, under their names there. */

@@ -2,7 +2,7 @@
 import { isTenonError, TenonError } from "../../base/index.js";
 import type { Exchange, HeaderList } from "../http/exchange.js";
 import type { Route } from "../http/router.js";
-import type { ModelRepository } from "../repository.js";
+import type { ModelRepository } from "../repository/repository.js";
 import { readMembers } from "./repository-routes.js";
 import { booleanParameter, countParameter, type Parameters } from "./request-parameters.js";
 import { failedLoadText } from "./server.js";

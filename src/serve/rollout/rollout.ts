@@ -1,4 +1,5 @@
 /** Rollout: two versions of a model side by side: which of them answers, and how their outputs compare. */
+import { TenonError } from "../../base/index.js";
 import { type Inputs, type Outputs, outputRecord } from "../../runtime/index.js";
 import type { Tensor } from "../../tensor/index.js";
 import type { ServedModel } from "../served-model.js";
@@ -31,6 +32,7 @@ export class Rollout {
   #candidate: ServedModel | undefined;
   #drawn = 0;
   #mirroring: Promise<void> | undefined;
+  readonly #ending = new AbortController();
   readonly #comparison = new Comparison();
   readonly #answered = { stable: 0, candidate: 0 };
 
@@ -41,17 +43,45 @@ export class Rollout {
     this.#mirror = mirror;
   }
 
+  get model(): string {
+    return this.stable.name;
+  }
+
+  /** Aborted when it is over. */
+  get ended(): AbortSignal {
+    return this.#ending.signal;
+  }
+
+  /** It is over: what is still loading for it takes no place. */
+  end(): void {
+    this.#ending.abort(
+      new TenonError("REQUEST_INVALID", {
+        problem: `the rollout of model '${this.model}' was ended before version ${this.candidateVersion} was loaded`,
+      }),
+    );
+    watchRuns([this.stable, this.#candidate], undefined);
+  }
+
+  /** Throws REQUEST_INVALID while the candidate is loading. */
+  assertStarted(): void {
+    if (this.#candidate !== undefined) return;
+    throw new TenonError("REQUEST_INVALID", {
+      problem: `version ${this.candidateVersion} of model '${this.model}' is still loading and cannot be promoted yet`,
+    });
+  }
+
   start(candidate: ServedModel, percent: number): void {
     this.#candidate = candidate;
     this.#percent = percent;
+    watchRuns([this.stable, candidate], this);
   }
 
   /** The version that answers the next request: exactly `percent` of a hundred go to the candidate. */
-  draw(): ServedModel {
+  draw(): string {
     const before = Math.floor((this.#drawn * this.#percent) / 100);
     this.#drawn++;
     const isTurn = Math.floor((this.#drawn * this.#percent) / 100) > before;
-    return isTurn && this.#candidate !== undefined ? this.#candidate : this.stable;
+    return isTurn && this.#candidate !== undefined ? this.candidateVersion : this.stable.version;
   }
 
   /** One of the two has answered; the other one runs the same where nothing else waits. */
@@ -88,7 +118,7 @@ export class Rollout {
 
   report(): RolloutReport {
     return {
-      model: this.stable.name,
+      model: this.model,
       stable: this.stable.version,
       candidate: this.candidateVersion,
       percent: this.#percent,
@@ -102,7 +132,7 @@ export class Rollout {
 const watching = new WeakMap<ServedModel, Rollout>();
 
 /** From now on the runs of these models are told to a rollout; without one to nobody. */
-export function watchRuns(models: readonly (ServedModel | undefined)[], rollout: Rollout | undefined): void {
+function watchRuns(models: readonly (ServedModel | undefined)[], rollout: Rollout | undefined): void {
   for (const model of models) {
     if (model === undefined) continue;
     if (rollout === undefined) watching.delete(model);

@@ -42,3 +42,13 @@ export class Sharing {
     return await this.#flights.join(key, options, (signal) => keep(run({ ...others, signal })));
   }
 }
+
+/** What a model's files ask for: kept answers, shared runs; undefined for neither. */
+export function sharingOf(
+  file: ConfigFile | undefined,
+  { share, cache }: ModelJson,
+  answers: ResponseCache | undefined,
+): Sharing | undefined {
+  const kept = (cache ?? file?.config.response_cache?.enable ?? false) ? answers : undefined;
+  return share || kept !== undefined ? new Sharing(kept, share) : undefined;
+}

@@ -1,59 +1,33 @@
 /** ModelRepository: the models of a server by name, which of them are there, and why others are not. */
-import { dirname, join } from "node:path";
-import {
-  ERROR_CODES,
-  formatDuration,
-  isTenonError,
-  KNOBS,
-  type Knobs,
-  TenonError,
-  toTenonError,
-} from "../base/index.js";
-import { type Engine, isModelName, type LoadOptions, type Model, type Source } from "../runtime/index.js";
-import type { ConfigFile } from "./config/config-file.js";
-import { ConfiguredModel } from "./config/configured-model.js";
-import { entryConfig } from "./config/entry-config.js";
-import { planOf } from "./config/model-folder.js";
-import { type ModelJson, readModelJson } from "./config/model-json.js";
-import { configOfFile } from "./config/served-config.js";
-import { servedVersions } from "./config/version-policy.js";
-import { warmUp } from "./config/warm-up.js";
-import { loadOrder } from "./ensemble/composition.js";
-import { ensemblePlan, isEnsemble } from "./ensemble/plan.js";
-import { EnsembleSet } from "./ensemble/set.js";
+import { isTenonError, KNOBS, type Knobs, TenonError, toTenonError } from "../../base/index.js";
+import { type Engine, isModelName, type Model } from "../../runtime/index.js";
+import type { ConfigFile } from "../config/config-file.js";
+import { entryConfig } from "../config/entry-config.js";
+import { planOf } from "../config/model-folder.js";
+import { readModelJson } from "../config/model-json.js";
+import { configOfFile } from "../config/served-config.js";
+import { servedVersions } from "../config/version-policy.js";
+import { warmUp } from "../config/warm-up.js";
+import { loadOrder } from "../ensemble/composition.js";
+import { ensemblePlan, isEnsemble } from "../ensemble/plan.js";
+import { EnsembleSet } from "../ensemble/set.js";
+import type { Rollout, RolloutReport } from "../rollout/rollout.js";
+import { Rollouts } from "../rollout/rollouts.js";
+import { type Finder, type ServedModel, servedOf } from "../served-model.js";
+import { ResponseCache } from "../sharing/response-cache.js";
+import { type Sharing, sharingOf } from "../sharing/sharing.js";
 import { type LoadOverride, OverrideFolder } from "./load-override.js";
-import { LoadTogether } from "./load-together.js";
+import { type Loading, loadVersions } from "./load-versions.js";
+import { Loads } from "./loads.js";
+import { byName, type IndexRow, Notes, reasonOf } from "./notes.js";
 import type { RepositoryEntry } from "./repository-entry.js";
 import { Residency } from "./residency.js";
-import type { Rollout, RolloutReport } from "./rollout/rollout.js";
-import { Rollouts } from "./rollout/rollouts.js";
-import { type Finder, type ServedModel, serveAs, servedOf } from "./served-model.js";
-import { ResponseCache } from "./sharing/response-cache.js";
-import { Sharing } from "./sharing/sharing.js";
 
 export interface RepositoryOptions
-  extends Partial<Pick<Knobs, "modelControl" | "loadTimeout" | "responseCache" | "residentMax">> {
+  extends Loading,
+    Partial<Pick<Knobs, "modelControl" | "loadTimeout" | "responseCache" | "residentMax">> {
   /** What there is to load now, the newest version of each name; asked for at every load. Default: nothing. */
   readonly list?: () => Promise<readonly RepositoryEntry[]>;
-  /** What to load for an entry's path. Default: the path, which is then a model file. */
-  readonly open?: (path: string) => Promise<Source>;
-  /** How models are loaded. */
-  readonly load?: Pick<LoadOptions, "warmup" | "trust" | "batch" | "optimization" | "sessionConfig">;
-}
-
-export type ModelState = "READY" | "UNAVAILABLE" | "LOADING" | "UNLOADING";
-
-/** One line of the repository's index. */
-export interface IndexRow {
-  readonly name: string;
-  readonly version?: string;
-  readonly state?: ModelState;
-  readonly reason?: string;
-}
-
-interface Note {
-  readonly state: Exclude<ModelState, "READY">;
-  readonly reason: string;
 }
 
 /** Where models come from and go to. One for each engine that is served. */
@@ -61,11 +35,8 @@ export class ModelRepository {
   readonly #engine: Engine;
   readonly #options: RepositoryOptions;
   readonly #cache: ResponseCache | undefined;
-  /** What is known of a name's versions besides the models that serve; the newest event counts. */
-  readonly #notes = new Map<string, Map<string, Note>>();
-  /** The end of the last load of each name: loads of one name follow each other. */
-  readonly #loading = new Map<string, Promise<unknown>>();
-
+  readonly #notes = new Notes();
+  readonly #loads: Loads;
   readonly #residency: Residency | undefined;
   readonly #rollouts = new Rollouts();
   readonly #ensembles = new EnsembleSet((name, version) => this.get(name, version));
@@ -76,6 +47,7 @@ export class ModelRepository {
   constructor(engine: Engine, options: RepositoryOptions = {}) {
     this.#engine = engine;
     this.#options = options;
+    this.#loads = new Loads(options.loadTimeout);
     const bytes = options.responseCache ?? KNOBS.responseCache.default;
     this.#cache = bytes > 0 ? new ResponseCache(bytes) : undefined;
     const maxBytes = options.residentMax ?? KNOBS.residentMax.default;
@@ -110,8 +82,9 @@ export class ModelRepository {
       const find = (): ServedModel => this.get(name, version);
       return this.#residency === undefined ? find : Object.assign(find, { wake: () => this.wake(name) });
     }
+    // A version and no model: a load may have replaced the model before the rollout was over.
     const drawn = rollout.draw();
-    return () => (this.#rollouts.find(name) === rollout ? drawn : this.get(name));
+    return () => this.get(name, this.#rollouts.find(name) === rollout ? drawn : undefined);
   }
 
   /** Resolves when a model that slept to make room is loaded again; undefined for all others. */
@@ -138,7 +111,7 @@ export class ModelRepository {
   /** A model that serves; without a version its newest, or the stable one of a rollout. Throws MODEL_NOT_FOUND. */
   get(name: string, version?: string): ServedModel {
     const rollout = version === undefined ? this.#rollouts.find(name) : undefined;
-    if (rollout !== undefined) return rollout.stable;
+    if (rollout !== undefined) return this.get(name, rollout.stable.version);
     const ensemble = this.#ensembles.get(name, version);
     if (ensemble !== undefined) return ensemble;
     try {
@@ -151,7 +124,7 @@ export class ModelRepository {
   }
 
   #isKnown(name: string): boolean {
-    return (this.#notes.get(name)?.size ?? 0) > 0 || this.#ensembles.has(name);
+    return this.#notes.knows(name) || this.#ensembles.has(name);
   }
 
   /** Every model that serves. */
@@ -161,23 +134,11 @@ export class ModelRepository {
 
   /** Everything that serves or could, by name. */
   async index(readyOnly: boolean): Promise<readonly IndexRow[]> {
-    const rows: IndexRow[] = [];
-    const serving = this.models();
-    for (const { name, version } of serving) {
-      const note = this.#notes.get(name)?.get(version);
-      const reason = note?.state === "UNAVAILABLE" ? { reason: note.reason } : {};
-      rows.push({ name, version, state: "READY", ...reason });
-    }
+    const rows = this.#notes.served(this.models());
     for (const { name, version } of this.#residency?.asleep ?? [])
       rows.push({ name, version, state: "READY", reason: "unloaded until its next request" });
     if (readyOnly) return rows.sort(byName);
-    for (const [name, notes] of this.#notes) {
-      for (const [version, { state, reason }] of notes) {
-        if (state === "UNAVAILABLE" && rows.some((row) => row.name === name && row.version === version))
-          continue;
-        rows.push({ name, version, state, ...(reason === "" ? {} : { reason }) });
-      }
-    }
+    rows.push(...this.#notes.others(rows));
     for (const { name, version, reason } of this.#ensembles.waiting())
       rows.push({ name, version, state: "UNAVAILABLE", reason });
     for (const { name } of (await this.#options.list?.()) ?? []) {
@@ -211,39 +172,46 @@ export class ModelRepository {
 
   /**
    * Loads another version beside the one that answers, which gets `percent` of the requests; with `mirror` their
-   * outputs are compared. Throws REQUEST_INVALID, MODEL_NOT_FOUND, and what a load throws.
+   * outputs are compared. Throws REQUEST_INVALID, also when the rollout is ended before the version is there,
+   * MODEL_NOT_FOUND, and what a load throws.
    */
   async beginRollout(name: string, version: string, percent: number, mirror: boolean): Promise<Rollout> {
-    const stable = this.get(name);
+    this.#rollouts.assertNone(name);
     const entry = ((await this.#options.list?.()) ?? []).find((candidate) => candidate.name === name);
+    await this.#loads.settled(name);
+    const stable = this.get(name);
     const files = (entry?.versions ?? []).find((one) => one.version === version);
-    if (stable.version === version || files === undefined || this.#ensembles.has(name)) {
-      const problem =
-        stable.version === version
-          ? `version ${version} of model '${name}' is the one that answers`
-          : `the repository has no version ${version} of model '${name}'`;
-      throw new TenonError("REQUEST_INVALID", { problem });
+    if (entry === undefined || files === undefined || this.#ensembles.has(name)) {
+      throw new TenonError("REQUEST_INVALID", {
+        problem: `the repository has no version ${version} of model '${name}'`,
+      });
     }
     // Before the load: a newer version would answer everything as soon as it is there.
     const rollout = this.#rollouts.open(stable, version, mirror);
+    const { ended } = rollout;
     try {
-      const [candidate] = await this.loadEntry(
-        { ...entry!, ...files, versions: [files] },
-        undefined,
-        undefined,
-        true,
+      const [candidate] = await this.#loads.run(name, (signal) =>
+        this.#loadNow({ ...entry, ...files, versions: [files] }, AbortSignal.any([signal, ended]), {
+          beside: true,
+        }),
       );
+      ended.throwIfAborted();
       this.#rollouts.start(rollout, candidate!, percent);
     } catch (error) {
-      if (this.#rollouts.find(name) === rollout) this.endRollout(name, false);
+      if (ended.aborted) throw ended.reason;
+      this.endRollout(name, false);
       throw error;
     }
     return rollout;
   }
 
-  /** Ends a rollout: `promote` leaves the candidate, else the stable version. Throws REQUEST_NOT_FOUND. */
+  /**
+   * Ends a rollout: `promote` leaves the candidate, else the stable version. Throws REQUEST_NOT_FOUND, and
+   * REQUEST_INVALID for the promotion of a version that is still loading.
+   */
   endRollout(name: string, promote: boolean): RolloutReport {
     const rollout = this.#rollouts.get(name);
+    if (promote) rollout.assertStarted();
     this.#rollouts.close(name);
     const gone = promote ? rollout.stable.version : rollout.candidateVersion;
     for (const model of this.#engine.models())
@@ -262,38 +230,29 @@ export class ModelRepository {
     return this.loadEntry(entry, override.config, folder);
   }
 
-  /** As `load`, for an entry that is known already. `beside`: what serves goes on, and this version with it. */
+  /** As `load`, for an entry that is known already. */
   loadEntry(
     entry: RepositoryEntry,
     config?: string,
     folder?: OverrideFolder,
-    beside = false,
   ): Promise<readonly ServedModel[]> {
-    const before = this.#loading.get(entry.name) ?? Promise.resolve();
-    const load = (): Promise<readonly ServedModel[]> => this.#loadKeeping(entry, config, folder, beside);
-    const loading = before.then(load, load);
-    this.#loading.set(entry.name, loading);
-    const done = (): void => {
-      if (this.#loading.get(entry.name) === loading) this.#loading.delete(entry.name);
-    };
-    loading.then(done, done);
-    return loading;
+    return this.#loads.run(entry.name, (signal) => this.#loadKeeping(entry, signal, config, folder));
   }
 
   /** Loads, and keeps or drops the files that came with the request. */
   async #loadKeeping(
     entry: RepositoryEntry,
+    signal: AbortSignal,
     config: string | undefined,
     folder: OverrideFolder | undefined,
-    beside: boolean,
   ): Promise<readonly ServedModel[]> {
     try {
-      const models = await this.#loadNow(entry, config, beside);
-      if (beside) return models;
+      const models = await this.#loadNow(entry, signal, { config });
+      signal.throwIfAborted();
       this.#ensembles.review();
       // Files that came with a request are gone when their model is unloaded.
       if (folder === undefined && config === undefined && !this.#ensembles.has(entry.name))
-        await this.#residency?.loaded(entry);
+        await this.#residency?.loaded(entry, signal);
       else this.#residency?.forget(entry.name);
       await this.#folders.get(entry.name)?.remove();
       if (folder === undefined) this.#folders.delete(entry.name);
@@ -305,86 +264,60 @@ export class ModelRepository {
     }
   }
 
+  /** `config` in place of the entry's own. `beside`: what serves goes on, and this version with it. */
   async #loadNow(
     entry: RepositoryEntry,
-    given: string | undefined,
-    beside: boolean,
+    signal: AbortSignal,
+    { config, beside = false }: { readonly config?: string | undefined; readonly beside?: boolean },
   ): Promise<readonly ServedModel[]> {
     const { name } = entry;
-    const notes = new Map<string, Note>();
-    this.#notes.set(name, notes);
-    notes.set(entry.version, { state: "LOADING", reason: "" });
+    this.#notes.loading(name, [entry.version]);
     let failing = entry.version;
-    let models: readonly Model[];
     try {
-      const file = await entryConfig(entry, given);
-      const sharing = this.#sharingOf(file, await readModelJson(entry.folder, name));
+      const file = await entryConfig(entry, config);
+      const sharing = sharingOf(file, await readModelJson(entry.folder, name), this.#cache);
       if (file !== undefined && isEnsemble(file))
-        return [await this.#loadEnsemble(entry, file, notes, sharing)];
+        return [await this.#loadEnsemble(entry, file, sharing, signal)];
       const versions = beside ? [entry] : servedVersions(file, entry.versions ?? [entry]);
       const plan = file === undefined ? undefined : await planOf(file, sharing);
-      notes.clear();
-      for (const { version } of versions) notes.set(version, { state: "LOADING", reason: "" });
-      const together = new LoadTogether(versions.length);
-      models = await this.#inTime((signal) =>
-        together.all(versions, async ({ version, path }, ready, stop) => {
-          const file = plan?.modelFile === undefined ? path : join(dirname(path), plan.modelFile);
-          try {
-            const source = (await this.#options.open?.(file)) ?? file;
-            return await this.#engine.load(source, {
-              ...this.#options.load,
-              ...plan?.options,
-              name,
-              version,
-              requireRank: true,
-              prepare: async (model) => {
-                if (plan === undefined && sharing !== undefined)
-                  serveAs(model, new ConfiguredModel(model, model.maxBatch, sharing));
-                await plan?.options.prepare?.(model);
-                await ready();
-              },
-              replace: true,
-              signal: AbortSignal.any([signal, stop]),
-            });
-          } catch (error) {
-            if (!stop.aborted) failing = version;
-            throw error;
-          }
-        }),
+      const named = versions.map(({ version }) => version);
+      this.#notes.loading(name, named);
+      const failed = (version: string): void => {
+        failing = version;
+      };
+      const models = await this.#loads.inTime(signal, (signal) =>
+        loadVersions(this.#engine, this.#options, { name, versions, plan, sharing, signal, failed }),
       );
+      this.#notes.clear(name);
+      if (!beside) this.#replaceOthers(name, models);
+      return models.map(servedOf);
     } catch (thrown) {
       const error = toTenonError(thrown);
-      notes.clear();
-      notes.set(failing, { state: "UNAVAILABLE", reason: reasonOf(error) });
+      this.#notes.failed({ name, version: failing }, signal.aborted ? "unloaded" : reasonOf(error));
       throw error;
     }
-    notes.clear();
-    if (beside) return models.map(servedOf);
+  }
+
+  /** What else served under a name ends. */
+  #replaceOthers(name: string, models: readonly Model[]): void {
     this.#rollouts.close(name);
     this.#ensembles.remove(name);
     for (const other of this.#engine.models())
       if (other.name === name && !models.includes(other)) this.#end(other);
-    return models.map(servedOf);
-  }
-
-  /** What a model's files ask for: kept answers, shared runs; undefined for neither. */
-  #sharingOf(file: ConfigFile | undefined, { share, cache }: ModelJson): Sharing | undefined {
-    const kept = (cache ?? file?.config.response_cache?.enable ?? false) ? this.#cache : undefined;
-    return share || kept !== undefined ? new Sharing(kept, share) : undefined;
   }
 
   /** Loads the models of an ensemble that do not serve yet, and puts it in. */
   async #loadEnsemble(
     entry: RepositoryEntry,
     file: ConfigFile,
-    notes: Map<string, Note>,
     sharing: Sharing | undefined,
+    signal: AbortSignal,
   ): Promise<ServedModel> {
     const startedAt = performance.now();
     const plan = ensemblePlan(file);
     const entries = (await this.#options.list?.()) ?? [];
     for (const { model, step } of await loadOrder(plan, entries)) {
-      await this.#loading.get(model.name)?.catch(() => undefined);
+      await this.#loads.settled(model.name);
       if (this.models().some(({ name }) => name === model.name)) continue;
       await this.loadEntry(model).catch((cause: unknown) => {
         const reason = reasonOf(toTenonError(cause));
@@ -404,8 +337,10 @@ export class ModelRepository {
     }
     const ensemble = this.#ensembles.make(plan, entry.version, performance.now() - startedAt, sharing);
     await warmUp(file, ensemble);
+    signal.throwIfAborted();
+    this.#rollouts.close(entry.name);
     this.#ensembles.put(ensemble);
-    notes.clear();
+    this.#notes.clear(entry.name);
     for (const other of this.#engine.models()) if (other.name === entry.name) this.#end(other);
     return ensemble;
   }
@@ -416,32 +351,6 @@ export class ModelRepository {
     );
   }
 
-  /** Gives a load up when it takes too long; the model takes no place then. */
-  async #inTime<T>(start: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { loadTimeout } = this.#options;
-    const controller = new AbortController();
-    const loading = start(controller.signal);
-    if (loadTimeout === undefined) return loading;
-    const late = new TenonError("MODEL_UNAVAILABLE", {
-      problem: `loading took longer than ${formatDuration(loadTimeout)}`,
-      do: "raise --load-timeout, or start with --warmup off",
-    });
-    let timer: NodeJS.Timeout | undefined;
-    const limit = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        controller.abort(late);
-        reject(late);
-      }, loadTimeout);
-    });
-    try {
-      return await Promise.race([loading, limit]);
-    } finally {
-      clearTimeout(timer);
-      // Nobody hears of a load that was given up.
-      loading.catch(() => undefined);
-    }
-  }
-
   /** Removes what load requests brought along. The models must have ended. */
   async close(): Promise<void> {
     await Promise.all([...this.#folders.values()].map((folder) => folder.remove()));
@@ -449,21 +358,19 @@ export class ModelRepository {
   }
 
   /**
-   * Takes a name out of service; what was accepted is still answered. Unknown names are nothing to do.
-   * `dependents`: also the models that an ensemble is made of, where no other ensemble is made of them.
+   * Takes a name out of service; what was accepted is still answered, and what is loading takes no place. Unknown names
+   * are nothing to do. `dependents`: also the models that an ensemble is made of, where no other ensemble is made of them.
    */
   unload(name: string, dependents = false): void {
     this.#residency?.forget(name);
+    this.#loads.cancel(name);
     this.#rollouts.close(name);
     if (this.#ensembles.has(name)) {
       const version = this.#ensembles.get(name, undefined)?.version ?? "1";
       const models = this.#ensembles.remove(name);
-      this.#note({ name, version }, { state: "UNAVAILABLE", reason: "unloaded" });
+      this.#notes.unavailable({ name, version }, "unloaded");
       if (dependents) for (const model of new Set(models)) this.#unloadPart(model);
-      this.#ensembles.review();
-      return;
-    }
-    this.#unloadModels(name, true);
+    } else this.#unloadModels(name, true);
     this.#ensembles.review();
   }
 
@@ -471,15 +378,8 @@ export class ModelRepository {
   #unloadModels(name: string, told: boolean): void {
     for (const model of this.#engine.models()) {
       if (model.name !== name) continue;
-      if (!told) {
-        this.#end(model);
-        continue;
-      }
-      this.#note(model, { state: "UNLOADING", reason: "" });
-      this.#end(model, () => {
-        if (this.#notes.get(name)?.get(model.version)?.state !== "UNLOADING") return;
-        this.#note(model, { state: "UNAVAILABLE", reason: "unloaded" });
-      });
+      if (told) this.#notes.unloading(model);
+      this.#end(model, told ? () => this.#notes.unloaded(model) : undefined);
     }
   }
 
@@ -490,27 +390,7 @@ export class ModelRepository {
 
   #end(model: Model, done: () => void = () => undefined): void {
     model.unload().then(done, (thrown: unknown) => {
-      this.#note(model, { state: "UNAVAILABLE", reason: reasonOf(toTenonError(thrown)) });
+      this.#notes.unavailable(model, reasonOf(toTenonError(thrown)));
     });
   }
-
-  #note({ name, version }: Pick<Model, "name" | "version">, note: Note): void {
-    let notes = this.#notes.get(name);
-    if (notes === undefined) {
-      notes = new Map();
-      this.#notes.set(name, notes);
-    }
-    notes.set(version, note);
-  }
-}
-
-/** The code and its sentence: the message may hold paths. */
-export function reasonOf({ code, details, message }: TenonError): string {
-  // What is wrong with a configuration names its field and its place in the repository only.
-  if (details.field !== undefined || details.line !== undefined) return `${code}: ${message}`;
-  return `${code}: ${ERROR_CODES[code].replace(/\.$/, "")}`;
-}
-
-function byName(a: IndexRow, b: IndexRow): number {
-  return a.name < b.name ? -1 : a.name > b.name ? 1 : Number(a.version ?? 0) - Number(b.version ?? 0);
 }

@@ -53,9 +53,10 @@ export class Residency {
     return waking;
   }
 
-  /** A model was loaded: the least used of the others sleep until there is room. */
-  async loaded(entry: RepositoryEntry): Promise<void> {
+  /** A model was loaded: the least used of the others sleep until there is room. `signal`: it is unloaded meanwhile. */
+  async loaded(entry: RepositoryEntry, signal: AbortSignal): Promise<void> {
     const bytes = await bytesOf(entry);
+    if (signal.aborted) return;
     this.#asleep.delete(entry.name);
     this.#residents.set(entry.name, { entry, bytes, usedAt: ++this.#clock });
     const others = [...this.#residents.values()]

@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { TenonError } from "../base/index.js";
+import { TenonError } from "../../base/index.js";
 
 export interface LoadOverride {
   /** The configuration as protobuf's JSON; it replaces the file's. */

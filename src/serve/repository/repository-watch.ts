@@ -1,8 +1,8 @@
 /** RepositoryWatch: follows the files of a repository; what changed is loaded when it has settled. */
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { toTenonError } from "../base/index.js";
-import type { ServeLog } from "./http/settings.js";
+import { toTenonError } from "../../base/index.js";
+import type { ServeLog } from "../http/settings.js";
 import type { ModelRepository } from "./repository.js";
 import type { RepositoryEntry } from "./repository-entry.js";
 
