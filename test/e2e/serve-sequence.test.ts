@@ -75,6 +75,8 @@ describe("sequence batching", () => {
         'initial_state: { data_type: TYPE_INT32 dims: 1 data_file: "hundred" }',
       ),
       "texts/initial_state/hundred": Buffer.from(Int32Array.of(100).buffer),
+      "single/1/model.onnx": accumulator(),
+      "single/config.pbtxt": accumulatorConfig("oldest { max_candidate_sequences: 1 }"),
       "brief/1/model.onnx": accumulator(),
       "brief/config.pbtxt": DIRECT.replace("60000000", "1000"),
       ...Object.fromEntries(
@@ -281,5 +283,66 @@ describe("sequence batching", () => {
     stream.end();
     await done;
     assert.deepEqual([...got].sort(), [...wanted].sort());
+  });
+
+  it("tells ids of 64 bits apart, over HTTP and gRPC", async () => {
+    const near = 2n ** 63n + 2n ** 53n;
+    using client = new GrpcClient(served.ready.grpcPort);
+    const sum = async (value: number, id: number | bigint, start: boolean): Promise<unknown[]> => {
+      const raw = new Uint8Array(Int32Array.of(value).buffer);
+      const { outputs } = await client.infer({
+        model: "direct",
+        parameters: { sequence_id: id, sequence_start: start },
+        inputs: [{ name: "INPUT", datatype: "INT32", shape: [1, 1], raw }],
+      });
+      const bytes = (name: string): Buffer => Buffer.from(outputs.find((one) => one.name === name)!.raw);
+      return [bytes("SUM").readInt32LE(), bytes("ID").readBigUInt64LE()];
+    };
+    assert.deepEqual(await sum(1, near, true), [1, near]);
+    assert.deepEqual(await sum(10, near + 1n, true), [10, near + 1n]);
+    assert.deepEqual(await sum(2, near, false), [3, near]);
+    // The same sequence, whichever way its requests come.
+    assert.equal((await ask("direct", 5, { sequence_id: near + 1n })).SUM, 15);
+    assert.deepEqual(await sum(3, 2n ** 64n - 1n, true), [3, 2n ** 64n - 1n]);
+    for (const none of [0, 0n])
+      await assert.rejects(sum(1, none, true), /must specify a non-zero or non-empty correlation ID/);
+    assert.match(
+      String((await ask("direct", 1, { sequence_id: 2n ** 64n, sequence_start: true })).error),
+      /Unable to parse 'sequence_id'/,
+    );
+  });
+
+  it("holds what waits for a place to its time and its client", async () => {
+    assert.equal((await ask("single", 1, { sequence_id: 1, sequence_start: true })).SUM, 1);
+    const timed = { timeout: 50_000 } as Params;
+    const late = ask("single", 1, { sequence_id: 2, sequence_start: true, ...timed });
+    const behind = ask("single", 1, { sequence_id: 2 });
+    assert.match(String((await late).error), /timeout expired/);
+    // Gone before its turn: it is not run when the place is free.
+    const gone = new AbortController();
+    const url = `${served.ready.url}/v2/models/single/infer`;
+    const leaving = fetch(url, {
+      method: "POST",
+      body: body(7, { sequence_id: 3, sequence_start: true }),
+      signal: gone.signal,
+    });
+    const next = ask("single", 4, { sequence_id: 4, sequence_start: true, sequence_end: true });
+    const told = async (line: RegExp): Promise<void> => {
+      const end = performance.now() + 30_000;
+      for (;;) {
+        const page = await (await fetch(`${served.ready.url}/metrics`)).text();
+        if (line.test(page)) return;
+        assert.ok(performance.now() < end, page);
+      }
+    };
+    await told(/nv_inference_pending_request_count{model="single",version="1"} 3\n/);
+    gone.abort();
+    await assert.rejects(leaving);
+    await told(/nv_inference_request_failure{model="single",version="1",reason="CANCELED"} 1\n/);
+    assert.equal((await ask("single", 1, { sequence_id: 1, sequence_end: true })).SUM, 2);
+    assert.match(String((await behind).error), /must specify the START flag/);
+    assert.equal((await next).SUM, 4);
+    const { SUM } = await ask("single", 5, { sequence_id: 2, sequence_start: true, sequence_end: true });
+    assert.equal(SUM, 5);
   });
 });

@@ -19,7 +19,7 @@ export interface GrpcInput {
   readonly raw?: Uint8Array;
   /** Already encoded `InferTensorContents`. */
   readonly contents?: Uint8Array;
-  readonly parameters?: Readonly<Record<string, string | number | boolean>>;
+  readonly parameters?: Readonly<Record<string, string | number | bigint | boolean>>;
 }
 
 export interface GrpcRequest {
@@ -52,6 +52,7 @@ function parameters(writer: BinaryWriter, field: number, values: GrpcInput["para
     writer.tag(2, WireType.LengthDelimited).fork();
     if (typeof value === "boolean") writer.tag(1, WireType.Varint).bool(value);
     else if (typeof value === "number") writer.tag(2, WireType.Varint).int64(value);
+    else if (typeof value === "bigint") writer.tag(5, WireType.Varint).uint64(value);
     else writer.tag(3, WireType.LengthDelimited).string(value);
     writer.join().join();
   }

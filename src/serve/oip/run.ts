@@ -192,13 +192,14 @@ function runOptions(
   const { runDeadline, timeLeft } = asking;
   const options: { -readonly [K in keyof ServedRunOptions]: ServedRunOptions[K] } = {};
   const hasRules = configOfFile(model)?.dynamic_batching !== undefined;
-  if (wire.averageMs >= WORTH_CANCELLING_MS) options.signal = asking.signal;
   if (hasRules) options.queue = { level, timeoutMs: timeout / 1000 };
   else if (timeout > 0) options.deadlineMs = Math.min(timeout / 1000, runDeadline);
   if (timeLeft !== undefined) options.deadlineMs = Math.min(timeLeft, options.deadlineMs ?? runDeadline);
   if (priority > 0) options.priority = priority;
   const sequence = sequenceMark(parameters);
   if (sequence !== undefined) options.sequence = sequence;
+  // Of a sequence the next run may have to wait for as long as others hold all places.
+  if (wire.averageMs >= WORTH_CANCELLING_MS || sequence !== undefined) options.signal = asking.signal;
   if (outputs.length > 0) options.outputs = wanted.map((output) => output.wire.name);
   return options;
 }

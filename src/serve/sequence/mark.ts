@@ -25,7 +25,7 @@ export function sequenceMark(parameters: Parameters): SequenceMark | undefined {
     });
   }
   // 0 and the empty text are no sequence.
-  if (id === "" || id === 0) return undefined;
+  if (id === "" || (Number(id) === 0 && typeof id !== "string")) return undefined;
   return {
     id,
     start: booleanParameter(parameters, "sequence_start") ?? false,

@@ -13,6 +13,7 @@ import type { Tensor } from "../../tensor/index.js";
 import { ConfiguredModel } from "../config/configured-model.js";
 import type { ServedRunOptions } from "../served-model.js";
 import type { SequenceMark } from "./mark.js";
+import { Patience } from "./patience.js";
 import type { SequenceRules } from "./rules.js";
 import { Slots } from "./slots.js";
 
@@ -27,6 +28,8 @@ interface Sequence {
   /** Settled when the last accepted request is through. */
   last: Promise<unknown>;
   waiting: number;
+  /** Its first request has had its turn. */
+  begun: boolean;
   /** Takes no further request: ended, begun anew, or idle for too long. */
   over: boolean;
   /** Resolves when it may run. */
@@ -57,7 +60,7 @@ export class SequenceModel extends ConfiguredModel {
   }
 
   override async run(inputs: Inputs, options: ServedRunOptions = {}): Promise<Outputs> {
-    const { sequence: mark, deadlineMs } = options;
+    const { sequence: mark } = options;
     const ordered = orderInputs(this.name, this.signature, inputs, { allowZero: false });
     if (this.maxBatch > 0 && ordered.some(({ shape }) => shape[0] !== 1)) {
       throw refused(
@@ -77,19 +80,24 @@ export class SequenceModel extends ConfiguredModel {
         : orderOutputs(this.name, this.signature, options.outputs).map((i) => outputs[i]!.name);
     const sequence = this.#sequenceOf(mark);
     if (sequence.waiting >= MOST_WAITING) throw new TenonError("QUEUE_FULL");
-    const deadlineAt = performance.now() + (deadlineMs ?? Number.POSITIVE_INFINITY);
+    const patience = new Patience(options);
     sequence.waiting++;
     clearTimeout(sequence.timer);
-    const { last } = sequence;
+    const before = sequence.last;
     const running = (async () => {
-      await sequence.admitted;
-      await last;
-      return await this.#step(sequence, mark, inputs, wanted, options, deadlineAt);
+      await patience.wait(sequence.admitted);
+      await patience.wait(before);
+      return await this.#step(sequence, mark, inputs, wanted, options, patience);
     })();
-    sequence.last = running.catch(() => undefined);
+    // Also behind one that gave up its turn the next one waits for those before.
+    sequence.last = Promise.allSettled([before, running]).then(() => undefined);
     if (mark.end) this.#end(sequence);
     try {
       return await running;
+    } catch (error) {
+      // Without its first request nothing of it can be right; its next one is told to begin anew.
+      if (mark.start && !sequence.begun) this.#end(sequence);
+      throw error;
     } finally {
       sequence.waiting--;
       if (sequence.waiting === 0) this.#rest(sequence);
@@ -113,9 +121,7 @@ export class SequenceModel extends ConfiguredModel {
     const known = this.#sequences.get(key);
     if (!start) {
       if (known !== undefined) return known;
-      throw refused(
-        `inference request for sequence ${id} to model '${this.name}' must specify the START flag on the first request of the sequence`,
-      );
+      throw this.#notBegun(id);
     }
     // One that was not ended is over now; what it accepted is still answered.
     if (known !== undefined) this.#end(known);
@@ -126,6 +132,7 @@ export class SequenceModel extends ConfiguredModel {
       state: new Map(),
       last: Promise.resolve(),
       waiting: 0,
+      begun: false,
       over: false,
       admitted,
       leave,
@@ -136,17 +143,23 @@ export class SequenceModel extends ConfiguredModel {
     return sequence;
   }
 
+  #notBegun(id: SequenceMark["id"]): TenonError {
+    return refused(
+      `inference request for sequence ${id} to model '${this.name}' must specify the START flag on the first request of the sequence`,
+    );
+  }
+
   async #step(
     sequence: Sequence,
     mark: SequenceMark,
     inputs: Inputs,
     wanted: readonly string[],
     { sequence: _, deadlineMs: __, signal, ...options }: ServedRunOptions,
-    deadlineAt: number,
+    patience: Patience,
   ): Promise<Outputs> {
-    if (signal?.aborted) throw new TenonError("CANCELLED");
-    const left = deadlineAt - performance.now();
-    if (left <= 0) throw new TenonError("DEADLINE");
+    const left = patience.left();
+    if (mark.start) sequence.begun = true;
+    else if (!sequence.begun) throw this.#notBegun(mark.id);
     const all: Record<string, Tensor> = Object.create(null);
     for (const name in inputs) all[name] = inputs[name]!;
     for (const { name, value } of this.#rules.controls) all[name] = value(mark);
@@ -155,7 +168,7 @@ export class SequenceModel extends ConfiguredModel {
     const outputs = await this.#model.run(all, {
       ...options,
       ...(signal === undefined ? {} : { signal }),
-      ...(left === Number.POSITIVE_INFINITY ? {} : { deadlineMs: left }),
+      ...(left === undefined ? {} : { deadlineMs: left }),
       outputs: [...new Set([...wanted, ...states.map(({ output }) => output)])],
     });
     // Copied: the outputs' memory serves the next run.

@@ -1,5 +1,7 @@
 /** Sharing: answers from the response cache, and one run for requests of the same content, where a model's files ask for it. */
 import type { Inputs, Outputs } from "../../runtime/index.js";
+import type { ConfigFile } from "../config/config-file.js";
+import type { ModelJson } from "../config/model-json.js";
 import { statisticsOf } from "../metrics/statistics.js";
 import type { ServedModel, ServedRunOptions } from "../served-model.js";
 import { Flights } from "./flights.js";
