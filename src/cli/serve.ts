@@ -80,7 +80,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
     { openLog },
     { loadModels },
     { ServedTexts },
-    { ModelRepository: Repository, paceCollector, RepositoryWatch: Watch, serve },
+    { ModelRepository: Repository, paceCollector, RepositoryWatch: Watch, ServerLog, serve },
   ] = await Promise.all([
     import("./discover.js"),
     import("./engine.js"),
@@ -101,7 +101,7 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
       `${values.host} opens the server to the network, and NOBODY HAS TO SHOW A KEY: whoever reaches this machine can use its models. Give --api-key-file, or bind 127.0.0.1`,
     );
   }
-  const log = openLog(values);
+  const log = new ServerLog(openLog(values));
   on("engine:warning", ({ code, message }) => log.warn({ code }, message));
   on("model:warning", ({ model, code, message }) => log.warn({ model, code }, message));
   on("model:crashed", (event) => log.error(event, "model process ended"));

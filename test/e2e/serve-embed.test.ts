@@ -65,7 +65,9 @@ describe("embedding", () => {
     const errors: string[] = [];
     const log = {
       isLevelEnabled: () => true,
+      debug: () => {},
       info: () => {},
+      warn: () => {},
       error: (_: object, message: string) => void errors.push(message),
     };
     const logging = createHandler(engine, { log });

@@ -298,7 +298,9 @@ describe("ensembles", () => {
         [lost.status, lost.error],
         [404, "Request for unknown model: 'nested' has no available versions"],
       );
+      await post("/v2/repository/models/circle/load");
       const rows = await index();
+      assert.match(rows.circle!, /"double" \(step 2\) → "sum" \(step 1\)/);
       assert.match(
         rows.diamond!,
         /^UNAVAILABLE .*ensemble 'diamond' depends on 'square' which has no loaded version/,

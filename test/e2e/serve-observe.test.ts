@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { type Context, context, propagation, type Span, type SpanOptions, trace } from "@opentelemetry/api";
 import { pino } from "pino";
-import { type Served, simpleRequest, startServed } from "../support/served.js";
+import { serveRepository } from "../support/repository.js";
+import { type Served, simpleModel, simpleRequest, startServed, until } from "../support/served.js";
 
 describe("trace and log settings", () => {
   const lines: Record<string, unknown>[] = [];
@@ -72,8 +73,59 @@ describe("trace and log settings", () => {
     assert.ok(traces.every(({ ns }) => Number(ns) > 0));
     const request = lines.find(({ msg, id }) => msg === "request" && id === "r1");
     assert.equal(request!.trace, "0af7651916cd43dd8448eb211c80319c");
-    await call("/v2/models/simple/trace/setting", { trace_level: null });
+    await call("/v2/models/simple/trace/setting", { trace_level: null, trace_rate: null });
     assert.deepEqual((await call("/v2/models/simple/trace/setting")).told.trace_level, ["OFF"]);
+  });
+
+  const infer = async (id: string): Promise<void> => {
+    const headers = { "x-request-id": id };
+    const url = `${served.url}/v2/models/simple/infer`;
+    await (await fetch(url, { method: "POST", body: simpleRequest(), headers })).arrayBuffer();
+  };
+  /** Levels and kinds of the lines that a request leaves. */
+  const linesOf = async (id: string): Promise<string[]> => {
+    const from = lines.length;
+    await infer(id);
+    return lines.slice(from).map(({ level, msg }) => `${level} ${msg}`);
+  };
+  const [INFO, DEBUG] = [30, 20];
+
+  it("switch each kind of line for itself", async () => {
+    const cases: readonly (readonly [object, string[]])[] = [
+      [{ log_info: false }, []],
+      [{ log_verbose_level: 1 }, [`${DEBUG} run`]],
+      [{ log_info: true }, [`${DEBUG} run`, `${INFO} request`]],
+      [{ log_verbose_level: 0, log_warning: false, log_error: false }, [`${INFO} request`]],
+      [{ log_info: false, log_error: true }, []],
+    ];
+    for (const [i, [change, written]] of cases.entries()) {
+      const { told, status } = await call("/v2/logging", change);
+      assert.equal(status, 200);
+      for (const [name, value] of Object.entries(change)) assert.equal(told[name], value);
+      assert.deepEqual(await linesOf(`case${i}`), written, JSON.stringify(change));
+    }
+    const run = lines.find(({ msg, id }) => msg === "run" && id === "case1")!;
+    const tensor = (name: string): object => ({ name, datatype: "INT32", shape: [1, 16] });
+    assert.deepEqual(run.inputs, [tensor("INPUT0"), tensor("INPUT1")]);
+    assert.deepEqual(run.outputs, [tensor("OUTPUT0"), tensor("OUTPUT1")]);
+  });
+
+  it("trace whatever is logged else, and count down", async () => {
+    await call("/v2/logging", { log_info: false, log_warning: false, log_error: false });
+    await call("/v2/trace/setting", { trace_level: ["TENSORS"], trace_rate: "1", trace_count: "3" });
+    const own = "/v2/models/identity_FP32/trace/setting";
+    assert.equal((await call(own, { trace_count: 9 })).told.trace_count, "9");
+    assert.deepEqual(await linesOf("t0"), [`${INFO} trace`]);
+    assert.equal((lines.at(-1)!.inputs as { name: string }[])[0]!.name, "INPUT0");
+    assert.equal((await call("/v2/trace/setting")).told.trace_count, "2");
+    // Settings of one model do not count anew for others.
+    await call(own, { trace_count: 8 });
+    for (const id of ["t1", "t2"]) assert.equal((await linesOf(id)).length, 1);
+    assert.deepEqual(await linesOf("t3"), []);
+    assert.equal((await call("/v2/trace/setting")).told.trace_count, "0");
+    assert.equal((await call(own)).told.trace_count, "8");
+    await call("/v2/trace/setting", { trace_level: null, trace_rate: null, trace_count: null });
+    assert.equal((await call("/v2/trace/setting")).told.trace_count, "-1");
   });
 
   it("refuse what is none of their values", async () => {
@@ -103,12 +155,43 @@ describe("trace and log settings", () => {
       ["/v2/logging", { log_verbose_level: -1 }, 400, /non-negative/],
       ["/v2/logging", { loud: true }, 400, /unexpected log setting 'loud'/],
       ["/v2/logging", { log_format: "xml" }, 400, /invalid log_format 'xml'/],
+      [
+        "/v2/logging",
+        { log_info: true, log_format: "ISO8601" },
+        501,
+        /log_format can not be updated through network protocol/,
+      ],
     ];
     for (const [path, body, status, words] of cases) {
       const answer = await call(path, body);
       assert.equal(answer.status, status, path);
       assert.match(String(answer.told.error), words);
     }
+    // None of a refused change is made.
+    assert.equal((await call("/v2/logging")).told.log_info, false);
+  });
+});
+
+describe("the log of the command", () => {
+  it("changes the form of its times", async () => {
+    await using served = await serveRepository(
+      { "m/1/model.onnx": simpleModel() },
+      ...["--log", "info", "--extensions", "logging"],
+    );
+    const times = (): unknown[] =>
+      served
+        .log()
+        .split("\n")
+        .flatMap((line) => (line.includes('"msg":"request"') ? [JSON.parse(line).time] : []));
+    await served.get("/v2");
+    for (const log_format of ["ISO8601", "default"]) {
+      const told = await (await served.post("/v2/logging", { log_format })).json();
+      assert.equal((told as { log_format: string }).log_format, log_format);
+    }
+    await until(() => times().length >= 3);
+    const [before, iso, after] = times();
+    assert.ok(typeof before === "number" && typeof after === "number");
+    assert.match(String(iso), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   });
 });
 

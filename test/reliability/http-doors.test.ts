@@ -9,7 +9,7 @@ import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TLSSocket } from "node:tls";
 import { isTenonError } from "tenon/base";
-import { createHandler, type RunningServer, serve } from "tenon/serve";
+import { createHandler, type RunningServer, type ServeLog, serve } from "tenon/serve";
 import { selfSigned } from "../support/certificate.js";
 import {
   RawConnection,
@@ -28,6 +28,14 @@ const OPEN = ["/v2/health/live", "/v2/health/ready"];
 const keyLine = (name: string, key: string, rest = ""): string =>
   `${name} sha256:${createHash("sha256").update(key).digest("hex")} ${rest}\n`;
 const bearer = (key: string): Record<string, string> => ({ Authorization: `Bearer ${key}` });
+
+/** A log that notes the messages of its lines, but for those of requests. */
+function noting(messages: string[]): ServeLog {
+  const note = (_: object, message: string): void => {
+    if (message !== "request") messages.push(message);
+  };
+  return { isLevelEnabled: (level) => level !== "debug", debug: note, info: note, warn: note, error: note };
+}
 
 describe("doors", () => {
   const folder = mkdtempSync(join(tmpdir(), "tenon-doors-"));
@@ -134,8 +142,7 @@ describe("doors", () => {
       const file = join(folder, "changing");
       writeFileSync(file, keyLine("one", "first"));
       const logged: string[] = [];
-      const note = (_: object, message: string): void => void logged.push(message);
-      const log = { isLevelEnabled: () => false, info: note, error: note };
+      const log = noting(logged);
       await using server = await serve(served.engine, { port: 0, apiKeyFile: file, log });
       const ask = async (key: string): Promise<number> =>
         (await send(server.port, rawRequest("/v2", "", bearer(key), "GET"))).status;
@@ -300,8 +307,7 @@ describe("doors", () => {
       const [first, second] = [selfSigned("first"), selfSigned("second")];
       use(first);
       const logged: string[] = [];
-      const note = (_: object, message: string): void => void logged.push(message);
-      const log = { isLevelEnabled: () => false, info: note, error: note };
+      const log = noting(logged);
       await using server = await serve(served.engine, { port: 0, tlsCert: certFile, tlsKey: keyPem, log });
       assert.match(server.url, /^https:/);
       const ca = [first.cert, second.cert];

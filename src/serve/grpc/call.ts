@@ -297,7 +297,7 @@ export class Call implements Asking, Subject {
 
   #report(): void {
     const { log } = this.calls.settings;
-    const logged = log?.isLevelEnabled("info") === true;
+    const logged = log?.switches.info === true;
     if (!logged && !heard("server:request")) return;
     const trace = traceIdOf(this.headers);
     const facts = {

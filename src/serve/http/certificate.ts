@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createSecureContext, type Server, type TlsOptions } from "node:tls";
 import { type Knobs, TenonError } from "../../base/index.js";
-import type { ServeLog } from "./settings.js";
+import type { ServerLog } from "../observe/server-log.js";
 import { watchFiles } from "./watched-file.js";
 
 /** Setting that names no file. */
@@ -12,10 +12,10 @@ const NONE = "none";
 export class Certificate {
   readonly #cert: string;
   readonly #key: string;
-  readonly #log: ServeLog | undefined;
+  readonly #log: ServerLog | undefined;
   readonly #stops: (() => void)[] = [];
 
-  private constructor(cert: string, key: string, log: ServeLog | undefined) {
+  private constructor(cert: string, key: string, log: ServerLog | undefined) {
     this.#cert = cert;
     this.#key = key;
     this.#log = log;
@@ -24,7 +24,7 @@ export class Certificate {
   /** Undefined when no files are named. Throws CONFIG_INVALID when only one is, or when they do not fit each other. */
   static open(
     { tlsCert = NONE, tlsKey = NONE }: Partial<Pick<Knobs, "tlsCert" | "tlsKey">>,
-    log: ServeLog | undefined,
+    log: ServerLog | undefined,
   ): Certificate | undefined {
     if (tlsCert === NONE && tlsKey === NONE) return undefined;
     if (tlsCert === NONE || tlsKey === NONE) {

@@ -245,7 +245,7 @@ export class Exchange {
 
   #report(): void {
     const { log } = this.exchanges.settings;
-    const logged = log?.isLevelEnabled("info") === true;
+    const logged = log?.switches.info === true;
     if (!logged && !heard("server:request")) return;
     const trace = traceIdOf(this.req.headers);
     const facts = {

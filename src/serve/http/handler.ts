@@ -65,7 +65,7 @@ export function makeOip(engine: Engine, settings: HandlerSettings): OipServer {
   const memory = new SharedMemory(settings.extensions.includes("system_shared_memory"));
   const { extensions, log } = settings;
   const traces = new TraceSettings(extensions.includes("trace"));
-  const logs = new LogSettings(extensions.includes("logging"), log);
+  const logs = new LogSettings(extensions.includes("logging") ? log : undefined);
   const tracing = new Tracing(traces, log);
   const scans = new ScanPool(settings);
   return { engine, repository, scans, strikes, memory, traces, logs, tracing, serverName, isReady };

@@ -1,6 +1,7 @@
 /** What a handler can be told, and the settings it works with. */
 import { KNOBS, type Knobs } from "../../base/index.js";
 import type { FloatFormat } from "../json/writer.js";
+import { type ServeLog, ServerLog } from "../observe/server-log.js";
 import type { ModelRepository } from "../repository/repository.js";
 import type { TextModels } from "../texts/model.js";
 
@@ -28,22 +29,13 @@ const FROM_KNOBS = [
 
 type HandlerKnobs = Pick<Knobs, (typeof FROM_KNOBS)[number]>;
 
-/** Lines of the access log and of failures: what pino's loggers are. */
-export interface ServeLog {
-  /** `error`, `warn`, `info`, `debug` or `silent`; set by clients where the extension `logging` is on. */
-  level?: string;
-  isLevelEnabled(level: string): boolean;
-  info(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
 /** Options of `createHandler`. Names and defaults of the limits are those of `tenon env`. */
 export interface HandlerOptions extends Partial<HandlerKnobs> {
   /** `name` in the server's metadata. Default `triton`, which Triton's own clients compare with. */
   readonly serverName?: string;
   readonly json?: Partial<FloatFormat>;
-  /** Where the access log (level `info`) and failures (level `error`) go: a pino logger. Default: nowhere. */
-  readonly log?: ServeLog;
+  /** Where the access log (level `info`) and failures (level `error`) go: a pino logger, or a `ServerLog` on one. Default: nowhere. */
+  readonly log?: ServeLog | ServerLog;
   /** Models that clients may load and unload; default: none, only what the engine has. */
   readonly repository?: ModelRepository;
   /** Models of texts: adds the routes of OpenAI and text-embeddings-inference. Default: none. */
@@ -56,7 +48,7 @@ export interface HandlerOptions extends Partial<HandlerKnobs> {
 export interface HandlerSettings extends HandlerKnobs {
   readonly serverName: string;
   readonly json: FloatFormat;
-  readonly log: ServeLog | undefined;
+  readonly log: ServerLog | undefined;
   readonly isReady: () => boolean;
   readonly repository: ModelRepository | undefined;
   readonly texts: TextModels | undefined;
@@ -74,7 +66,10 @@ export function resolveSettings(options: HandlerOptions, loopback: boolean): Han
     ...knobs,
     serverName: options.serverName ?? "triton",
     json: { floats: "float", nonFinite: "bare", ...options.json },
-    log: options.log,
+    log:
+      options.log === undefined || options.log instanceof ServerLog
+        ? options.log
+        : new ServerLog(options.log),
     repository: options.repository,
     texts: options.texts,
     isReady: options.isReady ?? (() => true),

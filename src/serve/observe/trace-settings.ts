@@ -25,15 +25,26 @@ const FORMS: Partial<Readonly<Record<Name, RegExp>>> = {
   log_frequency: /^[0-9]{1,10}$/,
 };
 
-const MOST_MODELS = 10_000;
+/** What a request's trace has to tell. */
+export interface Sample {
+  /** Names, datatypes and shapes of its tensors, too. */
+  readonly tensors: boolean;
+}
+
+/** Requests that are counted together: those of a model with settings of its own, or of all models without. */
+interface Count {
+  seen: number;
+  /** Traces that are still to come. */
+  left: number;
+}
 
 export class TraceSettings {
   /** False: clients may neither see nor set them. */
   readonly enabled: boolean;
   #state: State = DEFAULTS;
   readonly #models = new Map<string, Partial<State>>();
-  /** Requests seen, and traces left, by model with settings of its own; of all others together under "". */
-  readonly #seen = new Map<string, { seen: number; left: number }>();
+  #count: Count = countOf(DEFAULTS);
+  readonly #counts = new Map<string, Count>();
   /** Whether any request may have to be traced. */
   active = false;
 
@@ -41,11 +52,23 @@ export class TraceSettings {
     this.enabled = enabled;
   }
 
+  /** `trace_count` tells how many are still to come. */
   get(model?: string): State {
-    return { ...this.#state, ...(model === undefined ? {} : this.#models.get(model)) };
+    const state = this.#of(model);
+    if (state.trace_count === "-1") return state;
+    const { left } = (model === undefined ? undefined : this.#counts.get(model)) ?? this.#count;
+    return { ...state, trace_count: String(left) };
   }
 
-  /** Sets some; null, or an empty list, goes back to the default (of a model: to what all have). Unknown names are ignored. */
+  #of(model: string | undefined): State {
+    return { ...this.#state, ...(model === undefined ? undefined : this.#models.get(model)) };
+  }
+
+  /**
+   * Sets some, all or none; null, or an empty list, goes back to the default (of a model: to what all have). Counting
+   * begins anew for those whose settings change. Unknown names are ignored. Throws REQUEST_INVALID, and
+   * REQUEST_UNSUPPORTED for what clients may not set.
+   */
   update(model: string | undefined, changes: ReadonlyMap<string, TraceValue | null>): State {
     const next: Record<string, TraceValue> = {
       ...(model === undefined ? this.#state : this.#models.get(model)),
@@ -57,31 +80,39 @@ export class TraceSettings {
         else delete next[name];
       } else next[name] = checked(name as Name, value);
     }
-    if (model === undefined) this.#state = next as State;
-    else {
-      if (this.#models.size >= MOST_MODELS) this.#models.clear();
+    if (model === undefined) {
+      this.#state = next as State; // every name has a value still
+      this.#count = countOf(this.#state);
+      // What a model does not set itself has changed for it, too.
+      for (const name of this.#counts.keys()) this.#counts.set(name, countOf(this.#of(name)));
+    } else if (Object.keys(next).length === 0) {
+      this.#models.delete(model);
+      this.#counts.delete(model);
+    } else {
       this.#models.set(model, next as Partial<State>);
+      this.#counts.set(model, countOf(this.#of(model)));
     }
-    this.#seen.clear();
-    const levels = [this.#state, ...this.#models.values()].map(({ trace_level }) => trace_level ?? []);
-    this.active = levels.some((level) => level.some((one) => one !== "OFF"));
+    this.active = [undefined, ...this.#models.keys()].some((name) => isOn(this.#of(name)));
     return this.get(model);
   }
 
-  /** Whether this request is traced: one in `trace_rate`, `trace_count` of them at most. */
-  sample(model: string): boolean {
-    const { trace_level: level, trace_rate: rate, trace_count: count } = this.get(model);
-    if (!level.some((one) => one !== "OFF")) return false;
-    const key = this.#models.has(model) ? model : "";
-    let counter = this.#seen.get(key);
-    if (counter === undefined) {
-      counter = { seen: 0, left: count === "-1" ? Number.POSITIVE_INFINITY : Number(count) };
-      this.#seen.set(key, counter);
-    }
-    if (++counter.seen % Number(rate) !== 0 || counter.left === 0) return false;
-    counter.left--;
-    return true;
+  /** Whether this request is traced, and how: one in `trace_rate`, `trace_count` of them at most. */
+  sample(model: string): Sample | undefined {
+    const state = this.#of(model);
+    if (!isOn(state)) return undefined;
+    const count = this.#counts.get(model) ?? this.#count;
+    if (++count.seen % Number(state.trace_rate) !== 0 || count.left === 0) return undefined;
+    count.left--;
+    return { tensors: state.trace_level.includes("TENSORS") };
   }
+}
+
+function isOn({ trace_level: levels }: State): boolean {
+  return levels.some((level) => level !== "OFF");
+}
+
+function countOf({ trace_count: count }: State): Count {
+  return { seen: 0, left: count === "-1" ? Number.POSITIVE_INFINITY : Number(count) };
 }
 
 function checked(name: Name, value: TraceValue): TraceValue {

@@ -1,9 +1,11 @@
 /** Tracing: a span for each request where the user's OpenTelemetry records them, and traces into the log where they are set. */
 import type { IncomingHttpHeaders } from "node:http";
 import { createRequire } from "node:module";
-import type { TenonError } from "../../base/index.js";
-import type { ServeLog } from "../http/settings.js";
+import { TenonError } from "../../base/index.js";
+import type { Inputs, Outputs } from "../../runtime/index.js";
+import { dtypeInfo, type Tensor } from "../../tensor/index.js";
 import type { ServedModel } from "../served-model.js";
+import type { ServerLog } from "./server-log.js";
 import type { TraceSettings } from "./trace-settings.js";
 
 /** What is used of `@opentelemetry/api`. */
@@ -38,7 +40,8 @@ export interface TracedRequest {
 export interface Traced {
   /** W3C's `traceresponse`, for the answer; undefined when no span is recorded. */
   readonly response: string | undefined;
-  end(error?: TenonError): void;
+  /** `outcome`: what was answered, or the failure. */
+  end(outcome: Outputs | TenonError): void;
 }
 
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/;
@@ -50,45 +53,51 @@ export function traceIdOf({ traceparent }: IncomingHttpHeaders): string | undefi
 
 export class Tracing {
   readonly #settings: TraceSettings;
-  readonly #log: ServeLog | undefined;
+  readonly #log: ServerLog | undefined;
   readonly #api: OpenTelemetry | undefined;
 
-  constructor(settings: TraceSettings, log: ServeLog | undefined) {
+  constructor(settings: TraceSettings, log: ServerLog | undefined) {
     this.#settings = settings;
     this.#log = log;
     this.#api = openTelemetry();
   }
 
-  /** undefined for a request that is not traced. */
-  start(request: TracedRequest, model: ServedModel): Traced | undefined {
+  /** undefined for a request that is neither traced nor told of. */
+  start(request: TracedRequest, model: ServedModel, inputs: Inputs): Traced | undefined {
+    const log = this.#log;
     const span = this.#span(request, model);
-    const logged = this.#settings.active && this.#settings.sample(model.name);
-    if (span === undefined && !logged) return undefined;
+    const sample = this.#settings.active ? this.#settings.sample(model.name) : undefined;
+    const told = log?.switches.debug === true;
+    if (span === undefined && sample === undefined && !told) return undefined;
     const startedAt = performance.now();
     const context = span?.spanContext();
     const flags = (context?.traceFlags ?? 0).toString(16).padStart(2, "0");
+    // What they are told by: the memory of inputs may serve others when the run is over.
+    const given = told || sample?.tensors ? valuesOf(inputs) : undefined;
     return {
       response: context === undefined ? undefined : `00-${context.traceId}-${context.spanId}-${flags}`,
-      end: (error) => {
+      end: (outcome) => {
+        const error = outcome instanceof TenonError ? outcome.code : undefined;
         if (error !== undefined) {
-          span?.setAttribute("error.type", error.code);
-          span?.setStatus({ code: STATUS_ERROR, message: error.code });
+          span?.setAttribute("error.type", error);
+          span?.setStatus({ code: STATUS_ERROR, message: error });
         }
         span?.end();
-        if (!logged) return;
+        if (log === undefined || (sample === undefined && !told)) return;
         const trace = context?.traceId ?? traceIdOf(request.headers);
-        this.#log?.info(
-          {
-            id: request.id,
-            model: model.name,
-            version: model.version,
-            ...(trace === undefined ? {} : { trace }),
-            startNs: Math.round((performance.timeOrigin + startedAt) * 1e6),
-            ns: Math.round((performance.now() - startedAt) * 1e6),
-            ...(error === undefined ? {} : { error: error.code }),
-          },
-          "trace",
-        );
+        const facts = {
+          id: request.id,
+          model: model.name,
+          version: model.version,
+          ...(trace === undefined ? {} : { trace }),
+          startNs: Math.round((performance.timeOrigin + startedAt) * 1e6),
+          ns: Math.round((performance.now() - startedAt) * 1e6),
+          ...(error === undefined ? {} : { error }),
+        };
+        const made = outcome instanceof TenonError ? undefined : outcome;
+        const tensors = { inputs: given, ...(made === undefined ? {} : { outputs: valuesOf(made) }) };
+        if (sample !== undefined) log.asked(sample.tensors ? { ...facts, ...tensors } : facts, "trace");
+        if (told) log.debug({ ...facts, ...tensors }, "run");
       },
     };
   }
@@ -105,6 +114,14 @@ export class Tracing {
     const attributes = { "tenon.model.name": name, "tenon.model.version": version, "tenon.request.id": id };
     return trace.getTracer("tenon").startSpan(`infer ${name}`, { kind: KIND_SERVER, attributes }, parent);
   }
+}
+
+/** Names, datatypes and shapes; what is in tensors is nobody's to read in a log. */
+function valuesOf(tensors: Readonly<Record<string, Tensor>>): readonly object[] {
+  return Object.keys(tensors).map((name) => {
+    const { dtype, shape } = tensors[name]!;
+    return { name, datatype: dtypeInfo(dtype).oip ?? dtype, shape };
+  });
 }
 
 /** The user's, where the package is installed. */

@@ -1,8 +1,8 @@
 /** The generate extension: inputs and parameters as one flat JSON object, outputs the same way back, whole or as events. */
 import { TenonError } from "../../base/index.js";
 import type { Tensor } from "../../tensor/index.js";
-import { checkAnnouncedLength, readBody } from "../http/body.js";
 import type { Exchange, HeaderList } from "../http/exchange.js";
+import { readJsonBody } from "../http/json-body.js";
 import { BYTE, JsonScanner } from "../json/scanner.js";
 import { scanTensorData } from "../json/tensor-data.js";
 import { JsonWriter } from "../json/writer.js";
@@ -27,14 +27,7 @@ export async function generate(exchange: Exchange, find: Finder, streamed: boole
   exchange.model = model;
   checkStrikes(exchange, model);
   const { settings, bodies } = exchange.exchanges;
-  checkAnnouncedLength(exchange.req, settings.jsonBodyMax);
-  const body = await readBody(exchange.req, {
-    maxBytes: settings.jsonBodyMax,
-    maxChunks: settings.bodyChunks,
-    headerLength: undefined,
-    pool: bodies,
-  });
-  exchange.bytesIn = body.length;
+  const body = await readJsonBody(exchange, settings.jsonBodyMax);
   const asked = readGenerate(body, model, settings);
   exchange.bodyId = asked.id;
   exchange.runningSince = performance.now();

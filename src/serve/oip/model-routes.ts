@@ -1,26 +1,24 @@
 /** The routes that tell of models: configuration and statistics; and metrics. */
 import { configJson } from "../config/complete.js";
-import type { HeaderList } from "../http/exchange.js";
+import { answerJson } from "../http/json-body.js";
 import { modelRows, type Route } from "../http/router.js";
 import { METRICS_TYPE, metricsPage } from "../metrics/prometheus.js";
 import { statisticsOf } from "../metrics/statistics.js";
 import type { ServedModel } from "../served-model.js";
 import { countedModel, type OipServer } from "./server.js";
 
-const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
-
 export function modelRoutes({ repository }: OipServer): readonly Route[] {
   const config: Route["run"] = (exchange, { model, version }) =>
-    exchange.answer(200, JSON_HEADERS, [JSON.stringify(configJson(repository.get(model, version)))]);
+    answerJson(exchange, configJson(repository.get(model, version)));
 
-  const statsOf = (models: readonly ServedModel[]): string =>
-    JSON.stringify({ model_stats: models.map((model) => statisticsOf(model).snapshot()) });
+  const statsOf = (models: readonly ServedModel[]): object => ({
+    model_stats: models.map((model) => statisticsOf(model).snapshot()),
+  });
 
   const stats: Route["run"] = (exchange, { model, version }) =>
-    exchange.answer(200, JSON_HEADERS, [statsOf([countedModel(repository, model, version)])]);
+    answerJson(exchange, statsOf([countedModel(repository, model, version)]));
 
-  const allStats: Route["run"] = (exchange) =>
-    exchange.answer(200, JSON_HEADERS, [statsOf(repository.models())]);
+  const allStats: Route["run"] = (exchange) => answerJson(exchange, statsOf(repository.models()));
 
   const metrics: Route["run"] = (exchange) =>
     exchange.answer(200, ["Content-Type", METRICS_TYPE], [metricsPage(repository.models())]);

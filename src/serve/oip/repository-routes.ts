@@ -1,22 +1,19 @@
 /** The routes of the model repository extension: index, load, unload. */
 import { TenonError } from "../../base/index.js";
-import { checkAnnouncedLength, readBody } from "../http/body.js";
-import type { Exchange, HeaderList } from "../http/exchange.js";
+import type { Exchange } from "../http/exchange.js";
+import { answerJson } from "../http/json-body.js";
 import type { Route } from "../http/router.js";
-import { BYTE, JsonScanner } from "../json/scanner.js";
 import { overrideOf } from "../repository/load-override.js";
 import type { ModelRepository } from "../repository/repository.js";
-import { readParameters } from "./request.js";
-import { booleanParameter, type Parameters } from "./request-parameters.js";
+import { readMembers } from "./json-members.js";
+import { booleanParameter } from "./request-parameters.js";
 import { failedLoadText } from "./server.js";
-
-const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
 
 /** Loading and unloading are refused unless the repository is under explicit control. */
 export function repositoryRoutes(repository: ModelRepository): readonly Route[] {
   const index: Route["run"] = async (exchange) => {
     const ready = booleanParameter(await readMembers(exchange, "ready"), "ready") ?? false;
-    exchange.answer(200, JSON_HEADERS, [JSON.stringify(await repository.index(ready))]);
+    answerJson(exchange, await repository.index(ready));
   };
 
   const load: Route["run"] = async (exchange, { model }) => {
@@ -51,12 +48,7 @@ export function repositoryRoutes(repository: ModelRepository): readonly Route[] 
 function answerFailure(exchange: Exchange, model: string, thrown: unknown): void {
   const { text, absent, error } = failedLoadText(model, thrown);
   exchange.exchanges.settings.log?.error({ model, code: error.code, err: error }, "model not loaded");
-  exchange.answer(
-    absent ? 500 : 400,
-    JSON_HEADERS,
-    [Buffer.from(JSON.stringify({ error: text }))],
-    error.code,
-  );
+  answerJson(exchange, { error: text }, absent ? 500 : 400, error.code);
 }
 
 /** Files travel as base64 in JSON. */
@@ -65,45 +57,4 @@ function base64Of(key: string, value: unknown): Uint8Array {
   throw new TenonError("REQUEST_INVALID", {
     problem: `failed to load: '${key.slice(0, 128)}' is not base64`,
   });
-}
-
-/**
- * The scalars that a small JSON body sets: those of its member `member` when that is an object, else the member itself;
- * without `member`, all of its members, which must be scalars. An empty body sets none; further members are ignored.
- */
-export async function readMembers(
-  exchange: Exchange,
-  member: string | undefined,
-  maxBytes: number = exchange.exchanges.settings.jsonBodyMax,
-): Promise<Parameters> {
-  const { settings, bodies } = exchange.exchanges;
-  checkAnnouncedLength(exchange.req, maxBytes);
-  const body = await readBody(exchange.req, {
-    maxBytes,
-    maxChunks: settings.bodyChunks,
-    headerLength: undefined,
-    pool: bodies,
-  });
-  exchange.bytesIn = body.length;
-  const found = new Map<string, boolean>();
-  if (body.length === 0) return found;
-  const scanner = new JsonScanner(body, 0, body.length, settings.jsonDepth);
-  if (scanner.peek() !== BYTE.openObject) scanner.fail("The document is not an object");
-  if (member === undefined) {
-    const all = readParameters(scanner);
-    scanner.finish();
-    return all;
-  }
-  let parameters: Parameters = found;
-  for (let key = scanner.firstKey(); key !== undefined; key = scanner.nextKey()) {
-    if (key !== member) scanner.skip();
-    else if (scanner.peek() === BYTE.openObject) parameters = readParameters(scanner);
-    else {
-      const flag = scanner.boolean();
-      if (flag !== undefined) found.set(member, flag);
-      else scanner.fail(`Member '${member}' has the wrong type`);
-    }
-  }
-  scanner.finish();
-  return parameters;
 }

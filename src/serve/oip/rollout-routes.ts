@@ -1,32 +1,29 @@
 /** The routes of rollouts: begin one, see it, promote the candidate or roll back, each by one call. */
 import { isTenonError, TenonError } from "../../base/index.js";
-import type { Exchange, HeaderList } from "../http/exchange.js";
+import { answerJson } from "../http/json-body.js";
 import type { Route } from "../http/router.js";
 import type { ModelRepository } from "../repository/repository.js";
-import { readMembers } from "./repository-routes.js";
+import { readMembers } from "./json-members.js";
 import { booleanParameter, countParameter, type Parameters } from "./request-parameters.js";
 import { failedLoadText } from "./server.js";
 
-const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
-
 export function rolloutRoutes(repository: ModelRepository): readonly Route[] {
-  const json = (exchange: Exchange, value: object): void =>
-    exchange.answer(200, JSON_HEADERS, [Buffer.from(JSON.stringify(value))]);
   const allowed = (): void => {
     if (!repository.explicit) throw new TenonError("MODEL_CONTROL_OFF");
   };
 
-  const show: Route["run"] = (exchange, { model }) => json(exchange, repository.rollout(model).report());
+  const show: Route["run"] = (exchange, { model }) =>
+    answerJson(exchange, repository.rollout(model).report());
 
   const begin: Route["run"] = async (exchange, { model }) => {
     allowed();
-    const asked = await readMembers(exchange, undefined);
+    const asked = await readMembers(exchange);
     const percent = countParameter(asked, "percent") ?? 0;
     if (percent > 100) throw invalid(`'percent' is ${percent}, and at most 100 are allowed`);
     const mirror = booleanParameter(asked, "mirror") ?? true;
     const version = versionOf(asked);
     try {
-      json(exchange, (await repository.beginRollout(model, version, percent, mirror)).report());
+      answerJson(exchange, (await repository.beginRollout(model, version, percent, mirror)).report());
     } catch (thrown) {
       if (isTenonError(thrown, "REQUEST_INVALID") || isTenonError(thrown, "MODEL_NOT_FOUND")) throw thrown;
       throw invalid(failedLoadText(model, thrown).text);
@@ -37,7 +34,7 @@ export function rolloutRoutes(repository: ModelRepository): readonly Route[] {
     (promote: boolean): Route["run"] =>
     (exchange, { model }) => {
       allowed();
-      json(exchange, repository.endRollout(model, promote));
+      answerJson(exchange, repository.endRollout(model, promote));
     };
 
   // biome-ignore format: a table is read by columns

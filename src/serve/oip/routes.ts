@@ -1,5 +1,5 @@
 /** The routes of the Open Inference Protocol v2. To add one, add a row. */
-import type { Exchange, HeaderList } from "../http/exchange.js";
+import { answerJson } from "../http/json-body.js";
 import { modelRows, type Route } from "../http/router.js";
 import { generate } from "./generate.js";
 import { infer } from "./infer.js";
@@ -11,34 +11,27 @@ import { type OipServer, serverMetadataOf } from "./server.js";
 import { settingsRoutes } from "./settings-routes.js";
 import { sharedMemoryRoutes } from "./shared-memory-routes.js";
 
-const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
-
 /** The route table of one server. */
 export function oipRoutes(server: OipServer): readonly Route[] {
   const { repository } = server;
-  const json = (exchange: Exchange, text: string, status = 200): void =>
-    exchange.answer(status, JSON_HEADERS, [toBytes(text)]);
+  const serverMetadata: Route["run"] = (exchange) => answerJson(exchange, serverMetadataOf(server));
 
-  const serverMetadata: Route["run"] = (exchange) => json(exchange, JSON.stringify(serverMetadataOf(server)));
-
-  const live: Route["run"] = (exchange) => json(exchange, '{"live":true,"ready":true}');
+  const live: Route["run"] = (exchange) => answerJson(exchange, { live: true, ready: true });
 
   const ready: Route["run"] = (exchange) => {
     const isReady = !exchange.exchanges.draining && server.isReady();
-    json(exchange, `{"live":true,"ready":${isReady}}`, isReady ? 200 : 400);
+    answerJson(exchange, { live: true, ready: isReady }, isReady ? 200 : 400);
   };
 
   const metadata: Route["run"] = async (exchange, params) => {
     await repository.wake(params.model);
-    json(
-      exchange,
-      JSON.stringify(modelMetadataOf(repository.models(), repository.get(params.model, params.version))),
-    );
+    const { model, version } = params;
+    answerJson(exchange, modelMetadataOf(repository.models(), repository.get(model, version)));
   };
 
   const modelReady: Route["run"] = (exchange, params) => {
     if (repository.isReady(params.model, params.version)) exchange.answer(200, [], []);
-    else exchange.answer(400, JSON_HEADERS, ['{"error":"Model version not ready"}'], "MODEL_NOT_FOUND");
+    else answerJson(exchange, { error: "Model version not ready" }, 400, "MODEL_NOT_FOUND");
   };
 
   const runInfer: Route["run"] = (exchange, { model, version }) =>
@@ -64,10 +57,4 @@ export function oipRoutes(server: OipServer): readonly Route[] {
     ...settingsRoutes(server),
     ...rolloutRoutes(repository),
   ];
-}
-
-/** Text as one byte per unit where it is ASCII, else as UTF-8 bytes. */
-function toBytes(text: string): string | Uint8Array {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the ASCII range is what is meant
-  return /^[\x00-\x7f]*$/.test(text) ? text : Buffer.from(text);
 }

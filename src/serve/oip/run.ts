@@ -64,7 +64,7 @@ export async function runRequest(
     const wanted = wantedOutputs(request, wire, allBinary);
     const statistics = statisticsOf(model);
     const startedAt = performance.now();
-    const traced = asking.tracing.start(asking, model);
+    const traced = asking.tracing.start(asking, model, inputs);
     if (traced !== undefined) asking.traced = traced;
     let outputs: Outputs;
     try {
@@ -73,7 +73,7 @@ export async function runRequest(
       const milliseconds = performance.now() - startedAt;
       learn(wire, milliseconds);
       statistics.succeeded(milliseconds);
-      traced?.end();
+      traced?.end(outputs);
     } catch (error) {
       if (isTenonError(error, "MODEL_CRASHED")) {
         asking.strikes.add(asking.sender, model.name, performance.now());

@@ -1,22 +1,17 @@
 /** The routes of the shared memory extensions: the system's, where it is on, and CUDA's, which is not. */
 import { TenonError } from "../../base/index.js";
-import type { HeaderList } from "../http/exchange.js";
+import { answerJson } from "../http/json-body.js";
 import type { Route } from "../http/router.js";
 import { noSharedMemory, type SharedMemory } from "../shared-memory.js";
-import { readMembers } from "./repository-routes.js";
+import { readMembers } from "./json-members.js";
 import { countParameter } from "./request-parameters.js";
 
-const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
-
 export function sharedMemoryRoutes(memory: SharedMemory): readonly Route[] {
-  const status: Route["run"] = (exchange, { region }) => {
-    const text = JSON.stringify(memory.status(region));
-    exchange.answer(200, JSON_HEADERS, [Buffer.from(text)]);
-  };
+  const status: Route["run"] = (exchange, { region }) => answerJson(exchange, memory.status(region));
 
   const register: Route["run"] = async (exchange, { region }) => {
     if (!memory.enabled) throw noSharedMemory();
-    const members = await readMembers(exchange, undefined);
+    const members = await readMembers(exchange);
     const key = members.get("key");
     if (typeof key !== "string") {
       throw new TenonError("REQUEST_INVALID", {
@@ -39,7 +34,7 @@ export function sharedMemoryRoutes(memory: SharedMemory): readonly Route[] {
     exchange.answer(200, [], []);
   };
 
-  const noRegions: Route["run"] = (exchange) => exchange.answer(200, JSON_HEADERS, ["[]"]);
+  const noRegions: Route["run"] = (exchange) => answerJson(exchange, []);
   const nothing: Route["run"] = (exchange) => exchange.answer(200, [], []);
   const noMemory: Route["run"] = () => {
     throw noSharedMemory();

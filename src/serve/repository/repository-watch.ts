@@ -2,7 +2,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { toTenonError } from "../../base/index.js";
-import type { ServeLog } from "../http/settings.js";
+import type { ServerLog } from "../observe/server-log.js";
 import type { ModelRepository } from "./repository.js";
 import type { RepositoryEntry } from "./repository-entry.js";
 
@@ -11,7 +11,7 @@ export interface WatchOptions {
   readonly list: () => Promise<readonly RepositoryEntry[]>;
   /** Milliseconds between two looks. */
   readonly every: number;
-  readonly log?: ServeLog | undefined;
+  readonly log?: ServerLog | undefined;
 }
 
 /** Files of one model that are looked at, and how deep its folders go. */

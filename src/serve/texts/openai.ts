@@ -8,6 +8,7 @@ import {
 } from "../../base/index.js";
 import type { Engine } from "../../runtime/index.js";
 import type { Exchange } from "../http/exchange.js";
+import { answerJson } from "../http/json-body.js";
 import type { Route } from "../http/router.js";
 import { RETRY_AFTER, STATUS } from "../http/status.js";
 import { JsonWriter } from "../json/writer.js";
@@ -23,11 +24,11 @@ export function openaiRoutes(texts: TextModels, engine: Engine): readonly Route[
   const rowOf = (id: string): object => ({ id, object: "model", created, owned_by: "tenon" });
   const names = (): string[] => [...new Set(engine.models().map(({ name }) => name))].sort();
   const models: Route["run"] = (exchange) =>
-    exchange.answer(200, JSON_HEADERS, [JSON.stringify({ object: "list", data: names().map(rowOf) })]);
+    answerJson(exchange, { object: "list", data: names().map(rowOf) });
   const model: Route["run"] = (exchange, params) =>
     answered(exchange, async () => {
       if (!names().includes(params.model)) throw unknownModel(params.model, names());
-      exchange.answer(200, JSON_HEADERS, [JSON.stringify(rowOf(params.model))]);
+      answerJson(exchange, rowOf(params.model));
     });
   const run: Route["run"] = (exchange) => answered(exchange, () => embeddings(exchange, texts));
   return [

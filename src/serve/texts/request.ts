@@ -1,23 +1,15 @@
 /** A request's JSON and its fields, checked one by one. */
 import { TenonError } from "../../base/index.js";
-import { bodyLimit, checkAnnouncedLength, readBody } from "../http/body.js";
+import { bodyLimit } from "../http/body.js";
 import type { Exchange } from "../http/exchange.js";
+import { readJsonBody } from "../http/json-body.js";
 import type { TextInput } from "./model.js";
 
 export type Fields = Readonly<Record<string, unknown>>;
 
 /** The object that a body holds. Throws REQUEST_INVALID, REQUEST_TOO_LARGE. */
 export async function readFields(exchange: Exchange): Promise<Fields> {
-  const { settings, bodies } = exchange.exchanges;
-  const maxBytes = bodyLimit(settings, false);
-  checkAnnouncedLength(exchange.req, maxBytes);
-  const body = await readBody(exchange.req, {
-    maxBytes,
-    maxChunks: settings.bodyChunks,
-    headerLength: undefined,
-    pool: bodies,
-  });
-  exchange.bytesIn = body.length;
+  const body = await readJsonBody(exchange, bodyLimit(exchange.exchanges.settings, false));
   let value: unknown;
   try {
     value = JSON.parse(body.toString("utf8"));
