@@ -42,7 +42,11 @@ export interface LossOptions {
 function reduced(losses: Var, { reduction = "mean", weights }: LossOptions, total?: Var): Var {
   const weighted = weights === undefined ? losses : mul(losses, cast(weights, losses.dtype));
   if (reduction === "none") return weighted;
-  if (reduction === "sum") return sum(weighted);
+  if (reduction === "sum") {
+    const all = sum(weighted);
+    all.tape.markSum(all);
+    return all;
+  }
   if (total === undefined && weights === undefined) {
     const all = mean(weighted);
     all.tape.markMean(all);

@@ -466,7 +466,34 @@ def batch_norm(attrs, x, scale, bias, mean, variance):
 
 
 OPS["InstanceNormalization"] = lambda attrs, x, w, b: F.instance_norm(x, None, None, w, b, True, 0.0, attrs.get("epsilon", 1e-5))
+
+
 OPS["GroupNormalization"] = lambda attrs, x, w, b: F.group_norm(x, attrs["num_groups"], w, b, attrs.get("epsilon", 1e-5))
+
+
+@op("GridSample")
+def grid_sample(attrs, x, grid):
+    mode = {"linear": "bilinear"}.get(attrs.get("mode", "linear"), attrs.get("mode"))
+    return F.grid_sample(x, grid, mode, attrs.get("padding_mode", "zeros"), bool(attrs.get("align_corners", 0)))
+
+
+@op("Col2Im")
+def col2im(attrs, x, image, block):
+    pads = attrs.get("pads", [0, 0, 0, 0])
+    ones = [1, 1]
+    return F.fold(
+        x, image.tolist(), block.tolist(), attrs.get("dilations", ones), pads[:2], attrs.get("strides", ones)
+    )
+
+
+@op("OneHot")
+def one_hot(attrs, indices, depth, values):
+    size = int(depth)
+    wrapped = torch.where(indices < 0, indices + size, indices)
+    hot = (wrapped[..., None] == torch.arange(size)).movedim(-1, attrs.get("axis", -1))
+    return torch.where(hot, values[1], values[0])
+
+
 OPS["RMSNormalization"] = lambda attrs, x, w: F.rms_norm(x, x.shape[attrs.get("axis", -1) :], w, attrs.get("epsilon", 1e-5))
 OPS["SimplifiedLayerNormalization"] = OPS["RMSNormalization"]
 OPS["LpNormalization"] = lambda attrs, x: F.normalize(x, attrs.get("p", 2), attrs.get("axis", -1))

@@ -406,6 +406,62 @@ const POOLS: Case[] = (
   ] as [number[], NonNullable<Case["attrs"]>][]
 ).map(([shape, attrs]) => ({ op: "MaxPool", inputs: [x(shape, "apart")], attrs }));
 
+/** Grid numbers of places in an axis of so many elements, which lie between its elements. */
+const spots = (size: number, aligned: boolean, places: readonly number[]): number[] =>
+  places.map((place) => (aligned ? (2 * place) / (size - 1) - 1 : (2 * place + 1) / size - 1));
+
+/** Grid [1, 2, 3, 2] in an image of 4 × 5; some places lie outside. */
+function gridOf(aligned: boolean): CaseInput {
+  const columns = spots(5, aligned, [0.4, 3.35, 1.7, -0.42, 4.3, -1.65]);
+  const rows = spots(4, aligned, [1.6, 2.3, 0.35, 0.7, 3.38, 4.7]);
+  return { shape: [1, 2, 3, 2], draw: columns.flatMap((column, i) => [column, rows[i]!]) };
+}
+
+const GRIDS: Case[] = ["zeros", "border", "reflection"].flatMap((padding_mode) =>
+  [0, 1].flatMap((align_corners) =>
+    ["linear", "nearest"].map(
+      (mode): Case => ({
+        op: "GridSample",
+        inputs: [x([1, 2, 4, 5]), gridOf(align_corners === 1)],
+        attrs: { padding_mode, align_corners, mode },
+        opset: 20,
+        rough: true,
+      }),
+    ),
+  ),
+);
+
+const PLACES: Case[] = [
+  {
+    op: "GridSample",
+    inputs: [
+      x([2, 1, 2, 3, 2]),
+      {
+        shape: [2, 1, 1, 2, 3],
+        draw: [0.31, -0.2, 0.1, -0.35, 0.4, 1.4, -0.6, 0.22, -0.25, 0.28, -0.6, 0.15],
+      },
+    ],
+    opset: 20,
+    rough: true,
+  },
+  { op: "Col2Im", inputs: [x([2, 8, 6]), ints([3, 4]), ints([2, 2])], linear: true, shape: [2, 2, 3, 4] },
+  {
+    op: "Col2Im",
+    inputs: [x([1, 6, 12]), ints([5, 4]), ints([3, 1])],
+    attrs: { strides: [2, 1], pads: [1, 0, 1, 0], dilations: [1, 2] },
+    linear: true,
+    shape: [1, 2, 5, 4],
+  },
+  { op: "OneHot", inputs: [ints([1, 0, 3]), ints([4], []), x([2])], linear: true, shape: [3, 4] },
+  {
+    op: "OneHot",
+    inputs: [ints([1, -1, 7, 0], [2, 2]), ints([3], []), x([2])],
+    attrs: { axis: 1 },
+    linear: true,
+    shape: [2, 3, 2],
+  },
+];
+
 /** Layers that are written out step by step, and losses. */
 const LOWERED: Case[] = [
   { op: "InstanceNormalization", inputs: [x([2, 3, 4]), x([3]), x([3])] },
@@ -584,4 +640,6 @@ export const CASES: readonly Case[] = [
     attrs: { kernel_shape: [3], strides: [2] },
     linear: true,
   },
+  ...GRIDS,
+  ...PLACES,
 ];

@@ -374,4 +374,58 @@ describe("gradients", () => {
       assert.deepEqual(others, []);
     }
   });
+
+  test("GroupNormalization has a scale per group before opset 21, one per channel since", async () => {
+    const made = (opset: number, values: number): OnnxModel => {
+      const g = graph({ opset: 21 });
+      const [x, w, b] = ["x", "w", "b"].map((name) =>
+        g.input(name, "float32", name === "x" ? [1, 4, 3] : [values]),
+      ) as [string, string, string];
+      const y = g.add("GroupNormalization", [x, w, b], { num_groups: 2 });
+      g.output(g.add("ReduceSum", [g.add("Mul", [g.add("Mul", [y, y]), x])], { keepdims: 0 }), "loss");
+      return { ...g.model(), opsets: new Map([["", opset]]) };
+    };
+    const x = tensor([1, 5, 3, 2, -1, 4, 0, 7, 2, 3, 3, 8], { dtype: "float32" }).reshape([1, 4, 3]);
+    const given = (w: number[], b: number[]) => ({
+      x,
+      w: tensor(w, { dtype: "float32" }),
+      b: tensor(b, { dtype: "float32" }),
+    });
+    const wrt = ["x", "w", "b"];
+    const old = await evaluate(
+      engine,
+      gradients(made(20, 2), { loss: "loss", wrt }),
+      given([1.5, -2], [0.5, 1]),
+    );
+    const now = await evaluate(
+      engine,
+      gradients(made(21, 4), { loss: "loss", wrt }),
+      given([1.5, 1.5, -2, -2], [0.5, 0.5, 1, 1]),
+    );
+    const joined = ([a, b, c, d]: number[]): number[] => [a! + b!, c! + d!];
+    const pairs = [
+      [listOf(old.loss!), listOf(now.loss!)],
+      [listOf(old.x_grad!), listOf(now.x_grad!)],
+      [listOf(old.w_grad!), joined(listOf(now.w_grad!))],
+      [listOf(old.b_grad!), joined(listOf(now.b_grad!))],
+    ] as const;
+    for (const [a, b] of pairs)
+      a.forEach((value, k) => void assert.ok(Math.abs(value - b[k]!) < 1e-4, `${a} ${b}`));
+  });
+
+  test("GridSample between elements by cubes is refused", () => {
+    const g = graph();
+    const y = g.add(
+      "GridSample",
+      [g.input("x", "float32", [1, 1, 4, 4]), g.input("at", "float32", [1, 2, 2, 2])],
+      {
+        mode: "cubic",
+      },
+    );
+    g.output(g.add("ReduceSum", [y], { keepdims: 0 }), "loss");
+    assert.match(
+      refusal(() => gradients(g.model(), { loss: "loss", wrt: ["x"] })).message,
+      /"cubic" has no rule/,
+    );
+  });
 });

@@ -1,5 +1,6 @@
 /** Gradients of ops that move elements: shapes, slices, gathers and scatters. */
-import { Refusal, type Rule, type Site } from "./site.js";
+import { tensor, tensorFromStorage } from "../../tensor/index.js";
+import { Refusal, type Rule, type Site, ZERO } from "./site.js";
 
 const reshaped: Rule = (s) => [s.reshapeLike(s.g, s.x(0))];
 
@@ -174,6 +175,51 @@ const cumulated: Rule = (s) => {
 
 const triangle: Rule = (s) => [s.op("Trilu", s.has(1) ? [s.g, s.x(1)] : [s.g], { upper: s.int("upper", 1) })];
 
+/** Two values stand where the indices say and where they do not: each has the sum of the gradients there. */
+const oneHot: Rule = (s) => {
+  if (!s.needs(2)) return [ZERO, ZERO, undefined];
+  const dtype = s.dtype(s.x(2));
+  const marks = s.constant(tensor([0, 1], { dtype }), `marks ${dtype}`);
+  const hot = s.op("OneHot", [s.x(0), s.x(1), marks], { axis: s.int("axis", -1) });
+  const isHot = s.op("Equal", [hot, s.k(1)]);
+  const total = (a: string): string => s.reshape(s.op("ReduceSum", [a], { keepdims: 0 }), [1]);
+  const parts = [total(s.where(isHot, s.k(0), s.g)), total(s.where(isHot, s.g, s.k(0)))];
+  return [ZERO, ZERO, s.op("Concat", parts, { axis: 0 })];
+};
+
+/** Blocks are added into an image: each element of a block has the gradient of its place, or 0 outside the image. */
+const blocksAdded: Rule = (s) => {
+  const [image, block] = [s.numbers(1), s.numbers(2)];
+  if (image === undefined || block === undefined) throw new Refusal("its shapes must be constants");
+  const strides = s.ints("strides") ?? block.map(() => 1);
+  const dilations = s.ints("dilations") ?? block.map(() => 1);
+  const pads = s.ints("pads") ?? [...block, ...block].map(() => 0);
+  const product = (sizes: readonly number[]): number => sizes.reduce((all, size) => all * size, 1);
+  const steps = image.map((size, i) => {
+    const room = size + pads[i]! + pads[image.length + i]! - dilations[i]! * (block[i]! - 1) - 1;
+    return Math.floor(room / strides[i]!) + 1;
+  });
+  const [inBlock, blocks, outside] = [product(block), product(steps), product(image)];
+  const places = new BigInt64Array(inBlock * blocks);
+  places.forEach((_, at) => {
+    let [within, step, place, width, isInside] = [Math.floor(at / blocks), at % blocks, 0, 1, true];
+    for (let i = image.length - 1; i >= 0; i--) {
+      const here = (step % steps[i]!) * strides[i]! + (within % block[i]!) * dilations[i]! - pads[i]!;
+      isInside &&= here >= 0 && here < image[i]!;
+      place += here * width;
+      width *= image[i]!;
+      within = Math.floor(within / block[i]!);
+      step = Math.floor(step / steps[i]!);
+    }
+    places[at] = BigInt(isInside ? place : outside);
+  });
+  const key = `places ${[image, block, strides, dilations, pads].join(" ")}`;
+  const table = s.constant(tensorFromStorage("int64", [inBlock, blocks], places), key);
+  const flat = s.op("Reshape", [s.g, s.vector([0, 0, outside])]);
+  const padded = s.op("Pad", [flat, s.vector([0, 0, 0, 0, 0, 1]), s.k(0)]);
+  return [s.reshapeLike(s.op("Gather", [padded, table], { axis: 2 }), s.x(0))];
+};
+
 export const LAYOUT = {
   Reshape: reshaped,
   Flatten: reshaped,
@@ -198,4 +244,6 @@ export const LAYOUT = {
   ReverseSequence: moved,
   DepthToSpace: movedAsFloats,
   SpaceToDepth: movedAsFloats,
+  OneHot: oneHot,
+  Col2Im: blocksAdded,
 } satisfies Record<string, Rule>;

@@ -1,4 +1,5 @@
 /** Ops that are written out in others before they are differentiated. The last node of each gives the op's own output. */
+import { gridSample } from "./grid-sample.js";
 import { type Lowering, Refusal, type Site } from "./site.js";
 
 const range = (from: number, to: number): number[] =>
@@ -41,13 +42,18 @@ const instanceNorm: Lowering = (s) => {
   s.as(0, "Add", [s.mul(normal, perChannel(s, s.x(1), rank)), perChannel(s, s.x(2), rank)]);
 };
 
+/** Before opset 21, scale and bias are of the groups, not of the channels. */
 const groupNorm: Lowering = (s) => {
-  if (s.opset < 21) throw new Refusal("its form before opset 21 is deprecated and has no rule");
   const x = s.x(0);
-  const rank = s.rank(x);
   const groups = s.int("num_groups", 0);
   const split = s.op("Reshape", [x, s.vector([0, groups, -1])]);
   const normal = standardized(s, split, [2], s.float("epsilon", 1e-5));
+  if (s.opset < 21) {
+    const scaled = s.mul(normal, s.unsqueeze(s.x(1), [1]));
+    s.as(0, "Reshape", [s.add(scaled, s.unsqueeze(s.x(2), [1])), s.shapeOf(x)]);
+    return;
+  }
+  const rank = s.rank(x);
   const back = s.reshapeLike(normal, x);
   s.as(0, "Add", [s.mul(back, perChannel(s, s.x(1), rank)), perChannel(s, s.x(2), rank)]);
 };
@@ -258,6 +264,7 @@ export const LOWERED = {
   LRN: localResponse,
   Attention: attention,
   RotaryEmbedding: rotary,
+  GridSample: gridSample,
   "com.microsoft:BiasGelu": biasGelu,
   "com.microsoft:FastGelu": fastGelu,
   "com.microsoft:SkipLayerNormalization": skipLayerNorm,

@@ -36,7 +36,7 @@ const REFUSED: Readonly<Record<string, string>> = {
     "sequences and optional values have no rule",
   "ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul QuantizeLinear":
     "quantised values have no rule",
-  "AffineGrid CausalConvWithState CenterCropPad Col2Im CumProd DFT DeformConv Det GlobalLpPool GridSample LinearAttention LpPool MaxRoiPool OneHot RoiAlign STFT SwiGLU TensorScatter Unique":
+  "AffineGrid CausalConvWithState CenterCropPad CumProd DFT DeformConv Det GlobalLpPool LinearAttention LpPool MaxRoiPool RoiAlign STFT SwiGLU TensorScatter Unique":
     "it has no rule",
   "Affine Crop ImageScaler ParametricSoftplus ScaledTanh Scatter Upsample": "it is obsolete and has no rule",
 };

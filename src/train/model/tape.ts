@@ -83,8 +83,8 @@ export interface TapeMarks {
   readonly stopped: readonly string[];
   /** True when a value mixes rows of the batch. */
   readonly mixesRows: boolean;
-  /** Values that are means over all rows, each row counting alike. */
-  readonly means: readonly string[];
+  /** Values that are means over all rows, each row counting alike, or sums over them. */
+  readonly reduced: ReadonlyMap<string, "mean" | "sum">;
 }
 
 /**
@@ -106,7 +106,7 @@ export class Tape {
   #parameters = 0;
   #constants = 0;
   #mixesRows = false;
-  readonly #means: string[] = [];
+  readonly #reduced = new Map<string, "mean" | "sum">();
 
   constructor(base: OnnxModel, seed = 0) {
     this.#base = base;
@@ -275,7 +275,12 @@ export class Tape {
 
   /** Marks a value as the mean over all rows of the batch, each row counting alike. */
   markMean(value: Var): void {
-    this.#means.push(value.name);
+    this.#reduced.set(value.name, "mean");
+  }
+
+  /** Marks a value as the sum over all rows of the batch. */
+  markSum(value: Var): void {
+    this.#reduced.set(value.name, "sum");
   }
 
   get marks(): TapeMarks {
@@ -284,7 +289,7 @@ export class Tape {
       modal: this.#modal,
       stopped: this.#stopped,
       mixesRows: this.#mixesRows,
-      means: this.#means,
+      reduced: this.#reduced,
     };
   }
 

@@ -100,7 +100,8 @@ export class Compiled {
   }
 
   get loss(): number {
-    return this.output(this.graph.loss)[0]!;
+    const own = this.output(this.graph.loss)[0]!;
+    return this.graph.joining === "sum" ? own * this.lanes : own;
   }
 
   /** An output of float32 (losses, statistics); of lanes, their mean. */

@@ -17,7 +17,7 @@ import { Tape, Var } from "../model/tape.js";
 import type { ReadBatch } from "./batch.js";
 import { enterTraining, type TrainingNodes } from "./modes.js";
 import type { LossFunction } from "./options.js";
-import { isMeanOfRows } from "./split.js";
+import { type Joining, joiningOf } from "./split.js";
 
 /** A graph and the names that a step binds. */
 export interface StepGraph {
@@ -29,8 +29,8 @@ export interface StepGraph {
   readonly batch: readonly string[];
   readonly training: TrainingNodes | undefined;
   readonly mixesRows: boolean;
-  /** The loss of a batch is the mean of those of its equal parts. */
-  readonly splits: boolean;
+  /** How losses and gradients of equal parts make those of the batch; undefined where that is not known. */
+  readonly joining: Joining | undefined;
 }
 
 export interface GraphOptions {
@@ -60,11 +60,19 @@ export function stepGraph(store: WeightStore, batch: ReadBatch, options: GraphOp
   const labels = new Map<string, Var>();
   const loss = options.loss(tape, named("output", outputs), batchVars(tape, batch, inputs, labels));
   checkLoss(loss, tape);
-  const { stopped, mixesRows, means } = tape.marks;
+  const { stopped, mixesRows, reduced } = tape.marks;
   const taken = [...inputs, ...labels.keys()];
   if (training === undefined) {
     const model = finished(tape.model(), base, [...Object.keys(outputs), loss.name]);
-    return { model, loss: loss.name, gradients: new Map(), batch: taken, training, mixesRows, splits: false };
+    return {
+      model,
+      loss: loss.name,
+      gradients: new Map(),
+      batch: taken,
+      training,
+      mixesRows,
+      joining: undefined,
+    };
   }
   const keep = training.statistics.flatMap((each) => [each.mean.name, each.variance.name]);
   const forward = tape.model();
@@ -83,7 +91,7 @@ export function stepGraph(store: WeightStore, batch: ReadBatch, options: GraphOp
     batch: taken,
     training,
     mixesRows: mixes,
-    splits: isMeanOfRows(forward.graph, loss.name, means),
+    joining: joiningOf(forward.graph, loss.name, reduced),
   };
 }
 

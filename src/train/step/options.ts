@@ -34,9 +34,9 @@ export interface CompileOptions {
   readonly threads?: number;
   /**
    * How `threads` are used: `threads`, inside the ops; `lanes`, each on a part of the batch's rows, all at once, the
-   * gradients added in their order. Default `auto`: for a model of some size whose loss is a mean over rows, both are
-   * tried on the first batch, and the faster one stays (`step.parallel`). `lanes` is for losses that are means over rows;
-   * batch statistics are then those of each part. Batches whose rows do not divide by `threads` run on threads.
+   * gradients added in their order. Default `auto`: for a model of some size whose loss is a mean or a sum over rows,
+   * both are tried on the first batch, and the faster one stays (`step.parallel`). `lanes` refuses other losses; batch
+   * statistics are then those of each part. Batches whose rows do not divide by `threads` run on threads.
    */
   readonly parallel?: "auto" | "threads" | "lanes";
   /** Compiled shapes that are kept; default 8. */

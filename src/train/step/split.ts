@@ -1,4 +1,4 @@
-/** Whether a batch may be computed in parts: its loss is a mean over rows, and the parts fit the model. */
+/** Whether a batch may be computed in parts: its loss is a mean or a sum over rows, and the parts fit the model. */
 import { type Graph, inferTypes, type OnnxModel } from "../../onnx/index.js";
 import type { Tensor } from "../../tensor/index.js";
 import type { Label } from "../model/parts.js";
@@ -6,35 +6,37 @@ import { type ReadBatch, readBatch } from "./batch.js";
 
 /** Elements of a step's values below which lanes gain less than starting them costs. */
 const LEAST_WORK = 1_000_000;
-const SUMS: ReadonlySet<string> = new Set([
-  "Add",
-  "Sub",
-  "Neg",
-  "Identity",
-  "Reshape",
-  "Squeeze",
-  "Unsqueeze",
-]);
+const ADDITIVE: ReadonlySet<string> = new Set(["Add", "Sub", "Neg", "Identity"]);
+const SHAPED: ReadonlySet<string> = new Set(["Reshape", "Squeeze", "Unsqueeze"]);
+
+/** How the losses of equal parts of a batch make the loss of the batch. */
+export type Joining = "mean" | "sum";
 
 /**
- * Whether the mean of a loss over equal parts of a batch is the loss of the batch: it is one of `means` (values known to
- * be means over all rows alike), or sums and constant multiples of them.
+ * How a loss may be computed in parts: `of` tells values that are known to be means over all rows alike, or sums over
+ * them; the loss is one of them, or sums and constant multiples of those of one kind. Undefined where that is not known.
  */
-export function isMeanOfRows(graph: Graph, loss: string, means: readonly string[]): boolean {
-  const known = new Set(means);
+export function joiningOf(graph: Graph, loss: string, of: ReadonlyMap<string, Joining>): Joining | undefined {
   const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
   const isConstant = (name: string): boolean => graph.initializers.has(name);
-  const visit = (name: string): boolean => {
-    if (known.has(name) || isConstant(name)) return true;
+  const visit = (name: string, kind: Joining): boolean => {
+    const known = of.get(name);
+    if (known !== undefined) return known === kind;
+    // Constants that are added count once for each part of a sum.
+    if (isConstant(name)) return kind === "mean";
     const node = producers.get(name);
     if (node === undefined || node.domain !== "") return false;
     const [first = "", ...rest] = node.inputs;
-    if (SUMS.has(node.op)) return node.inputs.every((input) => input === "" || visit(input));
-    if (node.op === "Mul") return [first, ...rest].every(visit) && [first, ...rest].some(isConstant);
-    if (node.op === "Div") return visit(first) && rest.every(isConstant);
+    if (ADDITIVE.has(node.op)) return [first, ...rest].every((input) => input === "" || visit(input, kind));
+    if (SHAPED.has(node.op)) return visit(first, kind);
+    if (node.op === "Mul") {
+      const factors = node.inputs.filter((input) => !isConstant(input));
+      return factors.length === 1 && visit(factors[0]!, kind);
+    }
+    if (node.op === "Div") return visit(first, kind) && rest.every(isConstant);
     return false;
   };
-  return visit(loss);
+  return (["mean", "sum"] as const).find((kind) => visit(loss, kind));
 }
 
 /** Whether a step computes enough for lanes to be worth a trial: decided by sizes, so that it is always the same. */

@@ -10,12 +10,13 @@ import { batchNorm } from "../layers/norm.js";
 import { bceWithLogits, crossEntropy, mse } from "../losses.js";
 import { FlatMemory } from "../memory.js";
 import { define, float32, int64, sequential } from "../model/definition.js";
-import { relu } from "../model/ops.js";
+import { add, mul, relu } from "../model/ops.js";
 import type { Var } from "../model/tape.js";
 import type { TrainableModel } from "../model/trainable.js";
 import { adamw, sgd } from "../optimizers/rows.js";
 import { fillUniform } from "../random.js";
-import { isMeanOfRows } from "./split.js";
+import type { LossFunction } from "./options.js";
+import { joiningOf } from "./split.js";
 
 const floats = (length: number, key: number): Float32Array => {
   const values = new Float32Array(length);
@@ -283,19 +284,49 @@ describe("lanes", () => {
     assert.ok(Math.abs(mean[0]! - 0.45) < 1e-6, `${mean}`);
   });
 
-  test("are tried only for losses that are means of rows", () => {
+  test("add the gradients of a summed loss, and refuse a loss of which they know nothing", async () => {
+    const options = { optimizer: sgd({ lr: 0.05 }), threads: 2 };
+    const summed: LossFunction = (_, out, { y }) =>
+      add(
+        mul(crossEntropy(out.output!, y!, { reduction: "sum" }), 0.5),
+        crossEntropy(out.output!, y!, { reduction: "sum" }),
+      );
+    const [whole, parts] = [network(), network()];
+    await using a = await whole.compile({ ...options, loss: summed, parallel: "threads" });
+    await using b = await parts.compile({ ...options, loss: summed, parallel: "lanes" });
+    for (let i = 0; i < 3; i++) {
+      const [one, other] = [await a.run(batchOf(12, i)), await b.run(batchOf(12, i))];
+      assert.ok(Math.abs(one.loss - other.loss) < 1e-4, `${one.loss} ${other.loss}`);
+      assert.ok(Math.abs(one.gradNorm - other.gradNorm) < 1e-4, `${one.gradNorm} ${other.gradNorm}`);
+    }
+    const ignoring: LossFunction = (_, out, { y }) => crossEntropy(out.output!, y!, { ignoreIndex: 0 });
+    await using c = await network().compile({ ...options, loss: ignoring, parallel: "lanes" });
+    await assert.rejects(c.run(batchOf(12)), { code: "USAGE", message: /mean or a sum over rows/ });
+    // Seven rows have no halves, so that they are not computed in lanes.
+    assert.ok(Number.isFinite((await c.run(batchOf(7))).loss));
+  });
+
+  test("are tried only for losses that are means or sums of rows", () => {
     const g = graph({ opset: 21 });
     const x = g.input("x", "float32", [4]);
     const two = g.initializer("two", tensor([2], { dtype: "float32" }).reshape([]));
     const mean = g.add("ReduceMean", [x], { keepdims: 0 });
     const sum = g.add("ReduceSum", [x], { keepdims: 0 });
     const scaled = g.add("Add", [g.add("Mul", [mean, two]), mean]);
+    const shifted = g.add("Add", [mean, two]);
+    const sums = g.add("Sub", [g.add("Div", [sum, two]), sum]);
+    const moved = g.add("Add", [sum, two]);
     const squared = g.add("Mul", [mean, mean]);
     const mixed = g.add("Add", [mean, sum]);
-    for (const name of [scaled, squared, mixed]) g.output(name);
-    const judged = [mean, scaled, sum, squared, mixed].map((loss) =>
-      isMeanOfRows(g.model().graph, loss, [mean]),
+    for (const name of [scaled, shifted, sums, moved, squared, mixed]) g.output(name);
+    const known = new Map([
+      [mean, "mean" as const],
+      [sum, "sum" as const],
+    ]);
+    const judged = [mean, scaled, shifted, sum, sums, moved, squared, mixed].map((loss) =>
+      joiningOf(g.model().graph, loss, known),
     );
-    assert.deepEqual(judged, [true, true, false, false, false]);
+    const no = undefined;
+    assert.deepEqual(judged, ["mean", "mean", "mean", "sum", "sum", no, no, no]);
   });
 });

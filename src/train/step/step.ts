@@ -154,7 +154,8 @@ export class TrainStep {
 
   /**
    * Forward, backward, and (unless gradients are accumulated) the update. The first batch of a shape compiles it. Throws
-   * INPUT_… for a batch that does not fit, MODEL_UNSUPPORTED for what has no gradient, and TRAINING_DIVERGED after ten
+   * INPUT_… for a batch that does not fit, MODEL_UNSUPPORTED for what has no gradient, USAGE for a loss that lanes cannot
+   * compute, and TRAINING_DIVERGED after ten
    * updates in a row whose gradients are not finite. Not while another run is under way.
    */
   async run(batch: Batch, options: RunOptions = {}): Promise<StepResult> {
@@ -226,8 +227,11 @@ export class TrainStep {
     if (mode === "evaluate" || this.#parallel === "threads") return this.#onThreads(graph, batch);
     const part = partOf(batch, this.#threads, this.#declared, this.#inputs);
     if (part === undefined) return this.#onThreads(graph, batch);
-    if (this.#parallel === "lanes") return this.#onLanes(part);
-    if (graph.mixesRows || !graph.splits || !isLarge(graph.model)) {
+    if (this.#parallel === "lanes") {
+      if (graph.joining === undefined) throw notSplit();
+      return this.#onLanes(part);
+    }
+    if (graph.mixesRows || graph.joining === undefined || !isLarge(graph.model)) {
       this.#parallel = "threads";
       return this.#onThreads(graph, batch);
     }
@@ -298,8 +302,9 @@ export class TrainStep {
     return this.#parallel === "lanes" ? lanes : whole;
   }
 
-  #addLanes({ lanes }: Compiled): void {
-    if (lanes > 1) this.memory.sumLanes(new Array<number>(lanes).fill(1 / lanes));
+  #addLanes({ lanes, graph }: Compiled): void {
+    const weight = graph.joining === "sum" ? 1 : 1 / lanes;
+    if (lanes > 1) this.memory.sumLanes(new Array<number>(lanes).fill(weight));
   }
 
   #moveStatistics(compiled: Compiled): void {
@@ -369,6 +374,15 @@ export class TrainStep {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
+}
+
+function notSplit(): TenonError {
+  return new TenonError("USAGE", {
+    problem: "the loss cannot be computed in lanes: it is not known to be a mean or a sum over rows",
+    expected:
+      'a loss of tenon/train with reduction "mean" (without weights or ignored labels) or "sum", or sums of such',
+    do: 'take parallel "threads", or mark a mean or sum of your own: t.markMean(value), t.markSum(value)',
+  });
 }
 
 function move(running: Float32Array, batch: Float32Array, keep: number, scale: number): void {
