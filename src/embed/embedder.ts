@@ -155,7 +155,7 @@ interface Prepared {
 async function prepare(folder: string, options: EmbedderOptions, weightRoom: WeightRoom): Promise<Prepared> {
   const output = options.output ?? "float32";
   checkOutput(output);
-  const { memory, budget, quant = "none" } = options;
+  const { quant = "none" } = options;
   if (!QUANTS.includes(quant)) {
     throw new TenonError("CONFIG_INVALID", {
       problem: "quant",
@@ -179,10 +179,7 @@ async function prepare(folder: string, options: EmbedderOptions, weightRoom: Wei
     output,
     quant,
     ranges: options.ranges,
-    limits: {
-      ...(memory === undefined ? {} : { memory }),
-      ...(budget === undefined ? {} : { budget }),
-    },
+    limits: options,
   };
 }
 

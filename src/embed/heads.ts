@@ -8,6 +8,7 @@ import { readTextCard, type TextCard, type TruncateSide } from "./card/card.js";
 import { isFields, isFile } from "./card/files.js";
 import { bodyOf, onlyOutputs, type TokenInput, tokenInputs } from "./graph/body.js";
 import { modelFolder } from "./hub/cache.js";
+import { sigmoid, softmax } from "./logits.js";
 import { type OpenedModel, type OpenOptions, onEngine, onModel } from "./opened.js";
 import { type RunnerLimits, type TextRunner, textRunner } from "./schedule/text-runner.js";
 import { checkTexts, TextEncoder } from "./text.js";
@@ -119,17 +120,13 @@ async function prepare(folder: string, options: HeadOptions): Promise<Prepared> 
       expected: `an output "${LOGITS}" [batch, labels]`,
     });
   }
-  const { memory, budget } = options;
   return {
     card,
     text,
     graph: run(body.model, [onlyOutputs(LOGITS), removeDead]),
     inputs: tokenInputs(body.model),
     labels: labelsOf(card.config, logits.type?.kind === "tensor" ? logits.type.shape?.[1] : undefined),
-    limits: {
-      ...(memory === undefined ? {} : { memory }),
-      ...(budget === undefined ? {} : { budget }),
-    },
+    limits: options,
   };
 }
 
@@ -277,15 +274,4 @@ function checkedPair(pair: readonly [string, string], row: number): readonly [st
     return pair;
   }
   throw new TenonError("USAGE", { problem: `text ${row} is no text and no pair of texts` });
-}
-
-function sigmoid(x: number): number {
-  return 1 / (1 + Math.exp(-x));
-}
-
-function softmax(values: Float32Array): Float32Array {
-  const most = Math.max(...values);
-  const powers = values.map((value) => Math.exp(value - most));
-  const sum = powers.reduce((total, value) => total + value, 0);
-  return powers.map((value) => value / sum);
 }

@@ -94,6 +94,11 @@ export function loadSplat(address: Code<"i32">, offset = 0): Code<"f32x4"> {
   return { type: "f32x4", bytes: [...address.bytes, 0xfd, 0x09, 0, ...unsigned(offset)] };
 }
 
+/** Eight signed bytes at `address + offset`, as 16-bit integers. */
+export function loadBytes(address: Code<"i32">, offset = 0): Code<"i16x8"> {
+  return { type: "i16x8", bytes: [...address.bytes, 0xfd, 0x01, 0, ...unsigned(offset)] };
+}
+
 /** Writes `value` to `address + offset` bytes. */
 export function store<T extends Type>(address: Code<"i32">, value: Code<T>, offset = 0): Statement {
   const memory = [...opcodeBytes(STORES[value.type]), 0, ...unsigned(offset)];

@@ -15,6 +15,7 @@ export {
   type Local,
   lane,
   load,
+  loadBytes,
   loadSplat,
   loopWhile,
   op,

@@ -31,6 +31,8 @@ export const INSTRUCTIONS = {
   "i32.add": row(0x6a, ["i32", "i32"], "i32"),
   "i32.sub": row(0x6b, ["i32", "i32"], "i32"),
   "i32.mul": row(0x6c, ["i32", "i32"], "i32"),
+  "i32.div_u": row(0x6e, ["i32", "i32"], "i32"),
+  "i32.rem_u": row(0x70, ["i32", "i32"], "i32"),
   "i32.and": row(0x71, ["i32", "i32"], "i32"),
   "i32.or": row(0x72, ["i32", "i32"], "i32"),
   "i32.shl": row(0x74, ["i32", "i32"], "i32"),

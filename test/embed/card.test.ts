@@ -1,6 +1,6 @@
 /** What a model's files say of it, trap by trap: contradicting lengths, pooling of several kinds, modules that are not known. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -83,6 +83,29 @@ describe("model cards", () => {
     const told = await explained(bare, { pooling: "cls" });
     assert.deepEqual(told.pooling, { value: ["cls"], from: "the options" });
     assert.equal(told.normalize.value, false);
+  });
+
+  test("a folder without a model is told from one that does not say how it pools", async () => {
+    const models = join(root, "models");
+    mkdirSync(join(models, "empty"), { recursive: true });
+    await saveTinyEmbedder(join(models, "tiny"));
+    await assert.rejects(embedder(join(models, "empty"), { engine }), {
+      code: "MODEL_INCOMPLETE",
+      message: /there is no model in the folder.*config\.json or modules\.json.*tenon pull NAME/s,
+    });
+    await assert.rejects(embedder(models, { engine }), {
+      code: "MODEL_INCOMPLETE",
+      message: /give the folder of a model: .*tiny/s,
+    });
+    await assert.rejects(embedder(join(models, "tiny/config.json"), { engine }), {
+      code: "MODEL_INCOMPLETE",
+      message: /give the folder that holds the file/,
+    });
+    writeFileSync(join(models, "empty/config.json"), "{}");
+    await assert.rejects(embedder(join(models, "empty"), { engine }), {
+      code: "MODEL_INCOMPLETE",
+      message: /neither weights nor an ONNX file.*model\.safetensors/s,
+    });
   });
 
   test("several poolings are put behind each other, and unit length only where a module says so", async () => {

@@ -6,7 +6,7 @@ import { randomWeights, saveTinyBert } from "./tiny-bert.js";
 const VOCABULARY =
   "[PAD] [UNK] [CLS] [SEP] [MASK] a b c d e f one two three red green blue ##s ##ing .".split(" ");
 
-const TINY_TOKENIZER = {
+export const TINY_TOKENIZER = {
   version: "1.0",
   // A trap: lengths are told by other files.
   truncation: { direction: "Right", max_length: 4, strategy: "LongestFirst", stride: 0 },

@@ -9,11 +9,11 @@ import {
   invalidFile,
   isFields,
   isFile,
-  isFolder,
   readFields,
   readJson,
   textAt,
 } from "./files.js";
+import { assertModelFolder, modelFile } from "./model-files.js";
 import { checkedPooling, type PoolingMode, poolingOf, unknownPooling } from "./pooling.js";
 
 /** A value with the file or option that it came from. */
@@ -87,12 +87,14 @@ export const NONE = "not said by the model";
 
 /** Reads a folder. Throws MODEL_INCOMPLETE, UNKNOWN_POOLING, FILE_INVALID, MODEL_UNSUPPORTED. */
 export function readCard(folder: string, options: CardOptions = {}): ModelCard {
-  assertFolder(folder);
+  assertModelFolder(folder);
   const modules = modulesOf(folder);
-  const pooled = poolingIn(folder, modules, options);
+  if (modules !== undefined) refuseUnknown(modules);
+  const text = textCardOf(folder, modules, options);
+  const pooled = poolingIn(text, modules, options);
   const sentence = readFields(folder, "config_sentence_transformers.json") ?? {};
   return {
-    ...textCardOf(folder, modules, options),
+    ...text,
     ...pooled,
     dense: (modules ?? []).filter(({ kind }) => kind === "Dense").map((module) => denseOf(module)),
     normalize: normalizeOf(modules, options),
@@ -105,7 +107,7 @@ export function readCard(folder: string, options: CardOptions = {}): ModelCard {
 
 /** What every model of texts says: of its transformer and its tokens. Throws MODEL_INCOMPLETE, FILE_INVALID. */
 export function readTextCard(folder: string, options: Pick<CardOptions, "maxTokens"> = {}): TextCard {
-  assertFolder(folder);
+  assertModelFolder(folder);
   return textCardOf(folder, modulesOf(folder), options);
 }
 
@@ -128,15 +130,6 @@ function textCardOf(
     maxTokens: maxTokensOf(transformer, config, bert, options),
     lowerCase: bert === undefined ? false : (flagAt(bert.fields, "do_lower_case", bert.file) ?? false),
   };
-}
-
-export function assertFolder(folder: string): void {
-  if (isFolder(folder)) return;
-  throw new TenonError("MODEL_INCOMPLETE", {
-    problem: "there is no such model folder",
-    given: folder,
-    expected: "a folder with config.json, tokenizer.json and weights or an ONNX file",
-  });
 }
 
 export function incomplete(folder: string, files: readonly string[]): TenonError {
@@ -201,27 +194,30 @@ function refuseUnknown(modules: readonly Module[]): void {
 }
 
 function poolingIn(
-  folder: string,
+  place: TextCard,
   modules: readonly Module[] | undefined,
   options: CardOptions,
 ): Pick<ModelCard, "pooling" | "includePrompt"> {
-  if (modules !== undefined) refuseUnknown(modules);
   const module = modules?.find(({ kind }) => kind === "Pooling");
   const path = module?.path ?? "1_Pooling";
   const file = `${path}/config.json`;
   const config =
-    module === undefined && modules !== undefined ? undefined : readFields(join(folder, path), "config.json");
+    module === undefined && modules !== undefined
+      ? undefined
+      : readFields(join(place.folder, path), "config.json");
   const includePrompt = config === undefined ? true : (flagAt(config, "include_prompt", file) ?? true);
   if (options.pooling !== undefined)
     return {
       pooling: { value: checkedPooling(options.pooling, "the options"), from: "the options" },
       includePrompt,
     };
-  if (config === undefined)
+  if (config === undefined) {
+    modelFile(place); // a folder without a model does not pool
     throw unknownPooling(
       "no Pooling module",
       modules === undefined ? ["modules.json", file] : ["modules.json"],
     );
+  }
   return { pooling: { value: poolingOf(config, file), from: file }, includePrompt };
 }
 

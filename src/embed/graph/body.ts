@@ -1,5 +1,4 @@
 /** The transformer's graph: from an ONNX file in the folder, else built on its weights; and what goes in and comes out. */
-import { join } from "node:path";
 import { TenonError } from "../../base/index.js";
 import {
   makeGraph,
@@ -11,21 +10,8 @@ import {
   withGraph,
 } from "../../onnx/index.js";
 import { architectureFromFolder } from "../../torch/index.js";
-import { incomplete, type ModelCard } from "../card/card.js";
-import { type Fields, isFile } from "../card/files.js";
-
-/** Where a folder keeps an ONNX file; the first that is there counts. */
-const GRAPHS = ["onnx/model.onnx", "model.onnx", "model_optimized.onnx", "onnx/model_optimized.onnx"];
-
-/** Graphs of other numbers than the model's own, for folders that hold nothing else. */
-const QUANTISED = ["model_quantized.onnx", "onnx/model_quantized.onnx"];
-
-const WEIGHTS = [
-  "model.safetensors",
-  "model.safetensors.index.json",
-  "pytorch_model.bin",
-  "pytorch_model.bin.index.json",
-];
+import type { Fields } from "../card/files.js";
+import { type ModelPlace, modelFile } from "../card/model-files.js";
 
 /** Inputs that are filled here, all int64 [batch, sequence]. */
 export const TOKEN_INPUTS = ["input_ids", "attention_mask", "token_type_ids", "position_ids"] as const;
@@ -37,33 +23,21 @@ export interface Body {
   readonly from: string;
 }
 
-type Place = Pick<ModelCard, "folder" | "transformer">;
-
-function graphFile(card: Place, names: readonly string[]): string | undefined {
-  for (const folder of new Set([card.folder, card.transformer])) {
-    const name = names.find((name) => isFile(join(folder, name)));
-    if (name !== undefined) return join(folder, name);
-  }
-  return undefined;
-}
-
 /** Opset in which the graph's tail is written. */
 const OPSET = 20;
 
 /** The body of the folder, in opset 20 or newer. Throws MODEL_INCOMPLETE and what reading throws. */
 export async function bodyOf(
-  card: Place,
+  place: ModelPlace,
   head: "none" | "sequence-classification" | "token-classification" | "masked-lm" = "none",
 ): Promise<Body> {
-  const weights = WEIGHTS.find((name) => isFile(join(card.transformer, name)));
-  const file = graphFile(card, GRAPHS) ?? (weights === undefined ? graphFile(card, QUANTISED) : undefined);
-  if (file === undefined && weights === undefined)
-    throw incomplete(card.transformer, [...GRAPHS.slice(0, 2), ...WEIGHTS]);
-  if (file === undefined)
-    return { model: await architectureFromFolder(card.transformer, { head }), from: weights! };
-  const model = await readModel(file);
+  const file = modelFile(place);
+  if ("weights" in file)
+    return { model: await architectureFromFolder(place.transformer, { head }), from: file.weights };
+  const model = await readModel(file.graph);
   const opset = model.opsets.get("") ?? 0;
-  return { model: opset < OPSET ? upgrade(model, OPSET) : model, from: file.slice(card.folder.length + 1) };
+  const from = file.graph.slice(place.folder.length + 1);
+  return { model: opset < OPSET ? upgrade(model, OPSET) : model, from };
 }
 
 /** The inputs of a graph, checked: those that are filled here. Throws MODEL_UNSUPPORTED, naming the other. */

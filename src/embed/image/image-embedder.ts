@@ -4,8 +4,9 @@ import { TenonError } from "../../base/index.js";
 import { type OnnxModel, readModel } from "../../onnx/index.js";
 import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
 import { architectureFromFolder } from "../../torch/index.js";
-import { assertFolder, incomplete } from "../card/card.js";
+import { incomplete } from "../card/card.js";
 import { isFile } from "../card/files.js";
+import { assertModelFolder } from "../card/model-files.js";
 import { modelFolder } from "../hub/cache.js";
 import { EmbedMatrix } from "../matrix.js";
 import { type OpenedModel, type OpenOptions, onEngine } from "../opened.js";
@@ -36,7 +37,7 @@ export async function imageEmbedder(
   options: ImageEmbedderOptions = {},
 ): Promise<ImageEmbedder> {
   const folder = modelFolder(given);
-  assertFolder(folder);
+  assertModelFolder(folder);
   const rules = readImageRules(folder);
   const { batch = 4 } = options;
   if (!Number.isInteger(batch) || batch < 1)

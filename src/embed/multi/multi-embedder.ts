@@ -6,6 +6,7 @@ import type { HeadOptions, RankHit, ScoreOptions } from "../heads.js";
 import { modelFolder } from "../hub/cache.js";
 import { EmbedMatrix } from "../matrix.js";
 import { type OpenedModel, onEngine } from "../opened.js";
+import { inSlices } from "../schedule/slices.js";
 import { type TextRunner, textRunner } from "../schedule/text-runner.js";
 import { checkTexts, TextEncoder, type Tokens } from "../text.js";
 import { type MultiCard, type MultiOptions, readMultiCard } from "./multi-card.js";
@@ -69,7 +70,6 @@ export class MultiEmbedder {
 
   constructor(parts: Parts) {
     const { card, made, text, opened, options } = parts;
-    const { memory, budget } = options;
     this.card = card;
     this.dims = made.dims;
     this.#parts = parts;
@@ -94,10 +94,7 @@ export class MultiEmbedder {
       inputs: made.inputs,
       poolingMask: false,
       output: TOKEN_VECTORS,
-      limits: {
-        ...(memory === undefined ? {} : { memory }),
-        ...(budget === undefined ? {} : { budget }),
-      },
+      limits: options,
     });
   }
 
@@ -111,7 +108,7 @@ export class MultiEmbedder {
     const { card } = this;
     const tokens = this.#tokens(text, card.markers.query, card.queryLength);
     const filled = card.expand ? this.#filled(tokens) : tokens;
-    const [matrix] = await this.#vectors([text], [filled], () => true, options);
+    const [matrix] = await this.#vectors([text], [filled], 0, () => true, options);
     return matrix!;
   }
 
@@ -125,8 +122,10 @@ export class MultiEmbedder {
     const all: EmbedMatrix<Float32Array>[] = [];
     for (let from = 0; from < texts.length; from += AT_ONCE) {
       const some = texts.slice(from, from + AT_ONCE);
-      const tokens = some.map((text) => this.#tokens(text, card.markers.document, card.documentLength));
-      all.push(...(await this.#vectors(some, tokens, (id) => !this.#skipped.has(id), options)));
+      const tokens = await inSlices(some, (text) =>
+        this.#tokens(text, card.markers.document, card.documentLength),
+      );
+      all.push(...(await this.#vectors(some, tokens, from, (id) => !this.#skipped.has(id), options)));
     }
     return all;
   }
@@ -193,9 +192,10 @@ export class MultiEmbedder {
     const { ids, typeIds, truncated } = encoding;
     if (id === undefined) return { ids, typeIds, unpooled: 0, truncated };
     const marked = new Int32Array(ids.length + 1);
-    marked.set(ids.subarray(0, 1));
-    marked[1] = id;
-    marked.set(ids.subarray(1), 2);
+    const at = Math.min(1, ids.length);
+    marked.set(ids.subarray(0, at));
+    marked[at] = id;
+    marked.set(ids.subarray(at), at + 1);
     return { ids: marked, typeIds: new Uint8Array(marked.length), unpooled: 0, truncated };
   }
 
@@ -208,9 +208,11 @@ export class MultiEmbedder {
     return { ids, typeIds: new Uint8Array(queryLength), unpooled: 0, truncated: false, attended };
   }
 
+  /** `first` is the number of the first text among all of the call. */
   async #vectors(
     texts: readonly string[],
     tokens: readonly Tokens[],
+    first: number,
     isKept: (id: number) => boolean,
     options: ScoreOptions,
   ): Promise<EmbedMatrix<Float32Array>[]> {
@@ -224,12 +226,12 @@ export class MultiEmbedder {
         data,
         width,
         count: tokens.length,
-        tokensOf: (row) => this.#runner.checked(tokens[row]!, `text ${row}`),
+        tokensOf: (row) => this.#runner.checked(tokens[row]!, `text ${first + row}`),
         keyOf: (row) => texts[row]!,
       },
       options,
     );
-    return tokens.map(({ ids, truncated }, row) => {
+    return await inSlices(tokens, ({ ids, truncated }, row) => {
       const places = Array.from(ids.keys()).filter((at) => isKept(ids[at]!));
       const kept = new Float32Array(places.length * dims);
       places.forEach((place, i) => {

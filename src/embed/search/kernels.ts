@@ -8,6 +8,7 @@ import {
   kernel,
   lane,
   load,
+  loadBytes,
   loopWhile,
   op,
   store,
@@ -20,66 +21,97 @@ type Scan = { readonly [K in keyof typeof SCAN]: Local<"i32"> };
 
 const add = (a: Code<"i32">, b: Code<"i32">): Code<"i32"> => op("i32.add", a, b);
 
-/** Each row in turn: `body` has its address in `at`, and `end` behind it; `value` is stored. */
+/** Rows that are read side by side: their addresses, and the end of the first. */
+interface Rows {
+  readonly at: readonly Local<"i32">[];
+  readonly end: Local<"i32">;
+  readonly q: Local<"i32">;
+}
+
+/**
+ * Every row, `body` has `streams` of them at a time and gives each one's value, which is stored; what does not divide comes
+ * one by one. The rows of a turn are far from each other: memory is fetched ahead within a page of 4 KiB and not beyond it, so
+ * that one stream waits at the start of each page, and several wait together.
+ */
 function scan<T extends "f32" | "i32">(
   f: FunctionBody,
   { query, rows, stride, count, out }: Scan,
-  body: (row: { readonly at: Local<"i32">; readonly end: Local<"i32">; readonly q: Local<"i32"> }) => {
-    readonly statements: readonly Statement[];
-    readonly value: Code<T>;
-  },
+  streams: number,
+  body: (rows: Rows) => { readonly statements: readonly Statement[]; readonly values: readonly Code<T>[] },
 ): readonly Statement[] {
-  const at = f.local("i32");
+  const at = Array.from({ length: streams }, () => f.local("i32"));
   const end = f.local("i32");
   const q = f.local("i32");
   const last = f.local("i32");
-  const { statements, value } = body({ at, end, q });
-  return [
-    at.set(rows.get),
-    last.set(add(out.get, op("i32.shl", count.get, i32(2)))),
-    loopWhile(
+  const each = f.local("i32");
+  const apart = f.local("i32");
+  const turns = (rowsAtOnce: readonly Local<"i32">[]): Statement => {
+    const { statements, values } = body({ at: rowsAtOnce, end, q });
+    const stores = values.map((value, i) => {
+      const place = i === 0 ? out.get : add(out.get, op("i32.mul", each.get, i32(4 * i)));
+      return store(place, value);
+    });
+    return loopWhile(
       op("i32.lt_u", out.get, last.get),
       q.set(query.get),
-      end.set(add(at.get, stride.get)),
+      end.set(add(at[0]!.get, stride.get)),
       ...statements,
-      store(out.get, value),
+      ...stores,
       out.set(add(out.get, i32(4))),
-    ),
+    );
+  };
+  return [
+    each.set(op("i32.div_u", count.get, i32(streams))),
+    apart.set(op("i32.mul", each.get, stride.get)),
+    at[0]!.set(rows.get),
+    ...at.slice(1).map((row, i) => row.set(add(at[i]!.get, apart.get))),
+    last.set(add(out.get, op("i32.shl", each.get, i32(2)))),
+    turns(at),
+    // The rows behind those of the last stream.
+    at[0]!.set(at[streams - 1]!.get),
+    out.set(add(out.get, op("i32.mul", each.get, i32(4 * (streams - 1))))),
+    last.set(add(out.get, op("i32.shl", op("i32.rem_u", count.get, i32(streams)), i32(2)))),
+    turns([at[0]!]),
   ];
 }
 
+/** The rows of a turn, and the query, so many bytes on. */
+function step({ at, q }: Rows, bytes: number, queryBytes = bytes): readonly Statement[] {
+  return [...at.map((row) => row.set(add(row.get, i32(bytes)))), q.set(add(q.get, i32(queryBytes)))];
+}
+
+/** Where the part of the first row ends that is whole groups of 64 bytes. */
+const wholeGroups = ({ at }: Rows, stride: Local<"i32">): Code<"i32"> =>
+  add(at[0]!.get, op("i32.and", stride.get, i32(-64)));
+
 /** Products of the query with each row, float32. Four sums of 16 bytes each, then what is left of the row. */
 const products: KernelFunction = kernel("products", SCAN, (f, scanned) => ({
-  statements: scan(f, scanned, ({ at, end, q }) => {
-    const sums = [0, 1, 2, 3].map(() => f.local("f32x4"));
+  statements: scan(f, scanned, 4, (rows) => {
+    const { at, end, q } = rows;
     const wide = f.local("i32");
-    const plus = (sum: Local<"f32x4">, offset: number): Statement =>
-      sum.set(
-        op(
-          "f32x4.add",
-          sum.get,
-          op("f32x4.mul", load("f32x4", at.get, offset), load("f32x4", q.get, offset)),
-        ),
-      );
-    const step = (bytes: number): readonly Statement[] => [
-      at.set(add(at.get, i32(bytes))),
-      q.set(add(q.get, i32(bytes))),
-    ];
-    const [a, b, c, d] = sums as [Local<"f32x4">, Local<"f32x4">, Local<"f32x4">, Local<"f32x4">];
-    const total = op("f32x4.add", op("f32x4.add", a.get, b.get), op("f32x4.add", c.get, d.get));
+    const sums = at.map(() => [0, 1, 2, 3].map(() => f.local("f32x4")));
+    const plus = (group: number): readonly Statement[] =>
+      at.map((row, i) => {
+        const sum = sums[i]![group]!;
+        const product = op("f32x4.mul", load("f32x4", row.get, 16 * group), load("f32x4", q.get, 16 * group));
+        return sum.set(op("f32x4.add", sum.get, product));
+      });
     return {
       statements: [
-        ...sums.map((sum) => sum.set(f32x4(0))),
-        // The part of the row that is whole groups of 64 bytes.
-        wide.set(add(at.get, op("i32.and", scanned.stride.get, i32(-64)))),
-        loopWhile(op("i32.lt_u", at.get, wide.get), ...sums.map((sum, i) => plus(sum, 16 * i)), ...step(64)),
-        loopWhile(op("i32.lt_u", at.get, end.get), plus(a, 0), ...step(16)),
-        a.set(total),
+        ...sums.flat().map((sum) => sum.set(f32x4(0))),
+        wide.set(wholeGroups(rows, scanned.stride)),
+        loopWhile(op("i32.lt_u", at[0]!.get, wide.get), ...[0, 1, 2, 3].flatMap(plus), ...step(rows, 64)),
+        loopWhile(op("i32.lt_u", at[0]!.get, end.get), ...plus(0), ...step(rows, 16)),
+        ...sums.map(([a, b, c, d]) =>
+          a!.set(op("f32x4.add", op("f32x4.add", a!.get, b!.get), op("f32x4.add", c!.get, d!.get))),
+        ),
       ],
-      value: op(
-        "f32.add",
-        op("f32.add", lane(a.get, 0), lane(a.get, 1)),
-        op("f32.add", lane(a.get, 2), lane(a.get, 3)),
+      values: sums.map(([a]) =>
+        op(
+          "f32.add",
+          op("f32.add", lane(a!.get, 0), lane(a!.get, 1)),
+          op("f32.add", lane(a!.get, 2), lane(a!.get, 3)),
+        ),
       ),
     };
   }),
@@ -87,53 +119,53 @@ const products: KernelFunction = kernel("products", SCAN, (f, scanned) => ({
 
 /** Products of a query of 16-bit integers with rows of bytes, as 32-bit integers; they must not overflow. */
 const integerProducts: KernelFunction = kernel("integerProducts", SCAN, (f, scanned) => ({
-  statements: scan(f, scanned, ({ at, end, q }) => {
-    const low = f.local("i32x4");
-    const high = f.local("i32x4");
-    const bytes = f.local("i8x16");
-    const plus = (
-      sum: Local<"i32x4">,
-      half: "i16x8.extend_low_i8x16_s" | "i16x8.extend_high_i8x16_s",
-      offset: number,
-    ): Statement =>
-      sum.set(
-        op("i32x4.add", sum.get, op("i32x4.dot_i16x8_s", op(half, bytes.get), load("i16x8", q.get, offset))),
-      );
+  statements: scan(f, scanned, 4, (rows) => {
+    const { at, end, q } = rows;
+    const wide = f.local("i32");
+    const sums = at.map(() => [0, 1].map(() => f.local("i32x4")));
+    // Eight bytes of each row.
+    const plus = (group: number): readonly Statement[] =>
+      at.map((row, i) => {
+        const sum = sums[i]![group % 2]!;
+        const bytes = loadBytes(row.get, 8 * group);
+        const product = op("i32x4.dot_i16x8_s", bytes, load("i16x8", q.get, 16 * group));
+        return sum.set(op("i32x4.add", sum.get, product));
+      });
     return {
       statements: [
-        low.set(op("i32x4.sub", low.get, low.get)),
-        high.set(low.get),
+        ...sums.flat().map((sum) => sum.set(op("i32x4.splat", i32(0)))),
+        wide.set(wholeGroups(rows, scanned.stride)),
         loopWhile(
-          op("i32.lt_u", at.get, end.get),
-          bytes.set(load("i8x16", at.get)),
-          plus(low, "i16x8.extend_low_i8x16_s", 0),
-          plus(high, "i16x8.extend_high_i8x16_s", 16),
-          at.set(add(at.get, i32(16))),
-          q.set(add(q.get, i32(32))),
+          op("i32.lt_u", at[0]!.get, wide.get),
+          ...[0, 1, 2, 3, 4, 5, 6, 7].flatMap(plus),
+          ...step(rows, 64, 128),
         ),
-        low.set(op("i32x4.add", low.get, high.get)),
+        loopWhile(op("i32.lt_u", at[0]!.get, end.get), ...plus(0), ...plus(1), ...step(rows, 16, 32)),
+        ...sums.map(([a, b]) => a!.set(op("i32x4.add", a!.get, b!.get))),
       ],
-      value: add(add(lane(low.get, 0), lane(low.get, 1)), add(lane(low.get, 2), lane(low.get, 3))),
+      values: sums.map(([a]) =>
+        add(add(lane(a!.get, 0), lane(a!.get, 1)), add(lane(a!.get, 2), lane(a!.get, 3))),
+      ),
     };
   }),
 }));
 
 /** How many bits of each row differ from the query's. Rows are whole groups of eight bytes. */
 const differingBits: KernelFunction = kernel("differingBits", SCAN, (f, scanned) => ({
-  statements: scan(f, scanned, ({ at, end, q }) => {
+  statements: scan(f, scanned, 1, (rows) => {
+    const at = rows.at[0]!;
     const sum = f.local("i32");
-    const bits = op("i64.popcnt", op("i64.xor", load("i64", at.get), load("i64", q.get)));
+    const bits = op("i64.popcnt", op("i64.xor", load("i64", at.get), load("i64", rows.q.get)));
     return {
       statements: [
         sum.set(i32(0)),
         loopWhile(
-          op("i32.lt_u", at.get, end.get),
+          op("i32.lt_u", at.get, rows.end.get),
           sum.set(add(sum.get, op("i32.wrap_i64", bits))),
-          at.set(add(at.get, i32(8))),
-          q.set(add(q.get, i32(8))),
+          ...step(rows, 8),
         ),
       ],
-      value: sum.get,
+      values: [sum.get],
     };
   }),
 }));

@@ -8,6 +8,7 @@ import { bodyOf, onlyOutputs, type TokenInput, tokenInputs } from "../graph/body
 import { PoolingInputs } from "../graph/pool.js";
 import { modelFolder } from "../hub/cache.js";
 import { type OpenedModel, type OpenOptions, onEngine, onModel } from "../opened.js";
+import { inSlices } from "../schedule/slices.js";
 import { type RunnerLimits, type TextRunner, textRunner } from "../schedule/text-runner.js";
 import { checkTexts, TextEncoder } from "../text.js";
 import type { SparseVector } from "./sparse-vector.js";
@@ -114,17 +115,13 @@ async function prepare(folder: string, options: SparseOptions): Promise<Prepared
       expected: "an input attention_mask",
     });
   }
-  const { memory, budget } = options;
   return {
     card,
     text,
     graph: model,
     inputs,
     width,
-    limits: {
-      ...(memory === undefined ? {} : { memory }),
-      ...(budget === undefined ? {} : { budget }),
-    },
+    limits: options,
   };
 }
 
@@ -257,7 +254,7 @@ export class SparseEmbedder {
       keyOf: (row: number) => texts[row]!,
     };
     await this.#runner.collect(rows, options);
-    return texts.map((_, row) => nonZero(data.subarray(row * width, (row + 1) * width)));
+    return await inSlices(texts, (_, row) => nonZero(data.subarray(row * width, (row + 1) * width)));
   }
 
   async #close(): Promise<void> {

@@ -5,7 +5,6 @@ import { TenonError } from "../../base/index.js";
 import { cast, type Tensor } from "../../tensor/index.js";
 import { materialize, openWeights, type TensorRef } from "../../torch/index.js";
 import {
-  assertFolder,
   type CardOptions,
   type ModelCard,
   type Module,
@@ -17,6 +16,7 @@ import {
   tokenizerFile,
 } from "../card/card.js";
 import { countAt, type Fields, flagAt, isFields, isFile, readFields } from "../card/files.js";
+import { assertModelFolder } from "../card/model-files.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
 
 /** The vectors of a vocabulary, and how a text becomes tokens of it. */
@@ -62,7 +62,7 @@ export function isStaticFolder(folder: string): boolean {
 
 /** Reads a folder. Throws MODEL_INCOMPLETE, MODEL_UNSUPPORTED, FILE_INVALID, TOKENIZER_UNSUPPORTED, CONFIG_INVALID. */
 export async function readStatic(folder: string, options: CardOptions = {}): Promise<StaticModel> {
-  assertFolder(folder);
+  assertModelFolder(folder);
   refusePooling(options);
   const modules = modulesOf(folder);
   if (modules !== undefined) refuseModules(modules);

@@ -7,7 +7,9 @@ import { isFields } from "../card/files.js";
 import { bodyOf, onlyOutputs, type TokenInput, tokenInputs } from "../graph/body.js";
 import { type HeadOptions, labelsOf, type ScoreOptions } from "../heads.js";
 import { modelFolder } from "../hub/cache.js";
+import { softmax } from "../logits.js";
 import { type OpenedModel, onEngine } from "../opened.js";
+import { inSlices } from "../schedule/slices.js";
 import { type RunnerLimits, type TextRunner, textRunner } from "../schedule/text-runner.js";
 import { checkTexts, TextEncoder, type Tokens } from "../text.js";
 import { AGGREGATIONS, type Aggregation, type ScoredToken, spansOf, type TagSpan } from "./spans.js";
@@ -65,7 +67,6 @@ async function prepare(folder: string, options: HeadOptions): Promise<Prepared> 
       expected: `an output "${LOGITS}" [batch, sequence, labels]`,
     });
   }
-  const { memory, budget } = options;
   return {
     card,
     text,
@@ -75,10 +76,7 @@ async function prepare(folder: string, options: HeadOptions): Promise<Prepared> 
     inputs: tokenInputs(body.model),
     labels: labelsOf(card.config, shape?.[2]),
     truncate: options.truncate ?? "right",
-    limits: {
-      ...(memory === undefined ? {} : { memory }),
-      ...(budget === undefined ? {} : { budget }),
-    },
+    limits: options,
   };
 }
 
@@ -152,7 +150,7 @@ export class Tagger {
   }
 
   async #scored(texts: readonly string[], first: number, options: TagOptions): Promise<ScoredToken[][]> {
-    const encoded = texts.map((text, i) => this.#encoded(text, `text ${first + i}`, options));
+    const encoded = await inSlices(texts, (text, i) => this.#encoded(text, `text ${first + i}`, options));
     const longest = encoded.reduce((most, { tokens }) => Math.max(most, tokens.ids.length), 1);
     const labels = this.labels.length;
     const width = longest * labels;
@@ -168,7 +166,7 @@ export class Tagger {
       },
       options,
     );
-    return encoded.map((one, row) =>
+    return await inSlices(encoded, (one, row) =>
       this.#tokens(texts[row]!, one, data.subarray(row * width, (row + 1) * width)),
     );
   }
@@ -214,11 +212,4 @@ export class Tagger {
     });
     return out;
   }
-}
-
-function softmax(values: Float32Array): Float32Array {
-  const most = Math.max(...values);
-  const powers = values.map((value) => Math.exp(value - most));
-  const sum = powers.reduce((total, value) => total + value, 0);
-  return powers.map((value) => value / sum);
 }
