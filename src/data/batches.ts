@@ -52,6 +52,7 @@ export async function* batchesOf(
   scan: Scan,
   from: Position | undefined,
   signal: AbortSignal,
+  pool = new ColumnPool(),
 ): AsyncGenerator<RawBatch, void> {
   const files = filesHash(scan.files);
   const seed = plan.shuffle?.seed ?? 0;
@@ -72,7 +73,7 @@ export async function* batchesOf(
   const limit = plan.skip + plan.take;
   // `given` counts rows of the stream before skip and take are applied.
   let given = from?.given ?? 0;
-  for await (const { place, epoch, window } of placedWindows(plan, scan, wanted, from, signal)) {
+  for await (const { place, epoch, window } of placedWindows(plan, scan, wanted, from, signal, pool)) {
     let row = from !== undefined && place === from.window && epoch === from.epoch ? from.row : 0;
     if (given < plan.skip) {
       const skipped = Math.min(plan.skip - given, window.rows - row);
@@ -109,6 +110,7 @@ async function* placedWindows(
   wanted: readonly string[],
   from: Position | undefined,
   signal: AbortSignal,
+  pool: ColumnPool,
 ): AsyncGenerator<Placed, void> {
   if (scan.splits === null) {
     yield* streamed(plan, scan, wanted, from, signal);
@@ -116,7 +118,7 @@ async function* placedWindows(
   }
   const windows = windowsOf(splitsOf(scan, plan), plan);
   const workspace = workspaceFor(plan, scan, windows, wanted);
-  const memory = workspace === undefined ? { pool: new ColumnPool() } : { workspace };
+  const memory = workspace === undefined ? { pool } : { workspace };
   let number = 0;
   const jobs = function* (): Generator<() => Promise<Placed>> {
     for (let epoch = from?.epoch ?? plan.epoch; epoch < plan.epoch + plan.repeat; epoch++) {

@@ -1,4 +1,5 @@
 /** Memory of columns that batches show, taken again once every batch of its window is released. */
+import { SpareBytes } from "./spare-bytes.js";
 import type { ColumnMemory } from "./workspace.js";
 
 /** Most bytes that are kept for later windows. */
@@ -10,7 +11,9 @@ export interface ColumnLease extends ColumnMemory {
   drop(): void;
 }
 
+/** Memory for reading, which datasets that are read one after the other may share: `iterate({ memory })`. */
 export class ColumnPool {
+  readonly #spare = new SpareBytes();
   /** Smallest first. */
   readonly #free: ArrayBuffer[] = [];
   #bytes = 0;
@@ -20,6 +23,7 @@ export class ColumnPool {
     const taken: ArrayBuffer[] = [];
     let holders = 1;
     return {
+      spare: this.#spare,
       take: (bytes) => {
         const size = Math.ceil(bytes / 8) * 8;
         const buffer = this.#take(size);

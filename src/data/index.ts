@@ -34,6 +34,7 @@ export {
   type TextColumn,
   typeOf,
 } from "./column.js";
+export { ColumnPool } from "./column-pool.js";
 export type { Nulls } from "./convert.js";
 export type { Inspection, MapOptions } from "./dataset.js";
 export type { LazyFrame } from "./engines/polars.js";

@@ -3,6 +3,7 @@ import type { NumericArray } from "../tensor/index.js";
 import type { Column } from "./column.js";
 import type { Rows } from "./convert.js";
 import type { Source } from "./row-source.js";
+import { stagedRows } from "./row-stage.js";
 
 /** Rows of one pass: their tensor stays in the cache while all columns go by. */
 const TILE = 2048;
@@ -32,6 +33,7 @@ export function interleave(
     gather(sources, names.join("\u0000"), { order, from, to }, out, at);
     return true;
   }
+  if (stagedRows(sources, from, to, out, at)) return true;
   for (let start = from; start < to; start += TILE) {
     const end = Math.min(to, start + TILE);
     const o = at + (start - from) * names.length;

@@ -1,6 +1,7 @@
 /** PipelineIterator: batches on their way through maps and read-ahead to the consumer, with what each waited for. */
 import { TenonError } from "../base/index.js";
 import { batchesOf, type Origin, type RawBatch } from "./batches.js";
+import type { ColumnPool } from "./column-pool.js";
 import { checkPlan, type OpenedPlan } from "./open.js";
 import type { Plan, Stage } from "./plan.js";
 import type { Position } from "./position.js";
@@ -30,6 +31,8 @@ export interface PipelineStats {
 export interface IterateOptions {
   readonly from?: Position;
   readonly signal?: AbortSignal;
+  /** Memory that an iteration before this one has used; for many short ones over one table. */
+  readonly memory?: ColumnPool;
 }
 
 export class PipelineIterator<T> implements AsyncIterableIterator<Batch<T>>, AsyncDisposable {
@@ -99,6 +102,7 @@ export class PipelineIterator<T> implements AsyncIterableIterator<Batch<T>>, Asy
       this.#opened.scan,
       this.#options.from,
       this.#abort.signal,
+      this.#options.memory,
     );
     for (const stage of this.#plan.stages) source = mapped(source, stage, this.#abort.signal);
     return source;

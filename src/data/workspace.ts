@@ -1,11 +1,14 @@
 /** Memory of the windows under way, in WebAssembly: columns are decoded into it, and its kernels make rows of them. */
 import { hasSimd, type Kernel, type KernelMemory, loadKernels, makeMemory } from "../simd/index.js";
 import { ROW_KERNELS } from "./row-kernels.js";
+import type { SpareBytes } from "./spare-bytes.js";
 
 /** Where decoded numbers go. */
 export interface ColumnMemory {
   /** At least `bytes` bytes on an 8-byte boundary; what they hold is left over from before. */
   take(bytes: number): Uint8Array;
+  /** Where the bytes of files go before they are decoded; default: memory of each file. */
+  readonly spare?: SpareBytes;
 }
 
 /** Memory of its own for each column. */

@@ -19,7 +19,7 @@ import { expandColumns, type Mapping, specsFor } from "./mapping.js";
 import { type FinishedPart, finishedPart, partName, sha256Of } from "./part.js";
 import { type OnError, type PlanInfo, type PlannedFile, planOf, type ScorePlan } from "./plan.js";
 import { fixedRows, outputColumns, type Scorer } from "./scorer.js";
-import { partFields, type ShardOptions, type ShardProgress, scoreShard } from "./shard.js";
+import { partFields, type ShardOptions, type ShardProgress, scoreShard, shardMemory } from "./shard.js";
 
 export interface PlanRequest {
   readonly scorer: Scorer;
@@ -188,9 +188,10 @@ export interface Success {
 export async function runJob(plan: ScorePlan, options: JobOptions): Promise<Success | undefined> {
   const input: Dataset = await plannedInput(plan, options.inputRoot);
   const known = new Map<string, string>();
+  const memory = shardMemory();
   for (const shard of options.shards ?? plan.shards.map(({ i }) => i)) {
     options.signal?.throwIfAborted();
-    const part = await scoreShard(plan, shard, { ...options, input });
+    const part = await scoreShard(plan, shard, { ...options, input, memory });
     if (part.sha256 !== undefined) known.set(part.name, part.sha256);
     options.onPart?.(part);
   }

@@ -4,6 +4,7 @@ import { TenonError } from "../base/index.js";
 import {
   type Batch,
   BatchMemory,
+  ColumnPool,
   type Columns,
   type Dataset,
   type FieldType,
@@ -28,6 +29,17 @@ export interface ShardOptions {
   readonly inFlight?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: ShardProgress) => void;
+  /** Memory that shards scored one after the other share. */
+  readonly memory?: ShardMemory;
+}
+
+export interface ShardMemory {
+  readonly columns: ColumnPool;
+  readonly inputs: BatchMemory;
+}
+
+export function shardMemory(): ShardMemory {
+  return { columns: new ColumnPool(), inputs: new BatchMemory() };
 }
 
 export interface ShardProgress {
@@ -50,17 +62,16 @@ export async function scoreShard(
   const planned = plan.shards[shard];
   if (planned === undefined)
     throw new TenonError("USAGE", { problem: "the plan has no such shard", given: String(shard) });
-  const columns = columnsOf(plan);
   const rows = options.input
     .where(plan.input.where)
     .splits(planned.splits)
-    .select(...columns)
+    .select(...columnsOf(plan))
     .batch(plan.run.batch)
     .prefetch(2);
   const { schema } = await rows.inspect();
   await using part = new Part(folder, plan, shard, schema);
-  const iterator = rows.iterate(signal === undefined ? {} : { signal });
-  const memory = new BatchMemory();
+  const { columns: pool, inputs: memory } = options.memory ?? shardMemory();
+  const iterator = rows.iterate({ memory: pool, ...(signal === undefined ? {} : { signal }) });
   const underWay: { readonly batch: Batch<Columns>; readonly scored: Promise<Scored> }[] = [];
   let last = performance.now();
   const waited = { reading: 0, model: 0, writing: 0 };

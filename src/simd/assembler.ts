@@ -105,6 +105,26 @@ export function store<T extends Type>(address: Code<"i32">, value: Code<T>, offs
   return { type: "nothing", bytes: [...address.bytes, ...value.bytes, ...memory] };
 }
 
+/** The byte at `address + offset`, as a number from 0 to 255. */
+export function loadByte(address: Code<"i32">, offset = 0): Code<"i32"> {
+  return { type: "i32", bytes: [...address.bytes, 0x2d, 0, ...unsigned(offset)] };
+}
+
+/** Writes the low eight bits of `value` to `address + offset`. */
+export function storeByte(address: Code<"i32">, value: Code<"i32">, offset = 0): Statement {
+  return { type: "nothing", bytes: [...address.bytes, ...value.bytes, 0x3a, 0, ...unsigned(offset)] };
+}
+
+/** Copies bytes; the two places may overlap. Worth its call from some dozens of bytes on. */
+export function copyBytes(to: Code<"i32">, from: Code<"i32">, count: Code<"i32">): Statement {
+  return { type: "nothing", bytes: [...to.bytes, ...from.bytes, ...count.bytes, 0xfc, 0x0a, 0, 0] };
+}
+
+/** Sets `count` bytes to the low eight bits of `value`. */
+export function fillBytes(at: Code<"i32">, value: Code<"i32">, count: Code<"i32">): Statement {
+  return { type: "nothing", bytes: [...at.bytes, ...value.bytes, ...count.bytes, 0xfc, 0x0b, 0] };
+}
+
 /** One lane of a vector. */
 export function lane<T extends keyof typeof EXTRACTS>(
   vector: Code<T>,
@@ -141,6 +161,16 @@ export function sequence(...statements: readonly Statement[]): Statement {
 /** Statements where the condition is not 0. */
 export function when(condition: Code<"i32">, ...body: readonly Statement[]): Statement {
   return { type: "nothing", bytes: [...condition.bytes, 0x04, 0x40, ...sequence(...body).bytes, 0x0b] };
+}
+
+/** The first statements where the condition is not 0, else the second ones. */
+export function either(
+  condition: Code<"i32">,
+  yes: readonly Statement[],
+  no: readonly Statement[],
+): Statement {
+  const branches = [...sequence(...yes).bytes, 0x05, ...sequence(...no).bytes];
+  return { type: "nothing", bytes: [...condition.bytes, 0x04, 0x40, ...branches, 0x0b] };
 }
 
 /** Statements again and again while the condition, looked at before each turn, is not 0. */

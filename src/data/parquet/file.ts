@@ -4,6 +4,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { TenonError } from "../../base/index.js";
 import type { Column } from "../column.js";
+import { SpareBytes } from "../spare-bytes.js";
 import type { ColumnMemory } from "../workspace.js";
 import { decodeChunk } from "./decode.js";
 import { type ChunkMeta, type Footer, footerLength, parseFooter, TAIL_BYTES } from "./footer.js";
@@ -13,8 +14,6 @@ import { invalid } from "./thrift.js";
 
 /** Chunks that lie closer than this are read together. */
 const GAP = 65_536;
-/** Buffers of bytes that are kept: two row groups are read ahead of the window that is given out. */
-const KEPT = 3;
 /** Milliseconds of decoding after which the event loop has its turn: whoever waits for a model there is not held up. */
 const TURN_MS = 2;
 /** Longest single read. */
@@ -78,7 +77,11 @@ export class ParquetFile {
         throw within(invalid("a row group's columns differ from the schema"), this.path);
       return { name, leaf, meta };
     });
-    const ranges = await this.#readRanges(wanted.map(({ meta }) => meta));
+    const spare = memory.spare ?? this.#spare;
+    const ranges = await this.#readRanges(
+      wanted.map(({ meta }) => meta),
+      spare,
+    );
     const columns = new Map<string, Column>();
     let turn = performance.now();
     for (const { name, leaf, meta } of wanted) {
@@ -96,11 +99,14 @@ export class ParquetFile {
         throw within(error, `${this.path}, column "${name}", row group ${index}`);
       }
     }
-    for (const { bytes } of ranges) this.#spare.give(bytes);
+    for (const { bytes } of ranges) spare.give(bytes);
     return columns;
   }
 
-  async #readRanges(chunks: readonly ChunkMeta[]): Promise<{ start: number; bytes: Uint8Array }[]> {
+  async #readRanges(
+    chunks: readonly ChunkMeta[],
+    spare: SpareBytes,
+  ): Promise<{ start: number; bytes: Uint8Array }[]> {
     const sorted = [...chunks].sort((a, b) => a.start - b.start);
     const ranges: { start: number; end: number }[] = [];
     for (const { start, length } of sorted) {
@@ -113,7 +119,7 @@ export class ParquetFile {
     return Promise.all(
       ranges.map(async ({ start, end }) => ({
         start,
-        bytes: await readAt(this.#handle, start, end - start, this.#spare.take(end - start)),
+        bytes: await readAt(this.#handle, start, end - start, spare.take(end - start)),
       })),
     );
   }
@@ -146,24 +152,6 @@ function namedLeaves(footer: Footer): Map<string, { leaf: Leaf; index: number }>
     named.set(leaf.name, { leaf, index });
   });
   return named;
-}
-
-/** Memory of bytes that were decoded, for those that are read next. */
-class SpareBytes {
-  readonly #buffers: ArrayBuffer[] = [];
-
-  take(length: number): Uint8Array {
-    const at = this.#buffers.findIndex(({ byteLength }) => byteLength >= length);
-    // Row groups differ a little in size.
-    const buffer = at < 0 ? new ArrayBuffer(length + (length >> 4)) : this.#buffers.splice(at, 1)[0]!;
-    return new Uint8Array(buffer, 0, length);
-  }
-
-  /** Keeps the largest few: row groups that are read at one time give theirs back together. */
-  give(bytes: Uint8Array): void {
-    this.#buffers.push(bytes.buffer as ArrayBuffer); // take() made it
-    this.#buffers.sort((a, b) => b.byteLength - a.byteLength).splice(KEPT);
-  }
 }
 
 async function readAt(

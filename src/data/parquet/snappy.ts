@@ -1,11 +1,23 @@
 /** Snappy's raw block format (google/snappy, format_description.txt): decompressor and a fast compressor. */
+import { BLOCK, HASH_BITS, HASH_FACTOR } from "./snappy-kernels.js";
+import { compressByKernel, decompressByKernel, mostCompressed } from "./snappy-memory.js";
 import { invalid } from "./thrift.js";
 
 /** Literals from here on are copied by the platform, shorter ones by a loop. */
 const LONG = 48;
+/** Elements other than long literals that are read here; where there are more, the kernel starts anew. */
+const PROBE = 64;
 
-/** Decompresses `source` into `target` at `at`; returns the bytes written. Throws FILE_INVALID, never writes outside. */
-export function snappyDecompress(source: Uint8Array, target: Uint8Array, at: number): number {
+/**
+ * Decompresses `source` into `target` at `at`; returns the bytes written. Throws FILE_INVALID, never writes outside.
+ * `byKernel` is tried on data of short elements.
+ */
+export function snappyDecompress(
+  source: Uint8Array,
+  target: Uint8Array,
+  at: number,
+  byKernel: typeof decompressByKernel = decompressByKernel,
+): number {
   const start = at;
   let s = 0;
   let length = 0;
@@ -18,7 +30,14 @@ export function snappyDecompress(source: Uint8Array, target: Uint8Array, at: num
   const end = at + length;
   if (end > target.length) throw invalid("a compressed page is larger than its header says");
   const limit = source.length;
+  const first = s;
+  let short = 0;
+  let tried = false;
   while (s < limit) {
+    if (short >= PROBE && !tried) {
+      tried = true;
+      if (byKernel(source.subarray(first), length, target, start)) return length;
+    }
     const tag = source[s++]!;
     if ((tag & 3) === 0) {
       let size = tag >> 2;
@@ -36,6 +55,7 @@ export function snappyDecompress(source: Uint8Array, target: Uint8Array, at: num
         s += size;
         at += size;
       } else {
+        short++;
         for (const stop = s + size; s < stop; ) target[at++] = source[s++]!;
       }
       continue;
@@ -58,6 +78,7 @@ export function snappyDecompress(source: Uint8Array, target: Uint8Array, at: num
       s += 4;
     }
     if (distance === 0 || distance > at - start || at + size > end) throw cut();
+    short++;
     let from = at - distance;
     for (const stop = at + size; at < stop; ) target[at++] = target[from++]!;
   }
@@ -69,18 +90,23 @@ function cut(): Error {
   return invalid("a compressed page is cut off or does not follow Snappy's format");
 }
 
-const BLOCK = 65_536;
-const HASH_BITS = 14;
 const table = new Uint16Array(1 << HASH_BITS);
 
-/** Compresses; the result's size depends on the input alone, so equal inputs give equal bytes. */
+/** Compresses; the result depends on the input alone, so equal inputs give equal bytes. */
 export function snappyCompress(source: Uint8Array): Uint8Array {
-  const target = new Uint8Array(source.length + Math.ceil(source.length / 6) + 32);
-  let at = 0;
+  const head: number[] = [];
   for (let rest = source.length; ; rest = Math.floor(rest / 128)) {
-    target[at++] = rest >= 128 ? (rest % 128) | 128 : rest;
+    head.push(rest >= 128 ? (rest % 128) | 128 : rest);
     if (rest < 128) break;
   }
+  return compressByKernel(source, head) ?? compressInScript(source, head);
+}
+
+/** What the kernel gives, where it cannot run. */
+export function compressInScript(source: Uint8Array, head: readonly number[]): Uint8Array {
+  const target = new Uint8Array(head.length + mostCompressed(source.length));
+  target.set(head);
+  let at = head.length;
   for (let start = 0; start < source.length; start += BLOCK)
     at = compressBlock(source, start, Math.min(source.length, start + BLOCK), target, at);
   return target.subarray(0, at);
@@ -104,7 +130,7 @@ function compressBlock(
   let misses = 32;
   while (s + 4 <= end) {
     const value = word(source, s);
-    const hash = Math.imul(value, 0x1e35a7bd) >>> (32 - HASH_BITS);
+    const hash = Math.imul(value, HASH_FACTOR) >>> (32 - HASH_BITS);
     const candidate = start + table[hash]!;
     table[hash] = s - start;
     if (candidate >= s || word(source, candidate) !== value) {

@@ -6,30 +6,36 @@ import type { Column, FieldType } from "../column.js";
 /** Values of one page, in bytes. */
 const PAGE_BYTES = 2 ** 20;
 
+/** Values are entries: values, nulls and empty lists. */
 export interface Page {
   readonly body: Uint8Array;
   readonly values: number;
 }
 
-/** Pages of about a megabyte, and their entries: values, nulls and empty lists. */
-export function pagesOf(
+/** Memory that a page is put together in; each page takes the place of the one before. */
+export class PageMemory {
+  #bytes = new Uint8Array(0);
+
+  take(size: number): Uint8Array {
+    if (this.#bytes.length < size) this.#bytes = new Uint8Array(Math.ceil(size * 1.25));
+    return this.#bytes.subarray(0, size);
+  }
+}
+
+/** Pages of about a megabyte, one after the other; a page's body is gone when the next one is asked for. */
+export function* pagesOf(
   name: string,
   field: FieldType,
   column: Column,
   rows: number,
-): { pages: Page[]; entries: number } {
+  memory: PageMemory,
+): Generator<Page, void> {
   const perPage = Math.max(
     1,
     Math.min(rows, Math.floor(PAGE_BYTES / Math.max(1, bytesPerRow(column, rows)))),
   );
-  const pages: Page[] = [];
-  let entries = 0;
-  for (let from = 0; from < rows; from += perPage) {
-    const page = pageOf(name, field, column, from, Math.min(rows, from + perPage));
-    entries += page.values;
-    pages.push(page);
-  }
-  return { pages, entries };
+  for (let from = 0; from < rows; from += perPage)
+    yield pageOf(name, field, column, from, Math.min(rows, from + perPage), memory);
 }
 
 function bytesPerRow(column: Column, rows: number): number {
@@ -39,14 +45,21 @@ function bytesPerRow(column: Column, rows: number): number {
   return column.kind === "utf8" ? 4 + size / rows : (size / rows) * bytesPerRow(column.child, size);
 }
 
-function pageOf(name: string, field: FieldType, column: Column, from: number, to: number): Page {
+function pageOf(
+  name: string,
+  field: FieldType,
+  column: Column,
+  from: number,
+  to: number,
+  memory: PageMemory,
+): Page {
   const parts: Uint8Array[] = [];
   if (column.kind !== "list") {
     const { valid } = column;
     if (!field.nullable && valid !== null && valid.subarray(from, to).includes(0)) throw nullIn(name);
     if (field.nullable) parts.push(levelBlock(valid === null ? 1 : valid.subarray(from, to), to - from, 1));
     parts.push(...plain(column, from, to));
-    return { body: joined(parts), values: to - from };
+    return { body: joined(parts, memory), values: to - from };
   }
   const { repetition, definition, values } = listLevels(name, field, column, from, to);
   parts.push(levelBlock(repetition, values, 1), levelBlock(definition, values, field.nullable ? 3 : 2));
@@ -63,7 +76,7 @@ function pageOf(name: string, field: FieldType, column: Column, from: number, to
     if (end > row) parts.push(...plain(child, column.offsets[row]!, column.offsets[end]!));
     row = end;
   }
-  return { body: joined(parts), values };
+  return { body: joined(parts, memory), values };
 }
 
 function nullIn(name: string): TenonError {
@@ -189,9 +202,9 @@ function bytesOf(values: ArrayBufferView): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
+function joined(parts: readonly Uint8Array[], memory: PageMemory): Uint8Array {
   if (parts.length === 1) return parts[0]!;
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  const bytes = memory.take(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {
     bytes.set(part, at);

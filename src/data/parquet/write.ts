@@ -4,7 +4,7 @@ import { CODECS, type Codec, PHYSICAL, type Physical } from "./footer.js";
 import { snappyCompress } from "./snappy.js";
 import { columnStatistics } from "./statistics.js";
 import { type ThriftField, writeThrift } from "./thrift.js";
-import { pagesOf } from "./write-page.js";
+import { PageMemory, pagesOf } from "./write-page.js";
 import { schemaElements, storageOf } from "./write-schema.js";
 
 const MAGIC = new TextEncoder().encode("PAR1");
@@ -30,6 +30,7 @@ export class ParquetWriter {
   readonly fields: ReadonlyMap<string, FieldType>;
   readonly #codec: Codec;
   readonly #groups: { readonly rows: number; readonly chunks: readonly WrittenChunk[] }[] = [];
+  readonly #memory = new PageMemory();
   #at = 0;
   #rows = 0;
 
@@ -55,9 +56,10 @@ export class ParquetWriter {
       const { physical, path } = storageOf(name, field);
       let compressed = 0;
       let uncompressed = 0;
-      const { pages, entries } = pagesOf(name, field, column, rows);
-      for (const page of pages) {
-        const body = this.#codec === "SNAPPY" ? snappyCompress(page.body) : page.body;
+      let entries = 0;
+      for (const page of pagesOf(name, field, column, rows, this.#memory)) {
+        entries += page.values;
+        const body = this.#codec === "SNAPPY" ? snappyCompress(page.body) : new Uint8Array(page.body);
         const header = writeThrift([
           [1, "i32", 0],
           [2, "i32", page.body.length],

@@ -1,11 +1,11 @@
 /** The Parquet sink: rows collected into row groups, each encoded and written when it is full. */
-import type { Column, FieldType } from "../column.js";
+import type { FieldType } from "../column.js";
 import { ParquetWriter, type WriterOptions } from "../parquet/write.js";
 import type { Position } from "../position.js";
-import { copyRows, joinColumns } from "../rows.js";
 import { wholeNumber } from "../whole-number.js";
+import { RowGroup } from "./row-group.js";
 import type { Format } from "./sink.js";
-import { checkColumns, columnsOf, fieldsOf, type Rows, type Table } from "./table.js";
+import { checkColumns, columnsOf, fieldsOf, type Table } from "./table.js";
 
 export interface ParquetSinkOptions extends WriterOptions {
   /** Rows per row group. Default 122,880. */
@@ -22,8 +22,7 @@ export class ParquetFormat implements Format {
   readonly #options: ParquetSinkOptions;
   readonly #most: number;
   #writer: ParquetWriter | undefined;
-  #waiting: Rows[] = [];
-  #waitingRows = 0;
+  readonly #group = new RowGroup();
   #position: Position | undefined;
   rows = 0;
 
@@ -42,36 +41,22 @@ export class ParquetFormat implements Format {
     const parts: Uint8Array[] = [];
     let done = 0;
     while (done < given.rows) {
-      const count = Math.min(given.rows - done, this.#most - this.#waitingRows);
-      const columns = new Map<string, Column>();
-      for (const [name, column] of given.columns) columns.set(name, copyRows(column, done, done + count));
-      this.#waiting.push({ rows: count, columns });
-      this.#waitingRows += count;
+      const count = Math.min(given.rows - done, this.#most - this.#group.rows);
+      this.#group.add(given.columns, done, done + count);
       done += count;
-      if (this.#waitingRows === this.#most) parts.push(...this.#flush(this.#writer));
+      if (this.#group.rows === this.#most) parts.push(...this.#flush(this.#writer));
     }
     return parts;
   }
 
   #flush(writer: ParquetWriter): Uint8Array[] {
-    const rows = this.#waitingRows;
-    const columns = new Map<string, Column>();
-    for (const name of writer.fields.keys())
-      columns.set(
-        name,
-        joinColumns(
-          name,
-          this.#waiting.map((part) => ({ column: part.columns.get(name)!, rows: part.rows })),
-        ),
-      );
-    this.#waiting = [];
-    this.#waitingRows = 0;
+    const { columns, rows } = this.#group.take(writer.fields.keys());
     return writer.rowGroup(columns, rows);
   }
 
   finish(): Uint8Array[] {
     const writer = (this.#writer ??= new ParquetWriter(new Map(), this.#options));
-    const parts = this.#waitingRows > 0 ? this.#flush(writer) : [];
+    const parts = this.#group.rows > 0 ? this.#flush(writer) : [];
     const position = this.#position === undefined ? {} : { "tenon.position": JSON.stringify(this.#position) };
     return [...parts, ...writer.finish({ ...this.#options.metadata, ...position })];
   }

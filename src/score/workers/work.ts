@@ -3,7 +3,7 @@ import { plannedInput } from "../input.js";
 import { type FinishedPart, finishedPart } from "../part.js";
 import type { ScorePlan } from "../plan.js";
 import type { Scorer } from "../scorer.js";
-import { type ShardProgress, scoreShard } from "../shard.js";
+import { type ShardProgress, scoreShard, shardMemory } from "../shard.js";
 import type { ShardSource } from "./shard-source.js";
 
 export interface WorkOptions {
@@ -21,6 +21,7 @@ export interface WorkOptions {
 export async function workOn(plan: ScorePlan, source: ShardSource, options: WorkOptions): Promise<void> {
   const { folder, signal } = options;
   const input = await plannedInput(plan, options.inputRoot);
+  const memory = shardMemory();
   const left = new Set(plan.shards.map(({ i }) => i));
   const found = (part: FinishedPart, own: boolean): void => {
     if (left.delete(part.shard)) options.onPart?.(part, own);
@@ -33,6 +34,7 @@ export async function workOn(plan: ScorePlan, source: ShardSource, options: Work
         scorer: options.scorer,
         input,
         signal,
+        memory,
         ...(options.inFlight === undefined ? {} : { inFlight: options.inFlight }),
         onProgress: (step) => {
           source.progress?.(step);
