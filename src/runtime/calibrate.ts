@@ -187,14 +187,14 @@ async function timed(
     const ms = performance.now() - startedAt;
     return { ms, runMs: ms };
   }
-  budget.take(1);
+  const lent = budget.take(1);
   try {
     const runMs = await new Promise<number | undefined>((resolve, reject) =>
       lane.run(batch, (error, outputs) => (error === null ? resolve(outputs?.runMs) : reject(error))),
     );
     return { ms: performance.now() - startedAt, runMs };
   } finally {
-    budget.give(1);
+    budget.give(1, lent);
   }
 }
 

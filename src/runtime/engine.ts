@@ -211,7 +211,7 @@ export class Engine {
     if (isolation !== "inline") {
       const group = isolation === "group";
       const host = await ProcessHost.open({ ...options.process, lanes, group, cacheMaxBytes });
-      return new Engine(options, host.version, cache, new LaneBudget(lanes, 2), PROCESS_HOP_MS, host);
+      return new Engine(options, host.version, cache, new LaneBudget(lanes, 2, !group), PROCESS_HOP_MS, host);
     }
     if (lanes > poolThreads()) {
       emit("engine:warning", {

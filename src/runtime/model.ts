@@ -1,5 +1,6 @@
 /** Model: a loaded model's handle; what users call. */
 import { emit, isTenonError, TenonError } from "../base/index.js";
+import type { FindingCode } from "../onnx/index.js";
 import { type DType, type NumericArray, sizeOf, Tensor, tensorFromStorage } from "../tensor/index.js";
 import type { BatchAxis } from "./batch-axis.js";
 import { BatchLog, type BatchRecord } from "./batch-log.js";
@@ -19,6 +20,9 @@ import type { RunLane } from "./session.js";
 import type { Signature } from "./signature.js";
 import { type Inputs, orderInputs, orderOutputs } from "./validate.js";
 import { WideSession } from "./wide-gear.js";
+
+/** Findings of a model whose runs take as long as a request asks for. */
+const ENDLESS: ReadonlySet<FindingCode> = new Set(["LOOP_INPUT_BOUND", "LOOP_UNBOUNDED"]);
 
 export interface RunOptions {
   /** Cancels the run: free while it waits; between two nodes when it runs alone. */
@@ -126,6 +130,7 @@ export class Model {
         maxDelayMs: parts.maxDelayMs,
         explicit: parts.explicit,
         instances: parts.instances,
+        foreseeable: !parts.loaded.findings.some(({ code }) => ENDLESS.has(code)),
       },
       session,
       {

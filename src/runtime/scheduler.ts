@@ -47,6 +47,8 @@ export interface SchedulerOptions {
   readonly explicit: ExplicitBatching | undefined;
   /** Most runs at the same time; undefined: as many as there are lanes. */
   readonly instances: number | undefined;
+  /** False when the values of a request decide how long it runs: no run is done on the event-loop thread then. */
+  readonly foreseeable: boolean;
 }
 
 /** Runs on the event-loop thread are shorter than this: another thread would cost a lone request more. */
@@ -106,7 +108,7 @@ export class Scheduler implements Contender {
     this.#maxRows = options.maxRows;
     this.#session = session;
     this.#inlineLane = session.lane(parts.shapes, parts.pool);
-    this.#inline = this.#inlineLane.runSync !== undefined;
+    this.#inline = options.foreseeable && this.#inlineLane.runSync !== undefined;
     this.#budget = parts.budget;
     this.#shapes = parts.shapes;
     this.#pool = parts.pool;
@@ -142,7 +144,8 @@ export class Scheduler implements Contender {
       this.#wakeAfter(delay - (performance.now() - head.arrivedAt));
       return undefined;
     }
-    if (this.#budget.inFlight >= this.#budget.lanes && !this.#mayQueueAhead(head)) return undefined;
+    const full = this.#budget.inFlight >= this.#budget.lanes;
+    if (full && !this.#mayQueueAhead(head) && !this.#budget.lends(this)) return undefined;
     return head.arrivedAt;
   }
 
@@ -151,7 +154,7 @@ export class Scheduler implements Contender {
     if (queue.length === 0) return undefined;
     const now = performance.now();
     for (const late of queue.expire(now)) this.#settle(late, queueTimeout());
-    if (this.#budget.inFlight >= this.#budget.lanes) {
+    if (this.#budget.inFlight >= this.#budget.lanes && !this.#budget.lends(this)) {
       this.#wakeAtExpiry();
       return undefined;
     }
@@ -376,7 +379,7 @@ export class Scheduler implements Contender {
     const predictedMs = cost?.predict(batch.rows) ?? 0;
     this.#running.add(running);
     const lanes = gear === "wide" ? this.#budget.lanes : 1;
-    this.#budget.take(lanes);
+    const lent = this.#budget.take(lanes);
     lane.run(batch, (failure, outputs, outcomes) => {
       const error = failure?.code === "CANCELLED" && this.#closed !== undefined ? this.#closed : failure;
       const actualMs = performance.now() - now;
@@ -393,7 +396,7 @@ export class Scheduler implements Contender {
       const conclude = (): void => this.#concludeAll(members, error, outputs, outcomes);
       if (turn === undefined) conclude();
       else turn(conclude);
-      this.#budget.give(lanes);
+      this.#budget.give(lanes, lent);
       if (this.#running.size === 0) this.#drained?.();
     });
   }

@@ -57,7 +57,7 @@ export async function beside({ rounds, seconds }: BesideOptions): Promise<Beside
   const files = Object.entries<Attack>(ATTACKS).filter(([name]) => !SLOW.has(name));
   const runs = Object.entries<RunAttack>(RUN_ATTACKS);
   for (const [name, { make }] of [...files, ...runs]) writeFileSync(join(models, `${name}.onnx`), make());
-  for (const name of ["simple", "again"]) writeFileSync(join(models, `${name}.onnx`), simpleModel());
+  writeFileSync(join(models, "simple.onnx"), simpleModel());
   writeFileSync(join(models, "busy.onnx"), slowModel(20));
   const env = { TENON_CACHE: "off", TENON_HTTP_PORT: "0", TENON_RUN_DEADLINE: "5s" };
   const start = ["simple", "busy", ...runs.map(([name]) => name)].join(",");
@@ -77,20 +77,21 @@ export async function beside({ rounds, seconds }: BesideOptions): Promise<Beside
     };
     add("busy", "busy", busy, [200]);
     for (const [name, attack] of runs) add(name, "busy", attacker(name, attack), HARM_STATUS[attack.harm]);
-    add("loads of a healthy file", "loads of a healthy file", (at) => load(at, "again"), [200]);
+    const healthy = "loads of healthy files";
+    add(healthy, healthy, (at, turn) => loadChanged(at, models, turn), [200]);
     const refused = files.filter(([, { outcome }]) => outcome !== "loads").map(([name]) => name);
     add(
       `loads of ${refused.length} hostile files`,
-      "loads of a healthy file",
+      healthy,
       (at, turn) => load(at, refused[turn % refused.length]!),
       [400, 501],
     );
     report.rows.push(...turns.map(({ row }) => row));
     const alive = (): boolean => child.exitCode === null && child.signalCode === null;
+    let turn = 0;
     for (let round = 0; round < rounds; round++) {
       for (const { row, neighbour, allowed } of turns) {
         const end = performance.now() + seconds * 1000;
-        let turn = round;
         const neighbours = Array.from({ length: CLIENTS }, async () => {
           do {
             const status = await neighbour(url, turn++);
@@ -151,13 +152,23 @@ const BUSY = JSON.stringify({
 
 const busy: Neighbour = (url) => statusOf(`${url}/v2/models/busy/infer`, BUSY);
 
+/** A healthy file of other content each time: that of the last load would be served from the same process. */
+function loadChanged(url: string, models: string, turn: number): Promise<number> {
+  const name = `changed-${turn % CLIENTS ** 2}`;
+  writeFileSync(join(models, `${name}.onnx`), slowModel(20 + (turn % 1000)));
+  return load(url, name);
+}
+
 const load = (url: string, name: string): Promise<number> =>
   statusOf(`${url}/v2/repository/models/${name}/load`, "");
 
-/** Rows of other values behind the one that does the harm make each turn's input another: the same would be refused. */
+/**
+ * Rows of other values behind the one that does the harm make each turn's input another: the same would be refused.
+ * At most two, since processors divide four at once without harm.
+ */
 function attacker(name: string, { harm, inputs }: RunAttack): Neighbour {
   return (url, turn) => {
-    const sent = harm !== "crash" ? inputs : inputs.map((input) => withRows(input, 1 + (turn % 3), turn));
+    const sent = harm !== "crash" ? inputs : inputs.map((input) => withRows(input, 1 + (turn % 2), turn));
     return statusOf(`${url}/v2/models/${name}/infer`, JSON.stringify({ inputs: sent }));
   };
 }
