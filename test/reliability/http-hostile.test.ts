@@ -90,9 +90,9 @@ describe("hostile clients", () => {
     return rawRequest("/v2/models/loop/infer", JSON.stringify({ inputs }));
   }
 
-  /** A request with an answer of 8 MB, more than sockets buffer. */
+  /** A request with an answer of 40 MB, more than sockets buffer. */
   function largeRequest(): Buffer {
-    const size = 8 << 20;
+    const size = 40 << 20;
     const inputs = [
       { name: "x", shape: [1, size], datatype: "INT8", parameters: { binary_data_size: size } },
     ];

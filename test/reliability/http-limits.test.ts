@@ -205,7 +205,7 @@ describe("limits", () => {
   async function unread(port: number, pause: Promise<unknown>): Promise<number | "closed"> {
     using connection = await RawConnection.open(port);
     connection.socket.pause();
-    const size = 24 << 20;
+    const size = 40 << 20;
     const inputs = [
       { name: "x", shape: [1, size], datatype: "INT8", parameters: { binary_data_size: size } },
     ];
