@@ -21,7 +21,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   runtime: { layers: ["tensor", "onnx"], packages: ["koffi", "onnxruntime-node"] },
   train: { layers: ["simd", "tensor", "data", "onnx", "torch", "runtime"], packages: [] },
   embed: {
-    layers: ["simd", "tensor", "onnx", "torch", "runtime"],
+    layers: ["simd", "tensor", "onnx", "torch", "runtime", "train"],
     packages: ["@huggingface/tokenizers", "sharp"],
   },
   serve: { layers: ["tensor", "runtime"], packages: ["pino"] },

@@ -21,6 +21,20 @@ export {
   type PreparedEmbedder,
   prepareEmbedder,
 } from "./embedder.js";
+export { type RetrievalTask, retrieval } from "./finetune/retrieval.js";
+export { staticFrom } from "./finetune/static-from.js";
+export type {
+  ContrastOptions,
+  DistilOptions,
+  EmbedTask,
+  TaskOptions,
+  TextPair,
+} from "./finetune/tasks.js";
+export {
+  type TrainableEmbedder,
+  type TrainableEmbedderOptions,
+  trainableEmbedder,
+} from "./finetune/trainable-embedder.js";
 export type { Quant } from "./graph/dense.js";
 export type { OutputType } from "./graph/tail.js";
 export {

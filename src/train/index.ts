@@ -26,6 +26,7 @@ export {
   topK,
 } from "./fit/metrics.js";
 export type { CheckpointOptions, EvaluateOptions, FitOptions, Mismatch } from "./fit/options.js";
+export { ndcg, recallAt, reciprocalRank } from "./fit/ranking.js";
 export { type ReporterOptions, reporter } from "./fit/report.js";
 export type { Arrays, BatchFunction, TrainData } from "./fit/source.js";
 export { type GradientOptions, gradients } from "./gradients/gradients.js";
@@ -171,6 +172,7 @@ export {
   sgd,
 } from "./optimizers/rows.js";
 export type { NodeWriter } from "./optimizers/writer.js";
+export { keyOf, permutation } from "./random.js";
 export {
   constant,
   cosine,

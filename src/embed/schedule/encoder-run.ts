@@ -45,7 +45,7 @@ export class EncoderRun {
   ): Promise<{ readonly outputs: Outputs; readonly ms: number; readonly padded: number }> {
     const length = texts.reduce((most, { ids }) => Math.max(most, ids.length), 1);
     const start = performance.now();
-    const outputs = await this.#model().run(this.#inputs(texts, length), {
+    const outputs = await this.#model().run(encoderInputs(texts, length, this.#options), {
       priority: bulk ? 1 : 0,
       outputs: [output],
     });
@@ -60,15 +60,19 @@ export class EncoderRun {
     };
     return { outputs, ms, padded: texts.length * length };
   }
+}
 
-  #inputs(texts: readonly Tokens[], length: number): Record<string, Tensor> {
-    const { inputs, poolingMask, padId } = this.#options;
-    const filled = Object.fromEntries(
-      inputs.map((name) => [name, int64(texts, length, FILL[name], name === "input_ids" ? padId : 0)]),
-    );
-    if (poolingMask) filled[POOLING_MASK] = int64(texts, length, fillPooled, 0);
-    return filled;
-  }
+/** The inputs of a graph for texts together, padded to `length`. */
+export function encoderInputs(
+  texts: readonly Tokens[],
+  length: number,
+  { inputs, poolingMask, padId }: EncoderRunOptions,
+): Record<string, Tensor> {
+  const filled = Object.fromEntries(
+    inputs.map((name) => [name, int64(texts, length, FILL[name], name === "input_ids" ? padId : 0)]),
+  );
+  if (poolingMask) filled[POOLING_MASK] = int64(texts, length, fillPooled, 0);
+  return filled;
 }
 
 /** Writes one text's numbers: int64 as pairs of 32 bits, the upper ones zero. */

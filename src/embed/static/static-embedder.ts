@@ -126,6 +126,11 @@ export class StaticEmbedder {
     return new EmbedMatrix(data, ids.length, dims, new Uint32Array(ids.length).fill(1), []);
   }
 
+  /** A text's tokens, cut as the model says; `name` tells it in errors. Throws TEXT_TOO_LONG. */
+  encode(text: string, name: string): { readonly ids: Int32Array; readonly truncated: boolean } {
+    return this.#tokens(text, name, undefined);
+  }
+
   prompt(options: PromptOptions): string {
     return promptFor(this.card, "any", options);
   }
