@@ -17,9 +17,7 @@ import { type PromptOptions, promptFor, type TextRole } from "./prompts.js";
 import { type Int8Ranges, int8Matrix } from "./quantise.js";
 import { type StreamedVector, type StreamOptions, streamed } from "./schedule/stream.js";
 import { type Rows, type RunnerLimits, type TextRunner, textRunner } from "./schedule/text-runner.js";
-import { StaticEmbedder, staticEmbedder } from "./static/static-embedder.js";
-import { staticGraph } from "./static/static-graph.js";
-import { isStaticFolder, readStatic } from "./static/static-model.js";
+import { isStaticFolder } from "./static/static-folder.js";
 import { checkTexts, TextEncoder, type Tokens } from "./text.js";
 
 export interface EmbedderOptions extends CardOptions, OpenOptions, RunnerLimits {
@@ -66,15 +64,22 @@ export async function embedder(given: string, wanted: EmbedderOptions = {}): Pro
   const folder = modelFolder(given);
   const name = wanted.name ?? modelNameOf(given, undefined);
   const options = { ...withKnownPooling(given, folder, wanted), name };
-  if (isStaticFolder(folder)) return await staticEmbedder(folder, name, options);
-  return onEngine(folder, options, async (engine, load) => {
-    const room = options.quant === "int8-row" ? await weightRoomOf(engine) : "whole";
-    const prepared = await prepare(folder, options, room);
-    const made = new EncoderEmbedder(prepared, await load(prepared.graph.model));
-    if (prepared.quant !== "none" && options.verify !== false)
-      made.accuracy = await measured(folder, options, engine, made);
-    return made;
-  });
+  if (isStaticFolder(folder)) {
+    const { staticEmbedder } = await import("./static/static-embedder.js");
+    return await staticEmbedder(folder, name, options);
+  }
+  return onEngine(
+    folder,
+    options,
+    async (opening) =>
+      prepare(folder, options, options.quant === "int8-row" ? await weightRoomOf(await opening) : "whole"),
+    async (prepared, load, engine) => {
+      const made = new EncoderEmbedder(prepared, await load(prepared.graph.model));
+      if (prepared.quant !== "none" && options.verify !== false)
+        made.accuracy = await measured(folder, options, engine, made);
+      return made;
+    },
+  );
 }
 
 /** A folder that does not say how it pools, of a model whose authors say it elsewhere. */
@@ -128,6 +133,11 @@ export async function prepareEmbedder(
   options: Omit<EmbedderOptions, "engine" | "lanes" | "cache" | "name"> = {},
 ): Promise<PreparedEmbedder> {
   if (isStaticFolder(folder)) {
+    const [{ StaticEmbedder }, { staticGraph }, { readStatic }] = await Promise.all([
+      import("./static/static-embedder.js"),
+      import("./static/static-graph.js"),
+      import("./static/static-model.js"),
+    ]);
     const model = await readStatic(folder, options);
     return {
       graph: staticGraph(model),

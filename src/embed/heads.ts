@@ -104,8 +104,12 @@ export async function prepareHead(folder: string, options: HeadOptions = {}): Pr
 }
 
 async function openScorer(folder: string, options: HeadOptions): Promise<TextScorer> {
-  const prepared = await prepare(modelFolder(folder), options);
-  return onEngine(folder, options, async (_, load) => new TextScorer(prepared, await load(prepared.graph)));
+  return onEngine(
+    folder,
+    options,
+    () => prepare(modelFolder(folder), options),
+    async (prepared, load) => new TextScorer(prepared, await load(prepared.graph)),
+  );
 }
 
 async function prepare(folder: string, options: HeadOptions): Promise<Prepared> {

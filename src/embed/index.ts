@@ -92,7 +92,7 @@ export {
   sparseEmbedder,
 } from "./sparse/sparse-embedder.js";
 export type { SparseVector } from "./sparse/sparse-vector.js";
-export { isStaticFolder } from "./static/static-model.js";
+export { isStaticFolder } from "./static/static-folder.js";
 export { AGGREGATIONS, type Aggregation, type TagSpan } from "./tag/spans.js";
 export { type Tagger, type TagOptions, tagger } from "./tag/tagger.js";
 export type { Encoding } from "./tokenizers/encoding.js";

@@ -20,24 +20,31 @@ export interface OpenedModel {
   release(): Promise<void>;
 }
 
-/** Opens an engine where none is given, which is closed again if `use` rejects; `load` puts a graph on it. */
-export async function onEngine<T>(
+/**
+ * Opens an engine where none is given, which is closed again if anything rejects. `prepare` reads the folder meanwhile: the
+ * library of the engine is opened by another thread. `load` puts a graph on the engine.
+ */
+export async function onEngine<P, T>(
   folder: string,
   options: OpenOptions,
-  use: (engine: Engine, load: (graph: OnnxModel) => Promise<OpenedModel>) => Promise<T>,
+  prepare: (opening: Promise<Engine>) => Promise<P>,
+  use: (prepared: P, load: (graph: OnnxModel) => Promise<OpenedModel>, engine: Engine) => Promise<T>,
 ): Promise<T> {
   const { lanes, cache } = options;
-  const engine =
-    options.engine ??
-    (await Engine.open({
-      ...(lanes === undefined ? {} : { lanes }),
-      ...(cache === undefined ? {} : { cache }),
-    }));
+  const opening =
+    options.engine === undefined
+      ? Engine.open({
+          ...(lanes === undefined ? {} : { lanes }),
+          ...(cache === undefined ? {} : { cache }),
+        })
+      : Promise.resolve(options.engine);
   const closeEngine = async (): Promise<void> => {
-    if (options.engine === undefined) await engine.close();
+    const own = options.engine === undefined ? await opening.catch(() => undefined) : undefined;
+    await own?.close();
   };
   try {
-    return await use(engine, async (graph) => {
+    const [prepared, engine] = await Promise.all([prepare(opening), opening]);
+    const load = async (graph: OnnxModel): Promise<OpenedModel> => {
       const model = await engine.load(graph, {
         name: options.name ?? modelNameOf(folder, undefined),
         batch: { max: 1 },
@@ -51,7 +58,8 @@ export async function onEngine<T>(
           await closeEngine();
         },
       };
-    });
+    };
+    return await use(prepared, load, engine);
   } catch (error) {
     await closeEngine();
     throw error;

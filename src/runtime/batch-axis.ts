@@ -2,19 +2,15 @@
 import { isTenonError } from "../base/index.js";
 import {
   allocateStorage,
-  bfloat16ToNumber,
   type DType,
   denseLayout,
   dtypeInfo,
-  float16ToNumber,
-  numberToBfloat16,
-  numberToFloat16,
   type Storage,
   StringStorage,
-  sizeOf,
   Tensor,
 } from "../tensor/index.js";
-import type { BatchOutputs } from "./lane.js";
+import type { Padding } from "./padding.js";
+import { numbersOf, probeOfShape, runProbe } from "./probe.js";
 import type { RunLane } from "./session.js";
 import type { Signature, SignatureDim, ValueSignature } from "./signature.js";
 
@@ -29,6 +25,8 @@ export interface BatchAxis {
   readonly rowMs?: number;
   /** Input shapes of the single-row probe. */
   readonly probe?: readonly (readonly number[])[];
+  /** Whether requests of other lengths share runs. */
+  readonly padding?: Padding;
 }
 
 /** Sizes tried for free dimensions: small first; convolutional models need more. */
@@ -125,63 +123,12 @@ async function compareRows(signature: Signature, lane: RunLane, size: number): P
   return { batchable: true, invariance, rowMs, probe };
 }
 
-function runProbe(
-  signature: Signature,
-  lane: RunLane,
-  inputs: readonly Tensor[],
-  rows: number,
-): Promise<readonly Tensor[]> {
-  return new Promise((resolve, reject) => {
-    const outputs = signature.outputs.map((_, i) => i);
-    lane.run(
-      { members: [{ inputs, rows, into: undefined }], rows, outputs },
-      (error, result: BatchOutputs | null) => {
-        if (error !== null) reject(error);
-        else resolve(result!.tensors);
-      },
-    );
-  });
-}
-
 /** Seeded input of `rows` rows; free dimensions other than the leading one have `size`. */
 function probeTensor(spec: ValueSignature, size: number, rows: number, seed: number): Tensor {
   const shape = spec.dims!.map((dim: SignatureDim, axis) =>
     axis === 0 ? rows : typeof dim === "number" ? dim : size,
   );
   return probeOfShape(spec.dtype, shape, seed);
-}
-
-/** Seeded values that most models take: floats from a normal distribution, integers 0 and 1, strings "a". */
-export function probeOfShape(dtype: DType, shape: readonly number[], seed: number): Tensor {
-  const elements = sizeOf(shape);
-  if (dtype === "string")
-    return new Tensor(
-      dtype,
-      StringStorage.fromStrings(new Array<string>(elements).fill("a")),
-      denseLayout(shape),
-    );
-  const storage = allocateStorage(dtype, elements);
-  const random = mulberry32(seed);
-  const { kind, bits } = dtypeInfo(dtype);
-  const encode = dtype === "float16" ? numberToFloat16 : dtype === "bfloat16" ? numberToBfloat16 : undefined;
-  for (let i = 0; i < storage.length; i++) {
-    if (kind === "float" && bits >= 16) {
-      const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-      storage[i] = encode === undefined ? normal : encode(normal);
-    } else if (typeof storage[i] === "bigint") storage[i] = random() < 0.5 ? 0n : 1n;
-    else storage[i] = random() < 0.5 ? 0 : 1;
-  }
-  return new Tensor(dtype, storage as unknown as Storage, denseLayout(shape));
-}
-
-/** Seeded generator of numbers in [0, 1) (mulberry32). */
-function mulberry32(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 function concatRows(a: Tensor, b: Tensor): Tensor {
@@ -244,13 +191,6 @@ function scaleOf(tensor: Tensor): number {
     if (typeof value === "number" && Number.isFinite(value)) scale = Math.max(scale, Math.abs(value));
   }
   return scale;
-}
-
-function numbersOf(tensor: Tensor): (index: number) => number | bigint | string {
-  const data = tensor.data as unknown as ArrayLike<number | bigint | string>;
-  const decode =
-    tensor.dtype === "float16" ? float16ToNumber : tensor.dtype === "bfloat16" ? bfloat16ToNumber : undefined;
-  return decode === undefined ? (index) => data[index]! : (index) => decode(data[index] as number);
 }
 
 const floats = new Float32Array(2);

@@ -11,7 +11,7 @@ export interface BatchRecord {
   readonly gear: "lane" | "wide" | "inline" | "lease" | "steps";
   /** Milliseconds that each member waited in the queue. */
   readonly waitedMs: readonly number[];
-  /** Padded over real elements: 1, since only equal shapes share a batch. */
+  /** Lengths with padding over lengths without: 1 where nothing was filled up. */
   readonly padRatio: number;
   readonly predictedMs: number;
   /** Milliseconds from dispatch to callback. */

@@ -1,7 +1,7 @@
 /** Calibration: measures batch sizes while the engine is idle, and remembers the result for this machine. */
 import { type ErrorCode, isTenonError, type TenonError } from "../base/index.js";
 import type { Tensor } from "../tensor/index.js";
-import { type BatchAxis, probeOfShape } from "./batch-axis.js";
+import type { BatchAxis } from "./batch-axis.js";
 import { BufferPool } from "./buffers.js";
 import type { ModelCache } from "./cache.js";
 import type { CostModels, CostPoint } from "./cost-model.js";
@@ -9,6 +9,7 @@ import type { LaneBudget } from "./lane-budget.js";
 import type { Loaded } from "./load.js";
 import type { Model } from "./model.js";
 import { OutputShapes } from "./output-shapes.js";
+import { probeOfShape } from "./probe.js";
 import type { RunLane } from "./session.js";
 
 /** Raised when what is measured, or how, changes. */

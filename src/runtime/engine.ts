@@ -25,12 +25,14 @@ import { Model } from "./model.js";
 import { modelNameOf } from "./model-name.js";
 import { ortLibrary } from "./ort/library.js";
 import { OutputShapes } from "./output-shapes.js";
+import { provePadding } from "./padding.js";
 import { lowerPoolPriority } from "./pool-priority.js";
 import type { ModelSource } from "./prepare.js";
 import type { BreakerOptions } from "./runner/breaker.js";
 import { canShareMemory } from "./runner/libc.js";
 import { ProcessHost } from "./runner/process-host.js";
 import type { Spare } from "./runner/process-settings.js";
+import type { RunLane } from "./session.js";
 import type { Signature } from "./signature.js";
 
 export interface EngineOptions {
@@ -520,17 +522,39 @@ export class Engine {
       return { batchable: false, reason: "batching is switched off (batch.max is 1)" };
     const obstacle = declaredObstacle(loaded.signature);
     if (obstacle !== undefined) return { batchable: false, reason: obstacle };
-    const known = await this.#cache?.readNote<BatchAxis>(loaded.key, "batch-axis");
+    const { signature } = loaded.session;
+    const axis = await this.#proved(loaded, "batch-axis", (lane) => proveBatchAxis(signature, lane));
+    // Rules for batches say which requests share a run.
+    if (!axis.batchable || options.batch?.explicit !== undefined) return axis;
+    const padding = await this.#proved(loaded, PADDING_NOTE, (lane) =>
+      provePadding(signature, lane, probedLength(signature, axis)),
+    );
+    return { ...axis, padding };
+  }
+
+  async #proved<T>(loaded: Loaded, note: string, prove: (lane: RunLane) => Promise<T>): Promise<T> {
+    const known = await this.#cache?.readNote<T>(loaded.key, note);
     if (known !== undefined) return known;
     const lane = loaded.session.lane(new OutputShapes(loaded.session.signature), new BufferPool(0));
     try {
-      const axis = await proveBatchAxis(loaded.session.signature, lane);
-      await this.#cache?.writeNote(loaded.key, "batch-axis", axis);
-      return axis;
+      const proof = await prove(lane);
+      await this.#cache?.writeNote(loaded.key, note, proof);
+      return proof;
     } finally {
       lane.dispose();
     }
   }
+}
+
+/** Raised when what is proved of padding changes. */
+const PADDING_NOTE = "padding-1";
+
+/** The size of free dims at which the batch axis was proved; 8 where none is free. */
+function probedLength(signature: Signature, { probe }: BatchAxis): number {
+  const sizes = signature.inputs.flatMap(({ dims }, i) =>
+    dims!.flatMap((dim, axis) => (axis > 0 && typeof dim !== "number" ? [probe![i]![axis]!] : [])),
+  );
+  return sizes[0] ?? 8;
 }
 
 /** Windows has no shared memory of ours yet: models run inline there. */

@@ -15,6 +15,7 @@ import type { Loaded } from "./load.js";
 import { mapOrdered } from "./map.js";
 import { OutputShapes } from "./output-shapes.js";
 import { type Outputs, outputRecord, SharedBuffers } from "./outputs.js";
+import { lengthBucket, type Padding, paddableLength } from "./padding.js";
 import { type Pending, Scheduler } from "./scheduler.js";
 import type { RunLane } from "./session.js";
 import type { Signature } from "./signature.js";
@@ -104,6 +105,8 @@ export class Model {
   #leased = 0;
   /** Rows of one batch here; 0 when requests are not batched. */
   readonly #maxBatch: number;
+  /** Where requests of other lengths share runs. */
+  readonly #padding: Padding | undefined;
   #successor: Model | undefined;
   #unleased: (() => void) | undefined;
   #syncLane: RunLane | undefined;
@@ -115,6 +118,7 @@ export class Model {
     this.version = parts.version;
     this.signature = parts.loaded.signature;
     this.#maxBatch = parts.axis.batchable ? parts.maxRows : 0;
+    this.#padding = parts.axis.padding?.harmless === true ? parts.axis.padding : undefined;
     this.#parts = parts;
     this.#log = new BatchLog(parts.name);
     const { session } = parts.loaded;
@@ -128,6 +132,8 @@ export class Model {
         maxRows: Math.max(1, this.#maxBatch),
         queueLimit: parts.queueLimit,
         maxDelayMs: parts.maxDelayMs,
+        padding: this.#padding,
+        keyAlone: (request) => this.#batchKey(request.member.inputs, request.outputs),
         explicit: parts.explicit,
         instances: parts.instances,
         foreseeable: !parts.loaded.findings.some(({ code }) => ENDLESS.has(code)),
@@ -395,13 +401,15 @@ export class Model {
         return;
       }
       const now = performance.now();
-      const batchKey = lease?.key ?? this.#batchKey(member.inputs, outputs);
+      const length = lease === undefined ? this.#lengthOf(member.inputs) : undefined;
+      const batchKey = lease?.key ?? this.#batchKey(member.inputs, outputs, length);
       const priority = options.priority ?? 0;
       const runMs = priority === 0 || lease !== undefined ? 0 : this.#parts.costs.of(batchKey).predict(1);
       const ageing = priority * Math.max(AGEING_FLOOR_MS, AGEING_RUNS * runMs);
       const request: Pending = {
         member,
         batchKey,
+        length,
         outputs,
         rank: (options.queueAs ?? now) + ageing,
         arrivedAt: now,
@@ -422,14 +430,24 @@ export class Model {
     });
   }
 
-  /** Requests with equal keys may share a batch: all dims but the batch axis, and the outputs wanted. */
-  #batchKey(inputs: readonly Tensor[], outputs: readonly number[]): string {
+  /** Where requests are filled up: the size that is, unless this one must be left as it is. */
+  #lengthOf(inputs: readonly Tensor[]): number | undefined {
+    return this.#padding === undefined ? undefined : paddableLength(this.#padding, inputs);
+  }
+
+  /**
+   * Requests with equal keys may share a batch: all dims but the batch axis, and the outputs wanted. Of a `length` that may be
+   * filled up only its bucket counts.
+   */
+  #batchKey(inputs: readonly Tensor[], outputs: readonly number[], length?: number): string {
     const from = this.#maxBatch > 0 ? 1 : 0;
-    let key = "";
-    for (const { shape } of inputs) {
-      for (let axis = from; axis < shape.length; axis++) key += `${shape[axis]},`;
+    let key = length === undefined ? "" : `to ${lengthBucket(length)}:`;
+    inputs.forEach(({ shape }, i) => {
+      const free = length === undefined ? undefined : this.#padding!.inputs![i];
+      for (let axis = from; axis < shape.length; axis++)
+        key += free?.includes(axis) ? "*," : `${shape[axis]},`;
       key += ";";
-    }
+    });
     return outputs === this.#allOutputs ? key : `${key}|${outputs.join(",")}`;
   }
 

@@ -1,5 +1,5 @@
 /** Scheduler: one model's queue and lanes. Collects a turn's requests, forms batches, runs them, answers each request. */
-import { emit, TenonError, toTenonError } from "../base/index.js";
+import { emit, isTenonError, TenonError, toTenonError } from "../base/index.js";
 import { gatherInto, type NumericArray, type Tensor } from "../tensor/index.js";
 import { AnswerOrder } from "./answer-order.js";
 import { ArenaWatch } from "./arena-watch.js";
@@ -8,10 +8,11 @@ import type { BufferPool } from "./buffers.js";
 import type { CostModel, CostModels } from "./cost-model.js";
 import { type ExplicitBatching, ExplicitQueue, type ExplicitRequest } from "./explicit-queue.js";
 import { Few } from "./few.js";
-import { type Batch, type BatchOutputs, type MemberOutcome, rowsOf } from "./lane.js";
+import { type Batch, type BatchOutputs, type Member, type MemberOutcome, rowsOf } from "./lane.js";
 import type { Contender, LaneBudget } from "./lane-budget.js";
 import type { OutputShapes } from "./output-shapes.js";
 import { type Outputs, outputRecord, SharedBuffers } from "./outputs.js";
+import { cutTensor, type Padding, padTensor } from "./padding.js";
 import { RequestQueue } from "./queue.js";
 import type { RunLane, Session } from "./session.js";
 
@@ -22,6 +23,10 @@ export interface Pending extends ExplicitRequest {
   readonly resolve: (outputs: Outputs) => void;
   readonly reject: (error: TenonError) => void;
   readonly signal: AbortSignal | undefined;
+  /** Requests with equal keys can share a batch. */
+  batchKey: string;
+  /** Size along the dim that is filled up; undefined where only equal shapes share a batch. */
+  length: number | undefined;
   state: "queued" | "running" | "done";
   run: Running | undefined;
   timer: NodeJS.Timeout | undefined;
@@ -43,6 +48,10 @@ export interface SchedulerOptions {
   readonly queueLimit: number;
   /** Milliseconds to wait for a batch to fill; 0 never holds a request back. */
   readonly maxDelayMs: number;
+  /** Along what requests of one key are filled up to the longest of a batch. */
+  readonly padding: Padding | undefined;
+  /** The key of a request that shares batches with its own shape alone. */
+  readonly keyAlone: (request: Pending) => string;
   /** Rules for batches in place of measured costs. */
   readonly explicit: ExplicitBatching | undefined;
   /** Most runs at the same time; undefined: as many as there are lanes. */
@@ -320,6 +329,18 @@ export class Scheduler implements Contender {
     return ms < Math.min(2 * handingOver, INLINE_BELOW_MS) && this.#budget.loopBusy < INLINE_LOOP_BUSY;
   }
 
+  #batchOf(members: readonly Pending[], shrink: boolean): Batch {
+    let rows = 0;
+    for (const member of members) rows += member.member.rows;
+    const filled = filledTo(members);
+    const axes = this.#options.padding?.inputs;
+    const each = members.map(({ member }): Member => {
+      if (filled === undefined) return member;
+      return { ...member, inputs: member.inputs.map((tensor, i) => padTensor(tensor, axes![i]!, filled)) };
+    });
+    return { members: each, rows, outputs: members[0]!.outputs, shrink };
+  }
+
   get #lanesLeft(): number {
     return (this.#options.instances ?? this.#budget.lanes) - this.#running.size;
   }
@@ -330,7 +351,7 @@ export class Scheduler implements Contender {
 
   #runInline(members: readonly Pending[], now: number, cost: CostModel): void {
     this.#inlineLane ??= this.#newLane();
-    const batch = batchOf(members, false);
+    const batch = this.#batchOf(members, false);
     for (const member of members) member.state = "running";
     let outputs: BatchOutputs | null = null;
     let error: TenonError | null = null;
@@ -368,7 +389,7 @@ export class Scheduler implements Contender {
   ): void {
     const arena = gear === "wide" ? this.#wideGear.arena : this.#arena;
     const shrink = arena?.shrinkDue(now) ?? false;
-    const batch = batchOf(members, shrink);
+    const batch = this.#batchOf(members, shrink);
     const running: Running = { members, lane, wanted: members.length };
     const turn = this.#order?.enter();
     for (const member of members) {
@@ -414,7 +435,9 @@ export class Scheduler implements Contender {
   }
 
   #conclude(members: readonly Pending[], error: TenonError | null, outputs: BatchOutputs | null): void {
-    if (error !== null || outputs === null) {
+    if (isTenonError(error, "ENGINE_FAILED") && this.#closed === undefined && filledTo(members) !== undefined)
+      this.#runUnfilled(members);
+    else if (error !== null || outputs === null) {
       for (const member of members) this.#settle(member, error ?? new TenonError("INTERNAL"));
     } else if (members.length > 1 && !hasRows(outputs.tensors, members)) this.#runSingly(members);
     else this.#answer(members, outputs);
@@ -428,6 +451,19 @@ export class Scheduler implements Contender {
       code: "BATCHING_OFF",
       message: "a batch did not have one output row per input row; requests now run one by one",
     });
+    this.#again(members);
+  }
+
+  /** A longer one may have been too long for the model: each shape by itself then. */
+  #runUnfilled(members: readonly Pending[]): void {
+    for (const member of members) {
+      member.batchKey = this.#options.keyAlone(member);
+      member.length = undefined;
+    }
+    this.#again(members);
+  }
+
+  #again(members: readonly Pending[]): void {
     for (const member of members) {
       if (member.state === "done") continue;
       member.state = "queued";
@@ -440,6 +476,7 @@ export class Scheduler implements Contender {
   #answer(members: readonly Pending[], outputs: BatchOutputs): void {
     const names = this.#session.signature.outputs;
     const shared = new SharedBuffers(this.#pool, outputs.buffers, members.length);
+    const filled = filledTo(members);
     let start = 0;
     for (const member of members) {
       const { rows, into } = member.member;
@@ -448,9 +485,10 @@ export class Scheduler implements Contender {
         start += rows;
         continue;
       }
-      const tensors = members.length === 1 ? outputs.tensors : rowsOf(outputs.tensors, start, rows);
+      const own = members.length === 1 ? outputs.tensors : rowsOf(outputs.tensors, start, rows);
       start += rows;
       try {
+        const tensors = filled === undefined ? own : this.#cut(own, member);
         const kept =
           into === undefined
             ? tensors
@@ -469,6 +507,12 @@ export class Scheduler implements Contender {
         this.#settle(member, toTenonError(error));
       }
     }
+  }
+
+  /** Without what was filled up. */
+  #cut(tensors: readonly Tensor[], { outputs, length }: Pending): Tensor[] {
+    const axes = this.#options.padding!.outputs!;
+    return tensors.map((tensor, i) => cutTensor(tensor, axes[outputs[i]!]!, length!));
   }
 
   /** Rejects what waits, stops what runs, and frees the lanes when the last run has ended. */
@@ -510,10 +554,30 @@ function hasRows(outputs: readonly Tensor[], members: readonly Pending[]): boole
   return outputs.every((tensor) => tensor.shape[0] === rows);
 }
 
-function batchOf(members: readonly Pending[], shrink: boolean): Batch {
-  let rows = 0;
-  for (const member of members) rows += member.member.rows;
-  return { members: members.map((member) => member.member), rows, outputs: members[0]!.outputs, shrink };
+/** The length that members of different lengths are filled up to; undefined where all have the same shape. */
+function filledTo(members: readonly Pending[]): number | undefined {
+  const first = members[0]!.length;
+  let most = first ?? 0;
+  let differ = false;
+  for (const { length } of members) {
+    if (length === undefined) return undefined;
+    if (length !== first) differ = true;
+    if (length > most) most = length;
+  }
+  return differ ? most : undefined;
+}
+
+/** Lengths with padding over lengths without. */
+function padRatio(members: readonly Pending[]): number {
+  const filled = filledTo(members);
+  if (filled === undefined) return 1;
+  let own = 0;
+  let all = 0;
+  for (const { length, member } of members) {
+    own += length! * member.rows;
+    all += filled * member.rows;
+  }
+  return all / own;
 }
 
 interface Finished {
@@ -534,7 +598,7 @@ function describe(run: Finished): Omit<BatchRecord, "id"> {
     members: run.members.length,
     gear: run.gear,
     waitedMs: run.members.map((member) => run.startedAt - member.arrivedAt),
-    padRatio: 1,
+    padRatio: padRatio(run.members),
     predictedMs: run.predictedMs,
     actualMs: run.actualMs,
     reason: run.reason,

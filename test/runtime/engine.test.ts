@@ -242,14 +242,14 @@ for (const isolation of ["inline", "process"] as const)
       });
 
       test("different shapes do not share a run", async () => {
-        await using model = await engine.load(identityModel("float32", ["N", "S"]), {
+        await using model = await engine.load(identityModel("float32", ["N", "S", "T"]), {
           name: "lengths",
           calibrate: false,
         });
         const answers = await Promise.all(
-          Array.from({ length: 12 }, (_, i) => model.run({ x: zeros("float32", [1, 1 + (i % 4)]) })),
+          Array.from({ length: 12 }, (_, i) => model.run({ x: zeros("float32", [1, 1 + (i % 4), 2]) })),
         );
-        answers.forEach((answer, i) => void assert.deepEqual(answer.y!.shape, [1, 1 + (i % 4)]));
+        answers.forEach((answer, i) => void assert.deepEqual(answer.y!.shape, [1, 1 + (i % 4), 2]));
         assert.ok(model.explain().every((record) => record.n <= 3));
       });
 

@@ -4,7 +4,6 @@ import { TenonError } from "../../base/index.js";
 import { cast, type Tensor, tensorFromStorage } from "../../tensor/index.js";
 import { tokenizerFile } from "../card/card.js";
 import type { Embedder } from "../embedder.js";
-import { saveNewStatic } from "./save-folder.js";
 
 /** Tokens that are embedded at once. */
 const AT_ONCE = 4096;
@@ -29,6 +28,7 @@ export async function staticFrom(teacher: Embedder, folder: string): Promise<voi
   const parts = JSON.parse(readFileSync(tokenizerFile(teacher.card), "utf8")) as Record<string, unknown>;
   // Whole texts, whatever length the encoder had.
   const tokenizer = `${JSON.stringify({ ...parts, truncation: null, padding: null })}\n`;
+  const { saveNewStatic } = await import("./save-folder.js"); // reads and writes files of PyTorch
   await saveNewStatic(folder, {
     tokenizer,
     vectors: tensorFromStorage("float32", [size, dims], vectors) as Tensor,

@@ -9,11 +9,8 @@ import { denseGraph } from "../graph/dense.js";
 import { modelFolder } from "../hub/cache.js";
 import { promptFor, type TextRole } from "../prompts.js";
 import { paddingId } from "../schedule/encoder-run.js";
-import { StaticEmbedder } from "../static/static-embedder.js";
-import { staticGraph } from "../static/static-graph.js";
-import { isStaticFolder, readStatic } from "../static/static-model.js";
+import { isStaticFolder } from "../static/static-folder.js";
 import { TextEncoder, type Tokens } from "../text.js";
-import { saveEncoder, saveStatic } from "./save-folder.js";
 import {
   type ContrastOptions,
   contrastTask,
@@ -96,12 +93,21 @@ async function encoderParts(folder: string, options: TrainableEmbedderOptions): 
     graph: dense.model,
     inputs,
     encode: (each, prompt, name) => text.encode(each, prompt, name),
-    save: (trained, target) =>
-      saveEncoder({ card, from: dense.from, hidden: dense.hidden!, inputs: dense.inputs, trained }, target),
+    save: async (trained, target) => {
+      const { saveEncoder } = await import("./save-folder.js"); // reads and writes files of PyTorch
+      const { from, hidden, inputs } = dense;
+      return saveEncoder({ card, from, hidden: hidden!, inputs, trained }, target);
+    },
   };
 }
 
 async function staticParts(folder: string, options: TrainableEmbedderOptions): Promise<Parts> {
+  const [{ StaticEmbedder }, { staticGraph }, { readStatic }, { saveStatic }] = await Promise.all([
+    import("../static/static-embedder.js"),
+    import("../static/static-graph.js"),
+    import("../static/static-model.js"),
+    import("./save-folder.js"),
+  ]);
   const model = await readStatic(folder, options);
   if (!(model.table instanceof Float32Array)) {
     throw new TenonError("MODEL_UNSUPPORTED", {

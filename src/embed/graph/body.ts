@@ -9,7 +9,6 @@ import {
   type Value,
   withGraph,
 } from "../../onnx/index.js";
-import { architectureFromFolder } from "../../torch/index.js";
 import type { Fields } from "../card/files.js";
 import { type ModelPlace, modelFile } from "../card/model-files.js";
 
@@ -32,8 +31,10 @@ export async function bodyOf(
   head: "none" | "sequence-classification" | "token-classification" | "masked-lm" = "none",
 ): Promise<Body> {
   const file = modelFile(place);
-  if ("weights" in file)
+  if ("weights" in file) {
+    const { architectureFromFolder } = await import("../../torch/index.js"); // many files, which a graph spares
     return { model: await architectureFromFolder(place.transformer, { head }), from: file.weights };
+  }
   const model = await readModel(file.graph);
   const opset = model.opsets.get("") ?? 0;
   const from = file.graph.slice(place.folder.length + 1);

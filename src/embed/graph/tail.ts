@@ -2,7 +2,6 @@
 import { TenonError } from "../../base/index.js";
 import { type GraphBuilder, graph, type OnnxModel } from "../../onnx/index.js";
 import { cast, tensor } from "../../tensor/index.js";
-import { materialize, openWeights } from "../../torch/index.js";
 import type { DenseActivation, DenseModule, ModelCard } from "../card/card.js";
 import { POOLING_RULES, PoolingInputs } from "./pool.js";
 
@@ -83,6 +82,7 @@ export async function tailOf(card: ModelCard, options: TailOptions): Promise<Onn
 }
 
 async function denseIn(g: GraphBuilder, x: string, dense: DenseModule, name: string): Promise<string> {
+  const { materialize, openWeights } = await import("../../torch/index.js");
   const { tensors } = await openWeights(dense.folder);
   const weightOf = (key: string, shape: readonly number[]): string => {
     const ref = tensors.get(key);

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { TenonError } from "../../base/index.js";
 import { type OnnxModel, readModel } from "../../onnx/index.js";
 import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
-import { architectureFromFolder } from "../../torch/index.js";
 import { incomplete } from "../card/card.js";
 import { isFile } from "../card/files.js";
 import { assertModelFolder } from "../card/model-files.js";
@@ -58,7 +57,8 @@ export async function imageEmbedder(
   return onEngine(
     given,
     options,
-    async (_, load) => new ImageEmbedder({ rules, opened: await load(graph), output, batch, normalize }),
+    async () => graph,
+    async (read, load) => new ImageEmbedder({ rules, opened: await load(read), output, batch, normalize }),
   );
 }
 
@@ -66,6 +66,7 @@ async function graphOf(folder: string): Promise<OnnxModel> {
   const name = GRAPHS.find((file) => isFile(join(folder, file)));
   if (name !== undefined) return readModel(join(folder, name));
   if (!isFile(join(folder, "config.json"))) throw incomplete(folder, [...GRAPHS, "config.json"]);
+  const { architectureFromFolder } = await import("../../torch/index.js");
   return architectureFromFolder(folder, { head: "image-embeds" });
 }
 

@@ -32,18 +32,20 @@ export async function multiEmbedder(
   given: string,
   options: MultiEmbedderOptions = {},
 ): Promise<MultiEmbedder> {
-  const card = readMultiCard(modelFolder(given), options);
-  const made = await multiGraph(card);
-  const text = await TextEncoder.open({ ...card, includePrompt: true }, "right");
-  return onEngine(given, options, async (engine, load) => {
-    const opened = await load(made.model);
+  const prepare = async () => {
+    const card = readMultiCard(modelFolder(given), options);
+    const made = await multiGraph(card);
+    return { card, made, text: await TextEncoder.open({ ...card, includePrompt: true }, "right") };
+  };
+  return onEngine(given, options, prepare, async (prepared, load, engine) => {
+    const opened = await load(prepared.made.model);
     const name = options.name ?? modelNameOf(given, undefined);
-    const maxSim = await engine.load(maxSimGraph(made.dims), {
+    const maxSim = await engine.load(maxSimGraph(prepared.made.dims), {
       name: `${name}.maxsim`,
       batch: { max: 1 },
       calibrate: false,
     });
-    return new MultiEmbedder({ card, made, text, opened, maxSim, options });
+    return new MultiEmbedder({ ...prepared, opened, maxSim, options });
   });
 }
 

@@ -2,7 +2,6 @@
 import { TenonError } from "../../base/index.js";
 import { appendGraph, graph, type OnnxModel, removeDead, run } from "../../onnx/index.js";
 import { cast, type Tensor, tensor } from "../../tensor/index.js";
-import { materialize, openWeights } from "../../torch/index.js";
 import { bodyOf, hiddenStates, onlyOutputs, type TokenInput, tokenInputs } from "../graph/body.js";
 import { ACTIVATION } from "../graph/tail.js";
 import type { MultiCard } from "./multi-card.js";
@@ -71,6 +70,7 @@ async function layersOf(card: MultiCard): Promise<Layer[]> {
 }
 
 async function tensorOf(folder: string, key: string, from: string): Promise<Tensor> {
+  const { materialize, openWeights } = await import("../../torch/index.js");
   const ref = (await openWeights(folder)).tensors.get(key);
   if (ref === undefined || ref.shape.length !== (key.endsWith("bias") ? 1 : 2)) {
     throw new TenonError("FILE_INVALID", {

@@ -1,7 +1,6 @@
 /** SearchIndex: the nearest rows of a matrix of vectors, exactly, without a database. */
 import { TenonError } from "../../base/index.js";
 import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
-import { materialize, openWeights, saveSafetensors } from "../../torch/index.js";
 import { Best } from "./best.js";
 import { type Query, SCANNED, type SearchStorage, Segment, STORAGES } from "./segment.js";
 
@@ -67,6 +66,7 @@ const FORMAT = "tenon-search-1";
 
 /** An index that `save` wrote. Throws FILE_NOT_FOUND, FILE_INVALID. */
 export async function loadIndex(path: string): Promise<SearchIndex> {
+  const { materialize, openWeights } = await import("../../torch/index.js"); // many files, for loading and saving alone
   const { tensors, metadata } = await openWeights(path);
   const invalid = (given: string): TenonError =>
     new TenonError("FILE_INVALID", { problem: `${path} is no search index`, given, expected: FORMAT });
@@ -219,6 +219,7 @@ export class SearchIndex {
       tensors.ids = tensorFromStorage("uint8", [bytes.length], bytes) as Tensor;
     }
     const { metric, storage, dims } = this;
+    const { saveSafetensors } = await import("../../torch/index.js");
     await saveSafetensors(path, tensors, {
       metadata: { format: FORMAT, metric, storage, dims: String(dims) },
     });

@@ -69,11 +69,11 @@ export function isSparseFolder(folder: string): boolean {
  * ```
  */
 export async function sparseEmbedder(given: string, options: SparseOptions = {}): Promise<SparseEmbedder> {
-  const prepared = await prepare(modelFolder(given), options);
   return onEngine(
     given,
     options,
-    async (_, load) => new SparseEmbedder(prepared, await load(prepared.graph)),
+    () => prepare(modelFolder(given), options),
+    async (prepared, load) => new SparseEmbedder(prepared, await load(prepared.graph)),
   );
 }
 

@@ -42,24 +42,6 @@ export interface StaticModel {
 /** Of texts without an end of their own. */
 const UNLIMITED = 1_000_000;
 
-/** Whether a folder holds vectors of tokens alone. Reads no weights; false for a folder that cannot be read. */
-export function isStaticFolder(folder: string): boolean {
-  try {
-    const modules = modulesOf(folder);
-    if (modules !== undefined) return modules[0]?.kind === "StaticEmbedding";
-    const config = readFields(folder, "config.json");
-    const kind = config?.model_type;
-    return (
-      config !== undefined &&
-      (kind === undefined || kind === "model2vec") &&
-      isFile(join(folder, "model.safetensors")) &&
-      isFile(join(folder, "tokenizer.json"))
-    );
-  } catch {
-    return false;
-  }
-}
-
 /** Reads a folder. Throws MODEL_INCOMPLETE, MODEL_UNSUPPORTED, FILE_INVALID, TOKENIZER_UNSUPPORTED, CONFIG_INVALID. */
 export async function readStatic(folder: string, options: CardOptions = {}): Promise<StaticModel> {
   assertModelFolder(folder);

@@ -48,8 +48,12 @@ interface Prepared {
  * ```
  */
 export async function tagger(given: string, options: HeadOptions = {}): Promise<Tagger> {
-  const prepared = await prepare(modelFolder(given), options);
-  return onEngine(given, options, async (_, load) => new Tagger(prepared, await load(prepared.graph)));
+  return onEngine(
+    given,
+    options,
+    () => prepare(modelFolder(given), options),
+    async (prepared, load) => new Tagger(prepared, await load(prepared.graph)),
+  );
 }
 
 async function prepare(folder: string, options: HeadOptions): Promise<Prepared> {

@@ -98,6 +98,11 @@ export function metricsPage(served: readonly ServedModel[]): string {
     "Rows of the batches that were run.",
     ({ statistics }) => statistics.batchRows,
   );
+  histogram(
+    "tenon_padding_ratio",
+    "Lengths of the batches that were run, with what was filled up over without.",
+    ({ statistics }) => statistics.paddingRatio,
+  );
   for (const [name, help, value] of machine()) {
     head(name, help, "gauge");
     lines.push(`${name} ${value}`);

@@ -42,6 +42,7 @@ export class Histogram {
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const ROWS = [1, 2, 4, 8, 16, 32, 64, 128];
+const RATIOS = [1, 1.05, 1.1, 1.15, 1.2, 1.25, 1.5, 2];
 
 /** Requests after which the model's own log of batches is read: it keeps 4,096. */
 const READ_AFTER = 512;
@@ -67,6 +68,7 @@ export class ModelStatistics {
   readonly requestSeconds = new Histogram(SECONDS);
   readonly queueSeconds = new Histogram(SECONDS);
   readonly batchRows = new Histogram(ROWS);
+  readonly paddingRatio = new Histogram(RATIOS);
   /** Milliseconds since 1970. */
   lastInference = 0;
   #inferenceCount = 0;
@@ -113,6 +115,7 @@ export class ModelStatistics {
       this.#executionCount++;
       this.#inferenceCount += record.n;
       this.batchRows.add(record.n);
+      this.paddingRatio.add(record.padRatio);
       // Each request of a batch took as long as the batch.
       add(this.#computeInfer, record.actualMs * record.members, record.members);
       for (const waited of record.waitedMs) {
