@@ -7,6 +7,8 @@ interface Layer {
   readonly layers: readonly string[];
   /** Packages from the registry that this one may import. */
   readonly packages: readonly string[];
+  /** Files besides its index that others may import: little of a layer that is large. */
+  readonly entries?: readonly string[];
 }
 
 /** The plan of the house: a folder of `src` each. A new layer is a new row. */
@@ -14,11 +16,15 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   base: { layers: [], packages: [] },
   simd: { layers: [], packages: [] },
   tensor: { layers: ["simd"], packages: [] },
-  onnx: { layers: ["tensor"], packages: ["@bufbuild/protobuf"] },
+  onnx: { layers: ["tensor"], packages: ["@bufbuild/protobuf"], entries: ["findings.ts"] },
   torch: { layers: ["tensor", "onnx"], packages: [] },
   data: { layers: ["simd", "tensor"], packages: ["@duckdb/node-api", "fzstd", "nodejs-polars"] },
   score: { layers: ["tensor", "runtime", "data"], packages: ["bullmq", "ioredis", "pg"] },
-  runtime: { layers: ["tensor", "onnx"], packages: ["koffi", "onnxruntime-node"] },
+  runtime: {
+    layers: ["tensor", "onnx"],
+    packages: ["koffi", "onnxruntime-node"],
+    entries: ["first-process.ts"],
+  },
   train: { layers: ["simd", "tensor", "data", "onnx", "torch", "runtime"], packages: [] },
   embed: {
     layers: ["simd", "tensor", "onnx", "torch", "runtime", "train"],
@@ -83,7 +89,9 @@ function fromSource(file: string, specifier: string): string | undefined {
   const other = layerOf(target);
   if (other === name) return undefined;
   if (other !== "base" && !layer.layers.includes(other)) return `layer "${name}" may not import "${other}"`;
-  if (target !== `src/${other}/index.ts`) return `"${specifier}" goes around src/${other}/index.ts`;
+  const entries = ["index.ts", ...(LAYERS[other]?.entries ?? [])];
+  if (!entries.some((entry) => target === `src/${other}/${entry}`))
+    return `"${specifier}" goes around src/${other}/index.ts`;
   return undefined;
 }
 

@@ -5,8 +5,6 @@ import type { EmbedMatrix, OutputType, Quant } from "../embed/index.js";
 import type { Engine } from "../runtime/index.js";
 import { addSettings, resolveSettings } from "./settings.js";
 import { note, print, printJson, progress, styled } from "./terminal.js";
-import { readTexts } from "./text-input.js";
-import { checkVectorOutput, writeVectors } from "./vector-output.js";
 
 interface EmbedCommandOptions {
   readonly input?: string;
@@ -51,11 +49,12 @@ export function embedCommand(): Command {
   return command.action(async (folder: string, options: EmbedCommandOptions) => {
     const { values, json } = await resolveSettings(command);
     const { output } = options;
+    const { checkVectorOutput, writeVectors } = await import("./vector-output.js");
     checkVectorOutput(output);
     const toFile = output !== undefined && output !== "-";
     const [{ embedder, isStaticFolder, modelFolder }, { texts }] = await Promise.all([
       import("../embed/index.js"),
-      readTexts(options.input, options.text),
+      import("./text-input.js").then(({ readTexts }) => readTexts(options.input, options.text)),
     ]);
     // A static model needs no ONNX Runtime.
     await using engine = isStaticFolder(modelFolder(folder)) ? undefined : await engineOf(values);

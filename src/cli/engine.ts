@@ -1,17 +1,22 @@
 /** The engine of a command, opened with the settings that were resolved. */
 import { type Knobs, on } from "../base/index.js";
-import { Engine, type EngineOptions } from "../runtime/index.js";
+import { Engine, type EngineOptions, type FirstProcess } from "../runtime/index.js";
+import { useLibrary } from "./ort-library.js";
 import { warn } from "./terminal.js";
 
 /**
- * Opens an engine whose lanes have the thread pool to themselves (see main.cts). `ortLib` reaches the loader of the
- * library by its variable, which a flag or a config file must set before the first load.
+ * Opens an engine whose lanes have the thread pool to themselves (see main.cts). `first`: a process that was begun
+ * already.
  */
 export async function openEngine(
   values: Knobs,
-  { lanes = values.lanes, isolation = "inline" }: Pick<EngineOptions, "lanes" | "isolation"> = {},
+  {
+    lanes = values.lanes,
+    isolation = "inline",
+    first,
+  }: Pick<EngineOptions, "lanes" | "isolation"> & { readonly first?: FirstProcess | undefined } = {},
 ): Promise<Engine> {
-  if (values.ortLib !== "auto") process.env.TENON_ORT_LIB = values.ortLib;
+  useLibrary(values);
   const stop = on("engine:warning", ({ message }) => warn(message));
   try {
     return await Engine.open({
@@ -26,6 +31,7 @@ export async function openEngine(
         loadTimeoutMs: values.loadTimeout,
         memoryLimit: values.modelMemory,
         spare: values.spare,
+        first,
       },
     });
   } finally {

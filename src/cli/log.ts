@@ -1,29 +1,54 @@
 /** The log of a command on stderr: JSON lines by pino, or the same records as lines for reading. */
-import { type Logger, pino } from "pino";
+import { createRequire } from "node:module";
+import type { Logger } from "pino";
 import type { Knobs } from "../base/index.js";
+import type { ServeLog } from "../serve/index.js";
 import { styled } from "./terminal.js";
 
-/** A logger whose times can be changed over. */
-export type TimedLogger = Logger & { readonly writeIsoTimes: (iso: boolean) => void };
+/** Levels of lines, the weightiest first. */
+const LEVELS = ["error", "warn", "info", "debug"] as const;
 
-/** A logger at the level and in the form of the settings `log` and `logFormat`. Writes at once, so a crash loses nothing. */
-export function openLog({ log, logFormat }: Pick<Knobs, "log" | "logFormat">): TimedLogger {
+/**
+ * A log at the level and in the form of the settings `log` and `logFormat`. Writes at once, so a crash loses nothing.
+ * Most servers begin without a line: pino is read for the first one.
+ */
+export function openLog({ log, logFormat }: Pick<Knobs, "log" | "logFormat">): ServeLog {
   let isIso = false;
-  const options = {
-    level: log,
-    base: null,
-    formatters: { level: (label: string) => ({ level: label }) },
-    timestamp: () => `,"time":${isIso ? `"${new Date().toISOString()}"` : Date.now()}`,
-  };
-  const logger =
-    logFormat === "json"
+  const make = (): Logger => {
+    const { pino } = createRequire(import.meta.url)("pino") as typeof import("pino");
+    const options = {
+      level: "debug",
+      base: null,
+      formatters: { level: (label: string) => ({ level: label }) },
+      timestamp: () => `,"time":${isIso ? `"${new Date().toISOString()}"` : Date.now()}`,
+    };
+    return logFormat === "json"
       ? pino(options, pino.destination({ dest: 2, sync: true }))
       : pino(options, { write: (line: string) => void process.stderr.write(`${readable(line)}\n`) });
-  const writeIsoTimes = (iso: boolean): void => {
-    isIso = iso;
   };
-  return Object.assign(logger, { writeIsoTimes });
+  let logger: Logger | undefined;
+  const own = {
+    level: log as string,
+    isLevelEnabled: (level: string) => LEVELS.indexOf(level as Level) <= LEVELS.indexOf(own.level as Level),
+    writeIsoTimes: (iso: boolean) => {
+      isIso = iso;
+    },
+  };
+  const writer = (level: Level) => (fields: object, message: string) => {
+    if (!own.isLevelEnabled(level)) return;
+    logger ??= make();
+    logger[level](fields, message);
+  };
+  const lines = {
+    error: writer("error"),
+    warn: writer("warn"),
+    info: writer("info"),
+    debug: writer("debug"),
+  };
+  return Object.assign(own, lines);
 }
+
+type Level = (typeof LEVELS)[number];
 
 const STYLES = { error: "red", warn: "yellow", info: "green", debug: "dim" } as const;
 

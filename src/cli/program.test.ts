@@ -7,10 +7,23 @@ import { createProgram } from "./program.js";
 
 const guide = readFileSync(new URL("../../docs/guide/cli.md", import.meta.url), "utf8");
 
-test("every command has its section, and every section its command", () => {
+test("every command has its section, and every section its command", async () => {
   const sections = [...guide.matchAll(/^## tenon (\w+)$/gm)].map(([, name]) => name);
-  const commands = createProgram().commands.map((command) => command.name());
+  const commands = (await createProgram()).commands.map((command) => command.name());
   assert.deepEqual(sections.sort(), commands.sort());
+});
+
+test("a command that is named is made alone, as it is among all", async () => {
+  const all = (await createProgram()).commands;
+  for (const command of all) {
+    const { commands } = await createProgram(command.name());
+    assert.deepEqual(
+      commands.map((one) => one.helpInformation()),
+      [command.helpInformation()],
+    );
+  }
+  assert.equal((await createProgram("--help")).commands.length, all.length);
+  assert.equal((await createProgram("toString")).commands.length, all.length);
 });
 
 test("the table of exit codes is that of the code", () => {

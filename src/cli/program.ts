@@ -1,25 +1,29 @@
 /** The command line as a whole: its verbs, its help text, and how a failure ends it. */
 import { Command } from "commander";
-import { benchCommand } from "./bench.js";
-import { convertCommand } from "./convert.js";
-import { doctorCommand } from "./doctor.js";
-import { embedCommand } from "./embed.js";
-import { envCommand } from "./env.js";
 import { EXIT, exitCodeHelp } from "./exit-codes.js";
 import { reportFailure } from "./failure.js";
-import { inspectCommand } from "./inspect.js";
-import { pullCommand } from "./pull.js";
-import { rerankCommand } from "./rerank.js";
-import { runCommand } from "./run.js";
-import { scoreCommand } from "./score.js";
-import { serveCommand } from "./serve.js";
-import { typesCommand } from "./types.js";
 import { packageVersion } from "./version.js";
+
+/** The commands in the order of the help text. Only that which is asked for is read. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import("./serve.js")).serveCommand(),
+  run: async () => (await import("./run.js")).runCommand(),
+  score: async () => (await import("./score.js")).scoreCommand(),
+  embed: async () => (await import("./embed.js")).embedCommand(),
+  rerank: async () => (await import("./rerank.js")).rerankCommand(),
+  pull: async () => (await import("./pull.js")).pullCommand(),
+  bench: async () => (await import("./bench.js")).benchCommand(),
+  inspect: async () => (await import("./inspect.js")).inspectCommand(),
+  convert: async () => (await import("./convert.js")).convertCommand(),
+  doctor: async () => (await import("./doctor.js")).doctorCommand(),
+  types: async () => (await import("./types.js")).typesCommand(),
+  env: async () => (await import("./env.js")).envCommand(),
+};
 
 /** Runs one command line (without `node` and the script) and tells its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
-  const program = createProgram();
   try {
+    const program = await createProgram(args[0]);
     await program.parseAsync(args, { from: "user" });
     return EXIT.done;
   } catch (error) {
@@ -27,8 +31,8 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** All commands, composed. */
-export function createProgram(): Command {
+/** All commands, composed; only the one that `first`, the first argument, names, where it names one. */
+export async function createProgram(first?: string): Promise<Command> {
   const program = new Command("tenon")
     .description("Load any trained model, run it fast, serve it.")
     .version(packageVersion(), "-V, --version")
@@ -38,20 +42,9 @@ export function createProgram(): Command {
     .enablePositionalOptions()
     // Failures are printed in one place, in one form.
     .configureOutput({ outputError: () => undefined });
-  for (const command of [
-    serveCommand(),
-    runCommand(),
-    scoreCommand(),
-    embedCommand(),
-    rerankCommand(),
-    pullCommand(),
-    benchCommand(),
-    inspectCommand(),
-    convertCommand(),
-    doctorCommand(),
-    typesCommand(),
-    envCommand(),
-  ])
+  const isNamed = first !== undefined && Object.hasOwn(COMMANDS, first);
+  const makers = isNamed ? [COMMANDS[first]!] : Object.values(COMMANDS);
+  for (const command of await Promise.all(makers.map((make) => make())))
     program.addCommand(inherit(command, program));
   return program;
 }

@@ -4,7 +4,6 @@ import { Command } from "commander";
 import { parseCount, replaceFile, TenonError } from "../base/index.js";
 import { addSettings, resolveSettings } from "./settings.js";
 import { note, printJson, progress, styled } from "./terminal.js";
-import { readTexts } from "./text-input.js";
 
 interface RerankOptions {
   readonly query: string;
@@ -33,7 +32,7 @@ export function rerankCommand(): Command {
     const [{ openEngine }, { reranker }, { texts }] = await Promise.all([
       import("./engine.js"),
       import("../embed/index.js"),
-      readTexts(options.input, options.text),
+      import("./text-input.js").then(({ readTexts }) => readTexts(options.input, options.text)),
     ]);
     await using engine = await openEngine(values);
     await using model = await reranker(folder, { engine });

@@ -6,6 +6,7 @@ import type { Closed, ModelRepository, RepositoryWatch, RunningServer, ServedMod
 import type { FoundModel } from "./discover.js";
 import { EXIT } from "./exit-codes.js";
 import type { FailedModel } from "./load-models.js";
+import { useLibrary } from "./ort-library.js";
 import { addSettings, resolveSettings, type Settings } from "./settings.js";
 import { note, print, printJson, progress, styled, warn } from "./terminal.js";
 
@@ -74,20 +75,13 @@ export function serveCommand(): Command {
 
 async function serveModels(paths: readonly string[], settings: Settings): Promise<void> {
   const { values } = settings;
-  const [
-    { discoverModels },
-    { openEngine },
-    { openLog },
-    { loadModels },
-    { ServedTexts },
-    { ModelRepository: Repository, paceCollector, RepositoryWatch: Watch, ServerLog, serve },
-  ] = await Promise.all([
+  // The first model process starts while this one reads its modules.
+  useLibrary(values);
+  const { beginProcess } = await import("../runtime/first-process.js");
+  const first = values.isolation === "inline" ? undefined : beginProcess(values.lanes);
+  const [{ discoverModels }, { openEngine }] = await Promise.all([
     import("./discover.js"),
     import("./engine.js"),
-    import("./log.js"),
-    import("./load-models.js"),
-    import("./text-models.js"),
-    import("../serve/index.js"),
   ]);
   const explicit = values.modelControl === "explicit";
   const polled = values.modelControl === "poll";
@@ -101,15 +95,33 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
       `${values.host} opens the server to the network, and NOBODY HAS TO SHOW A KEY: whoever reaches this machine can use its models. Give --api-key-file, or bind 127.0.0.1`,
     );
   }
+  const signal = firstSignal();
+  const ports = {
+    grpcPort: portBeside(values.httpPort, values.grpcPort, 1),
+    metricsPort: portBeside(values.httpPort, values.metricsPort, 2),
+  };
+  const [
+    engine,
+    { openLog },
+    { loadModels },
+    { ServedTexts },
+    { ModelRepository: Repository, paceCollector, RepositoryWatch: Watch, ServerLog, serve },
+  ] = await Promise.all([
+    openEngine(values, { isolation: values.isolation, first }),
+    import("./log.js"),
+    import("./load-models.js"),
+    import("./text-models.js"),
+    import("../serve/index.js").then(async (module) => {
+      await module.preloadServer(ports);
+      return module;
+    }),
+  ]);
   const log = new ServerLog(openLog(values));
   on("engine:warning", ({ code, message }) => log.warn({ code }, message));
   on("model:warning", ({ model, code, message }) => log.warn({ model, code }, message));
   on("model:crashed", (event) => log.error(event, "model process ended"));
   on("model:loaded", (event) => log.info(event, "model loaded"));
-
-  const signal = firstSignal();
   paceCollector();
-  const engine = await openEngine(values, { isolation: values.isolation });
   let ready = false;
   let server: RunningServer | undefined;
   let closed: Closed | undefined;
@@ -130,12 +142,10 @@ async function serveModels(paths: readonly string[], settings: Settings): Promis
       open: (path) => texts.open(path),
       list: named,
     });
-    const grpcPort = portBeside(values.httpPort, values.grpcPort, 1);
     server = await serve(engine, {
       ...values,
       port: values.httpPort,
-      grpcPort,
-      metricsPort: portBeside(values.httpPort, values.metricsPort, 2),
+      ...ports,
       log,
       repository,
       texts,

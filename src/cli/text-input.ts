@@ -2,7 +2,6 @@
 import { createReadStream, statSync } from "node:fs";
 import { extname } from "node:path";
 import { TenonError } from "../base/index.js";
-import { columnValue, csv, type Dataset, parquet } from "../data/index.js";
 
 export interface TextInput {
   readonly texts: string[];
@@ -28,8 +27,8 @@ const READERS: Readonly<Record<string, Reader>> = {
       line.trim() === "" ? [] : [textOf(parsed(line, `${path}:${i + 1}`), field, `line ${i + 1}`, path)],
     );
   },
-  ".csv": (path, field) => columnTexts(csv(path), needed(field, path), path),
-  ".parquet": (path, field) => columnTexts(parquet(path), needed(field, path), path),
+  ".csv": (path, field) => columnTexts("csv", path, needed(field, path)),
+  ".parquet": (path, field) => columnTexts("parquet", path, needed(field, path)),
 };
 
 /** Ends of files that are read. */
@@ -55,13 +54,14 @@ export async function readTexts(path: string | undefined, field: string | undefi
 }
 
 /** A column as texts. Cells that are empty in CSV are nulls to a table, and texts here. */
-async function columnTexts(table: Dataset, name: string, path: string): Promise<string[]> {
+async function columnTexts(format: "csv" | "parquet", path: string, name: string): Promise<string[]> {
+  const { columnValue, ...open } = await import("../data/index.js");
   const texts: string[] = [];
-  for await (const { data, rows } of table.select(name).batch(4096)) {
+  for await (const { data, rows } of open[format](path).select(name).batch(4096)) {
     const column = data[name]!;
     for (let i = 0; i < rows; i++) {
       const value = columnValue(column, i);
-      const isEmpty = value === null && extname(path).toLowerCase() === ".csv";
+      const isEmpty = value === null && format === "csv";
       texts.push(isEmpty ? "" : textOf(value, undefined, `row ${texts.length}`, path));
     }
   }

@@ -1,17 +1,13 @@
 /** The folders of a server that hold models of texts: their graphs for the engine, and what answers in texts for the routes. */
+import { statSync } from "node:fs";
 import { TenonError, toTenonError } from "../base/index.js";
-import {
-  type Embedder,
-  isHeadFolder,
-  isSparseFolder,
-  type PreparedEmbedder,
-  type PreparedHead,
-  type PreparedSparse,
-  prepareEmbedder,
-  prepareHead,
-  prepareSparse,
-  type SparseEmbedder,
-  type TextScorer,
+import type {
+  Embedder,
+  PreparedEmbedder,
+  PreparedHead,
+  PreparedSparse,
+  SparseEmbedder,
+  TextScorer,
 } from "../embed/index.js";
 import type { Engine, Source } from "../runtime/index.js";
 import type {
@@ -56,6 +52,10 @@ export class ServedTexts implements TextModels {
   /** What to load for a path: with the head that texts need, where it is a folder of such a model. */
   async open(path: string): Promise<Source> {
     this.#prepared.delete(path);
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return openModel(path);
+    const { isHeadFolder, isSparseFolder, prepareEmbedder, prepareHead, prepareSparse } = await import(
+      "../embed/index.js"
+    );
     if (!isEmbedderFolder(path) && !isHeadFolder(path)) return openModel(path);
     try {
       if (isSparseFolder(path)) {

@@ -2,7 +2,6 @@
 import { once } from "node:events";
 import { extname } from "node:path";
 import { replaceFile, TenonError } from "../base/index.js";
-import { sink } from "../data/index.js";
 import type { EmbedMatrix } from "../embed/index.js";
 import { float16ToNumber, writeNpy } from "../tensor/index.js";
 
@@ -13,6 +12,7 @@ const WRITERS: Readonly<Record<string, Writer>> = {
   ".json": (path, matrix) => replaceFile(path, jsonPieces(matrix)),
   ".jsonl": (path, matrix) => replaceFile(path, jsonlPieces(matrix)),
   ".parquet": async (path, matrix) => {
+    const { sink } = await import("../data/index.js");
     await using file = sink.parquet(path);
     const index = BigInt64Array.from({ length: matrix.rows }, (_, i) => BigInt(i));
     await file.write({ index, embedding: matrix.tensor() });

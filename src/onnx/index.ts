@@ -61,12 +61,13 @@ export {
   FINDINGS,
   type Finding,
   type FindingCode,
+  PREFLIGHT_VERSION,
   refusal,
   type Severity,
   type Trust,
   underTrust,
 } from "./preflight/finding.js";
-export { PREFLIGHT_VERSION, type PreflightOptions, preflight } from "./preflight/preflight.js";
+export { type PreflightOptions, preflight } from "./preflight/preflight.js";
 export { print } from "./print.js";
 export { type ReadOptions, readModel } from "./read.js";
 export { type Rewrite, type RewriteRule, type RewriteView, rewriter } from "./rewrite.js";

@@ -2,13 +2,14 @@
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { emit, isTenonError, suggest, TenonError, toTenonError } from "../base/index.js";
-import { type OnnxModel, type Trust, writeBeside } from "../onnx/index.js";
+import type { OnnxModel, Trust } from "../onnx/index.js";
 import { type BatchAxis, declaredObstacle, proveBatchAxis } from "./batch-axis.js";
 import { BufferPool } from "./buffers.js";
 import { defaultCacheFolder, ModelCache } from "./cache.js";
 import { Calibration } from "./calibrate.js";
 import { CostModels } from "./cost-model.js";
 import type { ExplicitBatching } from "./explicit-queue.js";
+import type { FirstProcess } from "./first-process.js";
 import { measureHop } from "./hop.js";
 import { LaneBudget } from "./lane-budget.js";
 import {
@@ -78,6 +79,8 @@ export interface ProcessOptions {
    * does not recover. Default 3 within a minute, 30 s.
    */
   readonly breaker?: BreakerOptions;
+  /** A process that `beginProcess` has started; it becomes the engine's first. */
+  readonly first?: FirstProcess | undefined;
 }
 
 /** A path, the bytes of a model, or a model as `tenon/onnx` builds and reads them. */
@@ -209,10 +212,16 @@ export class Engine {
     const lanes = lanesOf(options, isolation);
     const folder = options.cache ?? defaultCacheFolder();
     const cacheMaxBytes = options.cacheMaxBytes ?? DEFAULT_CACHE_BYTES;
-    const cache = folder === false ? undefined : await ModelCache.open(folder, cacheMaxBytes);
+    const opening = folder === false ? undefined : ModelCache.open(folder, cacheMaxBytes);
+    opening?.catch(() => undefined);
     if (isolation !== "inline") {
       const group = isolation === "group";
-      const host = await ProcessHost.open({ ...options.process, lanes, group, cacheMaxBytes });
+      const { first, ...bounds } = options.process ?? {};
+      const host = await ProcessHost.open({ ...bounds, lanes, group, cacheMaxBytes }, first);
+      const cache = await opening?.catch(async (error: unknown) => {
+        await host.close();
+        throw error;
+      });
       return new Engine(options, host.version, cache, new LaneBudget(lanes, 2, !group), PROCESS_HOP_MS, host);
     }
     if (lanes > poolThreads()) {
@@ -221,6 +230,7 @@ export class Engine {
         message: `${lanes} lanes share ${poolThreads()} threads of the libuv pool; start Node with UV_THREADPOOL_SIZE=${lanes + 2}`,
       });
     }
+    const cache = await opening;
     const library = await ortLibrary();
     await lowerPoolPriority(library, poolThreads(), options.dedicatedPool ?? false);
     // A second run per lane waits in the pool only where the pool has no threads beside the lanes.
@@ -245,7 +255,7 @@ export class Engine {
    */
   async load(source: Source, options: LoadOptions = {}): Promise<Model> {
     this.#assertOpen();
-    const given = sourceOf(source, options.baseDir);
+    const given = await sourceOf(source, options.baseDir);
     const order: Order = {
       source: { ...given, trust: options.trust ?? "pinned" },
       name: modelNameOf(given.from, options.name),
@@ -595,11 +605,12 @@ function newest(versions: ReadonlyMap<string, Model> | undefined): Model | undef
 }
 
 /** A model in memory goes on using the files in which its weights lie. */
-function sourceOf(source: Source, baseDir: string | undefined): Omit<ModelSource, "trust"> {
+async function sourceOf(source: Source, baseDir: string | undefined): Promise<Omit<ModelSource, "trust">> {
   // A model process works in another folder.
   const base = baseDir === undefined ? undefined : resolve(baseDir);
   if (typeof source === "string") return { from: resolve(source), baseDir: base };
   if (source instanceof Uint8Array) return { from: source, baseDir: base };
+  const { writeBeside } = await import("../onnx/index.js");
   const { bytes, folder } = writeBeside(source);
   return { from: bytes, baseDir: folder ?? base, structure: source };
 }

@@ -12,6 +12,7 @@ export {
   type Source,
 } from "./engine.js";
 export type { ExplicitBatching, QueuePolicy } from "./explicit-queue.js";
+export type { FirstProcess } from "./first-process.js";
 export type { Lease, LeaseRunOptions } from "./lease.js";
 export { defaultLanes, poolThreads, usableCores } from "./machine.js";
 export type { MapOptions, Model, ModelProfile, RunOptions } from "./model.js";

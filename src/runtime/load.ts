@@ -3,7 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isTenonError } from "../base/index.js";
-import { type Finding, PREFLIGHT_VERSION, refusal, underTrust, weightFiles } from "../onnx/index.js";
+import { type Finding, PREFLIGHT_VERSION, refusal, underTrust } from "../onnx/findings.js";
 import { type CompiledMeta, type ModelCache, machineKey } from "./cache.js";
 import { usableCores } from "./machine.js";
 import { type OrtLibrary, ortLibrary } from "./ort/library.js";
@@ -89,6 +89,7 @@ export async function isCompiled(
 
 async function externalFiles(source: ModelSource): Promise<readonly string[]> {
   if (typeof source.from !== "string" && source.baseDir === undefined) return [];
+  const { weightFiles } = await import("../onnx/index.js");
   return weightFiles(await readStructure(source));
 }
 

@@ -1,18 +1,6 @@
 /** What is changed in a model before ONNX Runtime sees it, and what it needs to find its external data. */
 import { dirname } from "node:path";
-import {
-  dropZipMap,
-  type Finding,
-  type LabelsByOutput,
-  type OnnxModel,
-  preflight,
-  readModel,
-  refusal,
-  type Trust,
-  takeTransposed,
-  weightFiles,
-  writeBeside,
-} from "../onnx/index.js";
+import type { Finding, LabelsByOutput, OnnxModel, Trust } from "../onnx/index.js";
 import type { CompiledMeta } from "./cache.js";
 
 /** A model as it is given: a path or bytes, with the folder in which bytes find their external data. */
@@ -41,7 +29,9 @@ export async function readStructure({
   baseDir,
   structure,
 }: Omit<ModelSource, "trust">): Promise<OnnxModel> {
-  return structure ?? (await readModel(from, baseDir === undefined ? {} : { baseDir }));
+  if (structure !== undefined) return structure;
+  const { readModel } = await import("../onnx/index.js");
+  return await readModel(from, baseDir === undefined ? {} : { baseDir });
 }
 
 /**
@@ -51,6 +41,9 @@ export async function readStructure({
  * Throws what `readStructure` throws, and MODEL_INVALID or MODEL_UNSUPPORTED for what preflight refuses.
  */
 export async function prepareModel(source: ModelSource, plain = false): Promise<Prepared> {
+  const { dropZipMap, preflight, refusal, takeTransposed, weightFiles, writeBeside } = await import(
+    "../onnx/index.js"
+  );
   const model = await readStructure(source);
   const findings = preflight(model, { trust: source.trust });
   const refused = refusal(findings);

@@ -1,6 +1,6 @@
 /** Program: one graph whose inputs and outputs are memory of the caller, bound once and run again and again. */
 import { TenonError } from "../base/index.js";
-import { type OnnxModel, preflight, refusal, writeBeside } from "../onnx/index.js";
+import type { OnnxModel } from "../onnx/index.js";
 import type { NumericArray, Tensor } from "../tensor/index.js";
 import { RunCall } from "./ort/call.js";
 import { ortLibrary } from "./ort/library.js";
@@ -36,6 +36,7 @@ export class Program {
   /** Throws MODEL_INVALID or MODEL_UNSUPPORTED for a graph that cannot run, ENGINE_LIBRARY without ONNX Runtime. */
   static async open(model: OnnxModel, options: ProgramOptions = {}): Promise<Program> {
     const { threads = 1, optimization = "extended", spin = false } = options;
+    const { preflight, refusal, writeBeside } = await import("../onnx/index.js");
     const refused = refusal(preflight(model));
     if (refused !== undefined) throw refused;
     const { bytes, folder } = writeBeside(model);

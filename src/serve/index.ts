@@ -3,7 +3,7 @@
 export { byNeed } from "./config/entry-config.js";
 export { createHandler, type Handler } from "./http/handler.js";
 export { paceCollector } from "./http/heap.js";
-export { type Closed, type RunningServer, type ServeOptions, serve } from "./http/server.js";
+export { type Closed, preloadServer, type RunningServer, type ServeOptions, serve } from "./http/server.js";
 export type { HandlerOptions } from "./http/settings.js";
 export type { FloatFormat } from "./json/writer.js";
 export { type LogSwitches, type ServeLog, ServerLog } from "./observe/server-log.js";

@@ -46,6 +46,8 @@ test("arrows that point up, around an index, out of src or to a foreign package 
 
 test("arrows that point down pass", () => {
   const found = messages({
+    "src/runtime/light.ts": 'import { refusal } from "../onnx/findings.js";',
+    "src/cli/early.ts": 'import { beginProcess } from "../runtime/first-process.js";',
     "src/runtime/ort/a.ts": 'import { Tensor } from "../../tensor/index.js"; import koffi from "koffi";',
     "src/tensor/a.test.ts": 'import fc from "fast-check"; import { b } from "./b.js"; import "node:test";',
     "src/index.ts": 'export { TenonError } from "./base/index.js";',

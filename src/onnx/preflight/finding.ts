@@ -7,6 +7,9 @@ export type Trust = "pinned" | "untrusted";
 /** `error` refuses the model; a `warning` would for an untrusted one; a `note` is worth knowing. */
 export type Severity = "error" | "warning" | "note";
 
+/** Raised with the rules: what passed older ones is examined again. */
+export const PREFLIGHT_VERSION = 1;
+
 interface Row extends Readonly<Record<Trust, Severity>> {
   /** Code of the error that refuses the model. */
   readonly error: ErrorCode & ("MODEL_INVALID" | "MODEL_UNSUPPORTED");

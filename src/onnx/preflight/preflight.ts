@@ -11,9 +11,6 @@ import { LIMITS } from "./limits.js";
 import { checkLoop } from "./loops.js";
 import { describe, NODE_RULES, type Place, Rows } from "./rules.js";
 
-/** Raised with the rules: what passed older ones is examined again. */
-export const PREFLIGHT_VERSION = 1;
-
 export interface PreflightOptions {
   /** How far the model's author is trusted; default `pinned`. */
   readonly trust?: Trust;

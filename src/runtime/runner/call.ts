@@ -17,6 +17,7 @@ import type { BufferPool } from "../buffers.js";
 import { type Batch, type BatchOutputs, batchShapes, isBindable } from "../lane.js";
 import { type OutputPlan, OutputShapes } from "../output-shapes.js";
 import type { Signature } from "../signature.js";
+import { LyingProcess } from "./death.js";
 import type { Region } from "./region-pool.js";
 
 /**
@@ -359,9 +360,6 @@ function tooManyAxes(name: string, rank: number): TenonError {
     do: 'open the engine with { isolation: "inline" }',
   });
 }
-
-/** The model process wrote something that no honest one writes. */
-export class LyingProcess extends TenonError {}
 
 function lie(name: string): TenonError {
   return new LyingProcess("ENGINE_FAILED", {

@@ -42,6 +42,9 @@ export function loadFailed(death: Death): TenonError {
   });
 }
 
+/** The model process wrote something that no honest one writes. */
+export class LyingProcess extends TenonError {}
+
 export function cancelled(): TenonError {
   return new TenonError("CANCELLED", { problem: "the run was terminated" });
 }

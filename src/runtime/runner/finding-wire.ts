@@ -1,5 +1,5 @@
 /** Findings of preflight on their way from a model process: every field checked. */
-import { FINDINGS, type Finding } from "../../onnx/index.js";
+import { FINDINGS, type Finding } from "../../onnx/findings.js";
 
 const FIELDS = ["problem", "where", "given", "limit", "do"] as const;
 const SEVERITIES: readonly unknown[] = ["error", "warning", "note"];

@@ -5,20 +5,24 @@ import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { isTenonError, TenonError, toTenonError } from "../../base/index.js";
-import type { Finding } from "../../onnx/index.js";
 import { Few } from "../few.js";
 import type { BatchOutputs } from "../lane.js";
-import type { Signature } from "../signature.js";
-import { LyingProcess, type RemoteCall } from "./call.js";
-import { type Death, describeDeath, type KillReason, loadFailed, notStarted, overTime } from "./death.js";
+import type { RemoteCall } from "./call.js";
+import {
+  type Death,
+  describeDeath,
+  type KillReason,
+  LyingProcess,
+  loadFailed,
+  notStarted,
+  overTime,
+} from "./death.js";
 import { Doorbell, takeOver } from "./doorbell.js";
 import { errorFromJson } from "./error-wire.js";
-import { findingsFromJson } from "./finding-wire.js";
 import { decodeJson, encodeFrame, encodeJson, FRAME, type Frame, FrameReader } from "./frames.js";
 import { libc, type Mapping } from "./libc.js";
 import type { LoadMessage } from "./load-message.js";
 import { REGION_UNIT, type Region, RegionPool } from "./region-pool.js";
-import { signatureFromJson } from "./signature-wire.js";
 import { NO_CPU } from "./step-aside.js";
 
 /** One call on its way; `done` is called once, unless the process dies first: then the run is named to `onDeath`. */
@@ -28,11 +32,11 @@ export interface ProcessRun {
   done(error: TenonError | null, outputs: BatchOutputs | null): void;
 }
 
-export interface LoadedReply {
-  readonly signature: Signature;
-  readonly cacheHit: boolean;
-  readonly milliseconds: number;
-  readonly findings: readonly Finding[];
+/** A model that is loading. */
+interface Load {
+  /** Takes the process's reply. Throws when it is none. */
+  readonly done: (reply: Readonly<Record<string, unknown>>) => void;
+  readonly failed: (error: TenonError) => void;
 }
 
 export interface ProcessOptions {
@@ -76,7 +80,7 @@ export class ModelProcess {
   readonly #lanes: number;
   readonly #cpu: () => number;
   readonly #inFlight = new Few<InFlight>();
-  readonly #loading = new Map<number, (error: TenonError | null, reply: LoadedReply | null) => void>();
+  readonly #loading = new Map<number, Load>();
   #hello: ((error: TenonError | null, version: string) => void) | undefined;
   #version = "";
   #sequence = 0;
@@ -214,12 +218,16 @@ export class ModelProcess {
 
   // ── loading ────────────────────────────────────────────────────────────────────────────────
 
-  /** Throws what the load threw in the process, MODEL_CRASHED when it died of it, MODEL_UNAVAILABLE when it took too long. */
-  async load(
+  /**
+   * What `read` makes of the reply; when it throws the process has lied. Throws what the load threw in the process,
+   * MODEL_CRASHED when it died of it, MODEL_UNAVAILABLE when it took too long.
+   */
+  async load<R>(
     message: Omit<LoadMessage, "source">,
     from: string | Uint8Array,
     timeoutMs: number,
-  ): Promise<LoadedReply> {
+    read: (reply: Readonly<Record<string, unknown>>) => R,
+  ): Promise<R> {
     const region = typeof from === "string" ? undefined : this.#regions.take(from.length);
     if (typeof from !== "string") {
       if (region === undefined) throw tooLarge(from.length);
@@ -229,11 +237,8 @@ export class ModelProcess {
     this.#hold();
     const timer = setTimeout(() => this.kill("timeout"), timeoutMs);
     try {
-      return await new Promise<LoadedReply>((resolve, reject) => {
-        this.#loading.set(message.model, (error, reply) => {
-          if (error === null) resolve(reply!);
-          else reject(error);
-        });
+      return await new Promise<R>((resolve, reject) => {
+        this.#loading.set(message.model, { done: (reply) => resolve(read(reply)), failed: reject });
         if (this.#death !== undefined) this.#failLoads(this.#death);
         else this.#socket.write(encodeJson(FRAME.load, 0, { ...message, source } satisfies LoadMessage));
       });
@@ -367,7 +372,7 @@ export class ModelProcess {
   #failLoads(death: Death): void {
     const waiting = [...this.#loading.values()];
     this.#loading.clear();
-    for (const settle of waiting) settle(loadFailed(death), null);
+    for (const load of waiting) load.failed(loadFailed(death));
   }
 
   // ── what the child says ────────────────────────────────────────────────────────────────────
@@ -404,29 +409,24 @@ export class ModelProcess {
   }
 
   #loaded(json: unknown): void {
-    const { model, signature, cacheHit, milliseconds, findings } = recordOf(json);
-    const settle = this.#loading.get(model as number);
-    if (settle === undefined) return;
-    this.#loading.delete(model as number);
+    const reply = recordOf(json);
+    const load = this.#loading.get(reply.model as number);
+    if (load === undefined) return;
+    this.#loading.delete(reply.model as number);
     try {
-      settle(null, {
-        signature: signatureFromJson(signature),
-        cacheHit: cacheHit === true,
-        milliseconds: typeof milliseconds === "number" ? milliseconds : 0,
-        findings: findingsFromJson(findings),
-      });
+      load.done(reply);
     } catch {
       this.kill("lied");
-      settle(new TenonError("MODEL_UNAVAILABLE", { problem: "the model's process gave no signature" }), null);
+      load.failed(new TenonError("MODEL_UNAVAILABLE", { problem: "the model's process gave no signature" }));
     }
   }
 
   #failed(json: unknown): void {
     const { model, sequence, error } = recordOf(json);
     if (typeof model === "number") {
-      const settle = this.#loading.get(model);
+      const load = this.#loading.get(model);
       this.#loading.delete(model);
-      settle?.(errorFromJson(error), null);
+      load?.failed(errorFromJson(error));
       return;
     }
     const flight = this.#take(sequence as number);

@@ -1,16 +1,17 @@
 /** ProcessHost: an engine's model processes; keeps one warm, and loads models into them. */
 import { dirname } from "node:path";
 import type { ModelCache } from "../cache.js";
+import type { FirstProcess } from "../first-process.js";
 import type { BuildOptions, Identity, Loaded } from "../load.js";
 import type { ModelSource } from "../prepare.js";
-import { type LoadedReply, ModelProcess } from "./model-process.js";
+import type { LoadedReply } from "./loaded-reply.js";
+import type { ModelProcess } from "./model-process.js";
 import { PROCESS_DEFAULTS, type ProcessSettings } from "./process-settings.js";
 import { Quarantine } from "./quarantine.js";
 import { RemoteSession } from "./remote-session.js";
+import { startProcess } from "./start-process.js";
 import { SPARE_AFTER_MS, Supervisor, type Tenant } from "./supervisor.js";
 
-const MEMORY_BYTES = 2 ** 30;
-const START_TIMEOUT_MS = 120_000;
 const WEIGHTS_FACTOR = 3;
 const HEADROOM = 2 ** 30;
 
@@ -34,9 +35,16 @@ export class ProcessHost {
   /** Starts the first process. Throws ENGINE_LIBRARY or MODEL_UNAVAILABLE. */
   static async open(
     options: Partial<ProcessSettings> & Pick<ProcessSettings, "lanes" | "group" | "cacheMaxBytes">,
+    first?: FirstProcess,
   ): Promise<ProcessHost> {
     const settings = { ...PROCESS_DEFAULTS, ...options };
-    return new ProcessHost(settings, await spawnProcess(settings.lanes));
+    const { lanes } = settings;
+    if (first?.lanes === lanes) return new ProcessHost(settings, await first.started);
+    first?.started.then(
+      (process) => process.stop(),
+      () => undefined,
+    );
+    return new ProcessHost(settings, await startProcess(lanes));
   }
 
   /** A process without models; another is started in its place, at once or `later`. */
@@ -44,7 +52,7 @@ export class ProcessHost {
     for (;;) {
       const spare = this.#spare;
       this.#spare = undefined;
-      const process = await (spare ?? spawnProcess(this.options.lanes));
+      const process = await (spare ?? startProcess(this.options.lanes));
       if (!process.alive) continue;
       if (when === "now") this.#prepareSpare();
       else this.#sparing ??= setTimeout(() => this.#prepareSpare(), SPARE_AFTER_MS).unref();
@@ -56,7 +64,7 @@ export class ProcessHost {
     clearTimeout(this.#sparing);
     this.#sparing = undefined;
     if (this.#spare !== undefined || this.options.spare === "none" || this.#closed) return;
-    const spare = spawnProcess(this.options.lanes);
+    const spare = startProcess(this.options.lanes);
     this.#spare = spare;
     spare.catch(() => {
       if (this.#spare === spare) this.#spare = undefined;
@@ -146,8 +154,4 @@ export class ProcessHost {
 
 function folderOf({ from, baseDir }: ModelSource): string | null {
   return baseDir ?? (typeof from === "string" ? dirname(from) : null);
-}
-
-function spawnProcess(lanes: number): Promise<ModelProcess> {
-  return ModelProcess.start({ lanes, memoryBytes: MEMORY_BYTES, startTimeoutMs: START_TIMEOUT_MS });
 }

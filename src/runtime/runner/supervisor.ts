@@ -6,7 +6,8 @@ import { Breaker } from "./breaker.js";
 import type { RemoteCall } from "./call.js";
 import { cancelled, crashed, type Death, describeDeath, overTime, unavailable } from "./death.js";
 import type { LoadMessage } from "./load-message.js";
-import type { LoadedReply, ModelProcess, ProcessRun } from "./model-process.js";
+import { type LoadedReply, readLoadedReply } from "./loaded-reply.js";
+import type { ModelProcess, ProcessRun } from "./model-process.js";
 import type { ProcessSettings } from "./process-settings.js";
 import type { Quarantine } from "./quarantine.js";
 
@@ -127,7 +128,8 @@ export class Supervisor {
   async add(tenant: Tenant): Promise<LoadedReply> {
     await this.#bringingUp;
     const process = this.#current ?? (await this.#first());
-    const reply = await process.load(tenant.message, tenant.from, this.#host.options.loadTimeoutMs);
+    const { loadTimeoutMs } = this.#host.options;
+    const reply = await process.load(tenant.message, tenant.from, loadTimeoutMs, readLoadedReply);
     this.#tenants.push(tenant);
     this.#prepareStandby();
     return reply;
@@ -135,7 +137,7 @@ export class Supervisor {
 
   #first(): Promise<ModelProcess> {
     this.#opening ??= this.#host
-      .take("now")
+      .take("later")
       .then((process) => {
         this.#install(process);
         return process;
@@ -430,7 +432,7 @@ export class Supervisor {
     const process = await this.#host.take("later");
     try {
       for (const { message, from } of [...this.#tenants])
-        await process.load(message, from, this.#host.options.loadTimeoutMs);
+        await process.load(message, from, this.#host.options.loadTimeoutMs, readLoadedReply);
       return process;
     } catch (error) {
       await process.stop();

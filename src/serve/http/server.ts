@@ -62,6 +62,17 @@ export interface RunningServer {
   readonly [Symbol.asyncDispose]: () => Promise<void>;
 }
 
+/** Reads the modules that `serve` with these ports reads when it is called; for a program that has to wait for its engine. */
+export async function preloadServer({
+  grpcPort = "off",
+  metricsPort = "off",
+}: Pick<ServeOptions, "grpcPort" | "metricsPort">): Promise<void> {
+  await Promise.all([
+    grpcPort === "off" ? undefined : import("../grpc/server.js"),
+    metricsPort === "off" ? undefined : import("../metrics/server.js"),
+  ]);
+}
+
 /**
  * Serves the models of `engine` over HTTP. Throws ADDRESS_IN_USE when the port is taken, CONFIG_INVALID when the
  * address cannot be listened on.

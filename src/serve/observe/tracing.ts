@@ -27,6 +27,8 @@ interface OpenTelemetry {
   readonly context: { active(): unknown };
 }
 
+/** Where each copy of the package finds what was registered. */
+const REGISTERED = Symbol.for("opentelemetry.js.api.1");
 const KIND_SERVER = 1;
 const STATUS_ERROR = 2;
 
@@ -54,12 +56,11 @@ export function traceIdOf({ traceparent }: IncomingHttpHeaders): string | undefi
 export class Tracing {
   readonly #settings: TraceSettings;
   readonly #log: ServerLog | undefined;
-  readonly #api: OpenTelemetry | undefined;
+  #api: OpenTelemetry | undefined;
 
   constructor(settings: TraceSettings, log: ServerLog | undefined) {
     this.#settings = settings;
     this.#log = log;
-    this.#api = openTelemetry();
   }
 
   /** undefined for a request that is neither traced nor told of. */
@@ -103,6 +104,9 @@ export class Tracing {
   }
 
   #span({ id, headers }: TracedRequest, { name, version }: ServedModel): Span | undefined {
+    // Where nothing was registered with the package it has nobody to record for, and is not read.
+    if (!(REGISTERED in globalThis)) return undefined;
+    this.#api ??= openTelemetry();
     const api = this.#api;
     if (api === undefined) return undefined;
     const { trace, propagation, context } = api;
