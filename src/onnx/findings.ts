@@ -2,10 +2,7 @@
 export {
   FINDINGS,
   type Finding,
-  type FindingCode,
   PREFLIGHT_VERSION,
   refusal,
-  type Severity,
-  type Trust,
   underTrust,
 } from "./preflight/finding.js";
