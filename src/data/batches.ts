@@ -81,14 +81,16 @@ export async function* batchesOf(
       row += skipped;
     }
     while (row < window.rows && given < limit) {
-      const count = Math.min(window.rows - row, builder.room, limit - given);
+      // Where a window says where batches end, they end there: none goes on in the next one.
+      const end = window.ends?.find((each) => each > row);
+      const count = Math.min((end ?? window.rows) - row, builder.room, limit - given);
       builder.add(window, row, row + count);
       row += count;
       given += count;
-      if (builder.room > 0 && given < limit) continue;
-      const end =
+      if (builder.room > 0 && given < limit && end === undefined) continue;
+      const after =
         row === window.rows ? position(epoch, place + 1, 0, given) : position(epoch, place, row, given);
-      if (builder.room === 0 || plan.last !== "drop") yield builder.finish(end, plan.last === "pad");
+      if (builder.room === 0 || plan.last !== "drop") yield builder.finish(after, plan.last === "pad");
     }
     window.lease?.drop();
     if (given >= limit) break;

@@ -24,6 +24,11 @@ export interface Inspection {
 export interface MapOptions {
   /** Batches under way at once, given on in their order. Default 1. */
   readonly concurrency?: number;
+  /**
+   * Runs the function in threads, `concurrency` of them, each of which loads this module and calls its export of the
+   * function's name. Batches are copied there and back; nothing else of this program is seen there.
+   */
+  readonly worker?: URL;
 }
 
 /**
@@ -88,11 +93,32 @@ export class Dataset<T = Columns> implements AsyncIterable<Batch<T>> {
     return this.#with({ batch: wholeNumber("rows per batch", rows, 1), last: options.last ?? "keep" });
   }
 
-  /** Applies `change` to the data of whole batches, which are given on in order. */
+  /**
+   * Puts rows of about one length into a batch: of at most `budget` elements, its rows times the longest of them, and at most
+   * the rows of `batch`. `of` is a list column (its elements count), a text column (its bytes), or numbers that are lengths.
+   * Rows are sorted within their window; batches end with it. Without a shuffle the short ones come first.
+   *
+   * ```ts
+   * data.shuffle({ seed: 1 }).bucketByLength("ids", 16_384).tensors({ ids: padded("ids", "int64"), n: lengths("ids") });
+   * ```
+   */
+  bucketByLength(of: string, budget: number): Dataset<T> {
+    return this.#with({ buckets: { of, budget: wholeNumber("elements per batch", budget, 1) } });
+  }
+
+  /**
+   * Applies `change` to the data of whole batches, which are given on in order.
+   *
+   * ```ts
+   * data.map(tokenize, { concurrency: 2, worker: new URL("./tokenize.js", import.meta.url) });
+   * ```
+   */
   map<U>(change: (data: T, signal: AbortSignal) => U | Promise<U>, options: MapOptions = {}): Dataset<U> {
     const concurrency = wholeNumber("concurrency", options.concurrency ?? 1, 1);
     const run = change as (batch: unknown, signal: AbortSignal) => unknown; // batches of this dataset are T
-    return this.#with({ stages: [...this.#plan.stages, { run, concurrency }] });
+    const { worker } = options;
+    const module = worker === undefined ? null : { module: worker.href, name: change.name };
+    return this.#with({ stages: [...this.#plan.stages, { run, concurrency, worker: module }] });
   }
 
   /** Batches made ahead of the consumer; default 1. */

@@ -55,6 +55,7 @@ export {
   interleave,
 } from "./interleaved.js";
 export type { Batch, IterateOptions, PipelineIterator, PipelineStats } from "./iterator.js";
+export type { PaddingOptions } from "./padding.js";
 export type { ParquetOptions } from "./parquet/scan.js";
 export type { SplitRange } from "./plan.js";
 export { canonicalJson } from "./plan.js";
@@ -74,8 +75,10 @@ export {
   buildTensors,
   checkSpecs,
   col,
+  lengths,
   matrix,
   pack,
+  padded,
   type SpecOptions,
   strings,
   type TensorSpec,

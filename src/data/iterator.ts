@@ -2,6 +2,7 @@
 import { TenonError } from "../base/index.js";
 import { batchesOf, type Origin, type RawBatch } from "./batches.js";
 import type { ColumnPool } from "./column-pool.js";
+import { MapThreads } from "./map-threads.js";
 import { checkPlan, type OpenedPlan } from "./open.js";
 import type { Plan, Stage } from "./plan.js";
 import type { Position } from "./position.js";
@@ -163,13 +164,16 @@ function asBatch<T>(raw: RawBatch): Batch<T> {
 /** Applies a stage to whole batches, in order, with `concurrency` of them under way. */
 async function* mapped(
   source: AsyncGenerator<RawBatch, void>,
-  { run, concurrency }: Stage,
+  { run, concurrency, worker }: Stage,
   signal: AbortSignal,
 ): AsyncGenerator<RawBatch, void> {
+  await using threads = worker === null ? null : new MapThreads(worker, concurrency);
   const underWay: Promise<RawBatch>[] = [];
   try {
     for await (const batch of source) {
-      const job = Promise.resolve(run(batch.data, signal)).then((data) => replaced(batch, data));
+      const job = Promise.resolve(threads === null ? run(batch.data, signal) : threads.run(batch.data)).then(
+        (data) => replaced(batch, data),
+      );
       job.catch(() => undefined);
       underWay.push(job);
       if (underWay.length >= concurrency) yield await underWay.shift()!;

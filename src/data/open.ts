@@ -1,5 +1,6 @@
 /** A plan with its source opened, and the checks that need the schema. */
 import { TenonError } from "../base/index.js";
+import { checkBuckets } from "./buckets.js";
 import { type Plan, planHash } from "./plan.js";
 import type { Scan } from "./scan.js";
 import { checkSpecs } from "./tensors.js";
@@ -21,6 +22,7 @@ export async function openPlan(plan: Plan): Promise<OpenedPlan> {
 export function checkPlan(plan: Plan, scan: Scan): void {
   checkWhere(plan.where, scan.schema);
   checkRanges(plan.ranges, scan.schema);
+  checkBuckets(plan, scan.schema);
   if (plan.tensors !== null) checkSpecs(plan.tensors, scan.schema);
   for (const name of plan.select ?? []) if (!scan.schema.has(name)) throw unknownColumn(name, scan.schema);
   if (plan.tensors !== null && plan.select !== null) {

@@ -1,5 +1,6 @@
 /** What a dataset is to give, before anything is opened: the record that each method of Dataset copies and changes. */
 import { createHash } from "node:crypto";
+import type { MapModule } from "./map-threads.js";
 import type { Source } from "./scan.js";
 import type { TensorSpecs } from "./tensors.js";
 import type { Where } from "./where.js";
@@ -17,6 +18,14 @@ export interface HashRange {
   readonly to: number;
 }
 
+/** Batches of rows of about one length. */
+export interface Buckets {
+  /** The column that tells the length: of a list its elements, of a text its bytes, of a number the number itself. */
+  readonly of: string;
+  /** Most elements of a batch: its rows times the longest of them. */
+  readonly budget: number;
+}
+
 export type LastBatch = "keep" | "drop" | "pad";
 
 export interface Plan {
@@ -26,6 +35,7 @@ export interface Plan {
   readonly tensors: TensorSpecs | null;
   readonly ranges: readonly HashRange[];
   readonly shuffle: Shuffle | null;
+  readonly buckets: Buckets | null;
   readonly epoch: number;
   readonly repeat: number;
   readonly shard: readonly [index: number, of: number] | null;
@@ -52,6 +62,8 @@ export interface SplitRange {
 export interface Stage {
   readonly run: (batch: unknown, signal: AbortSignal) => unknown;
   readonly concurrency: number;
+  /** The module in whose threads the function runs; null: here. */
+  readonly worker: MapModule | null;
 }
 
 export function emptyPlan(source: Source): Plan {
@@ -62,6 +74,7 @@ export function emptyPlan(source: Source): Plan {
     tensors: null,
     ranges: [],
     shuffle: null,
+    buckets: null,
     epoch: 0,
     repeat: 1,
     shard: null,
@@ -76,11 +89,11 @@ export function emptyPlan(source: Source): Plan {
 }
 
 /**
- * Hash of all that decides which rows come in which order: 16 hex digits. Batch size, prefetch and maps are left out, so
- * that they may change between a stop and its resumption.
+ * Hash of all that decides which rows come in which order: 16 hex digits. Batch size (but of buckets), prefetch and
+ * maps are left out, so that they may change between a stop and its resumption.
  */
 export function planHash(plan: Plan): string {
-  const { source, where, select, tensors, ranges, shuffle, shard, only, skip } = plan;
+  const { source, where, select, tensors, ranges, shuffle, shard, only, skip, buckets, batch } = plan;
   const text = canonicalJson({
     source: source.identity,
     where,
@@ -91,6 +104,8 @@ export function planHash(plan: Plan): string {
     shard,
     only,
     skip,
+    // How rows are put into buckets decides their order.
+    ...(buckets === null ? {} : { buckets, batch }),
   });
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }

@@ -11,6 +11,7 @@ import {
 import { type Column, type Columns, columnStrings, printType, type Schema, typeOf } from "./column.js";
 import { type Nulls, type Rows, writeRows } from "./convert.js";
 import { interleave } from "./interleave.js";
+import { type Padding, type PaddingOptions, paddedFiller, paddingOf } from "./padding.js";
 import type { Source } from "./row-source.js";
 import { takeRows } from "./rows.js";
 import { unknownColumn } from "./where.js";
@@ -18,13 +19,15 @@ import { wholeNumber } from "./whole-number.js";
 
 /** A tensor of a batch, told by the columns that it is made of. Made by `pack`, `col`, `matrix` and `strings`. */
 export interface TensorSpec<D extends DType = DType> {
-  readonly kind: "pack" | "col" | "matrix" | "strings";
+  readonly kind: "pack" | "col" | "matrix" | "strings" | "padded" | "lengths";
   readonly columns: readonly string[];
   /** undefined: the column's own. */
   readonly dtype: D | undefined;
   readonly nulls: Nulls;
   /** Elements per row of a `matrix`. */
   readonly size: number;
+  /** How lists of `padded` and `lengths` become equally long. */
+  readonly padding?: Padding;
 }
 
 export interface SpecOptions {
@@ -96,6 +99,33 @@ export function strings(name: string): TensorSpec<"string"> {
   return { kind: "strings", columns: [name], dtype: "string", nulls: "error", size: 1 };
 }
 
+/**
+ * A list column as `[rows, width]`, where the width is that of the longest list of the batch: shorter ones are filled up with
+ * `value`. Beside it, `lengths` tells how much of each row is the list.
+ */
+export function padded<D extends Exclude<DType, "string"> = "float32">(
+  name: string,
+  dtype?: D,
+  options: PaddingOptions = {},
+): TensorSpec<D> {
+  return {
+    kind: "padded",
+    columns: [name],
+    dtype: dtype ?? ("float32" as D), // the default of D is what `dtype` is when it is not given
+    nulls: options.nulls ?? "error",
+    size: 1,
+    padding: paddingOf(options),
+  };
+}
+
+/** The lengths of a list column's rows as `int32` `[rows]`, cut as `padded` with the same options cuts them; 0 for a null. */
+export function lengths(
+  name: string,
+  options: Pick<PaddingOptions, "most" | "cut"> = {},
+): TensorSpec<"int32"> {
+  return { kind: "lengths", columns: [name], dtype: "int32", nulls: 0, size: 1, padding: paddingOf(options) };
+}
+
 /** Throws USAGE or TENSOR_DTYPE when a spec cannot be made of these columns. */
 export function checkSpecs(specs: TensorSpecs, schema: Schema): void {
   for (const { columns, kind } of Object.values(specs)) {
@@ -103,11 +133,11 @@ export function checkSpecs(specs: TensorSpecs, schema: Schema): void {
       const field = schema.get(name);
       if (field === undefined) throw unknownColumn(name, schema);
       const isList = typeof field.dtype !== "string";
-      if (isList !== (kind === "matrix"))
+      if (isList !== (kind === "matrix" || kind === "padded" || kind === "lengths"))
         throw new TenonError("TENSOR_DTYPE", {
           problem: `column "${name}" does not become a tensor this way`,
           given: `${kind} of ${printType(field.dtype)}`,
-          expected: isList ? `matrix("${name}", LENGTH)` : "pack, col or strings",
+          expected: isList ? `matrix("${name}", LENGTH) or padded("${name}", DTYPE)` : "pack, col or strings",
         });
       if (kind === "strings" && field.dtype !== "utf8")
         throw new TenonError("TENSOR_DTYPE", {
@@ -139,6 +169,7 @@ export function fillerOf(
   )
     return textFiller(name, rows);
   const dtype = spec.dtype ?? ownDType(name, schema);
+  if (spec.padding !== undefined) return paddedFiller(name, spec, spec.padding, dtype);
   const width = spec.kind === "col" ? 1 : spec.size;
   const values = memory(dtype, rows * width);
   return {

@@ -1,6 +1,7 @@
 /** Windows: runs of splits that are read and shuffled as one; where each lies in the order of an epoch. */
 import { createHash } from "node:crypto";
 import { TenonError } from "../base/index.js";
+import { type Bucketed, bucketed } from "./buckets.js";
 import { type Column, columnValue, type Schema } from "./column.js";
 import type { ColumnLease, ColumnPool } from "./column-pool.js";
 import type { HashRange, Plan } from "./plan.js";
@@ -76,6 +77,8 @@ export function epochOrder(windows: readonly Window[], plan: Plan, epoch: number
 export interface LoadedWindow extends Source {
   /** Rows that `order` gives, or all. */
   readonly rows: number;
+  /** Where batches end, where that is not left to their size. */
+  readonly ends?: Bucketed["ends"] | undefined;
   /** The splits whose rows the columns hold, one after the other. */
   readonly splits: readonly Split[];
   /** The memory of the columns, where batches that show them hold it. */
@@ -87,7 +90,10 @@ export type WindowMemory = { readonly workspace: Workspace } | { readonly pool: 
 
 /** Columns that must be read: those wanted, those of the filter, those of hash ranges. */
 export function columnsToRead(wanted: readonly string[], plan: Plan): string[] {
-  return [...new Set([...wanted, ...Object.keys(plan.where), ...plan.ranges.map(({ by }) => by)])];
+  const lengths = plan.buckets === null ? [] : [plan.buckets.of];
+  return [
+    ...new Set([...wanted, ...Object.keys(plan.where), ...plan.ranges.map(({ by }) => by), ...lengths]),
+  ];
 }
 
 export async function loadWindow(
@@ -186,7 +192,10 @@ export function select(
     if (order !== null) for (let i = 0; i < rows; i++) mixed[i] = order[mixed[i]!]!;
     order = mixed;
   }
-  return { columns, parts, order, rows, splits };
+  if (plan.buckets === null || rows === 0) return { columns, parts, order, rows, splits };
+  const { of } = plan.buckets;
+  const made = bucketed(plan.buckets, columns.get(of)!, rows, order, plan, epoch, index);
+  return { columns, parts, order: made.order, ends: made.ends, rows, splits };
 }
 
 function keepRange({ from, to }: HashRange, column: Column, keep: Uint8Array): void {
