@@ -3,12 +3,13 @@ import { TenonError } from "../base/index.js";
 import { type DType, dtypeInfo, type NumericArray } from "../tensor/index.js";
 import type { Column, Columns, ColumnType } from "./column.js";
 import { ColumnPool } from "./column-pool.js";
+import type { Filler } from "./filler.js";
 import type { Plan } from "./plan.js";
 import { BatchMemory } from "./pool.js";
 import { checkPosition, filesHash, type Position } from "./position.js";
 import { joinColumns, sliceColumn, takeRows } from "./rows.js";
 import type { Scan } from "./scan.js";
-import { type Filler, fillerOf } from "./tensors.js";
+import { fillerOf } from "./tensors.js";
 import {
   columnsToRead,
   epochOrder,

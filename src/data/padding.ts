@@ -3,8 +3,8 @@ import { TenonError } from "../base/index.js";
 import { allocateStorage, type DType, type Tensor, tensorFromStorage } from "../tensor/index.js";
 import { type ListColumn, printType, typeOf } from "./column.js";
 import { type Nulls, writeRows } from "./convert.js";
+import type { Filler } from "./filler.js";
 import { copyRows, takeRows } from "./rows.js";
-import type { Filler, TensorSpec } from "./tensors.js";
 import { wholeNumber } from "./whole-number.js";
 
 export interface PaddingOptions {
@@ -35,7 +35,13 @@ export function paddingOf({ value = 0, multiple = 1, most, cut = false }: Paddin
 }
 
 /** A filler that knows its width only when every row of the batch is there. */
-export function paddedFiller(name: string, spec: TensorSpec, padding: Padding, dtype: DType): Filler {
+export function paddedFiller(
+  name: string,
+  onlyLengths: boolean,
+  nulls: Nulls,
+  padding: Padding,
+  dtype: DType,
+): Filler {
   const pieces: ListColumn[] = [];
   return {
     fill({ columns, order }, from, to) {
@@ -51,9 +57,9 @@ export function paddedFiller(name: string, spec: TensorSpec, padding: Padding, d
       pieces.push(piece as ListColumn); // rows of lists are lists
     },
     finish(count) {
-      return spec.kind === "lengths"
+      return onlyLengths
         ? lengthTensor(name, pieces, padding, count)
-        : paddedTensor(name, spec, pieces, padding, dtype, count);
+        : paddedTensor(name, nulls, pieces, padding, dtype, count);
     },
   };
 }
@@ -87,7 +93,7 @@ function lengthTensor(name: string, pieces: readonly ListColumn[], padding: Padd
 
 function paddedTensor(
   name: string,
-  { nulls }: TensorSpec,
+  nulls: Nulls,
   pieces: readonly ListColumn[],
   padding: Padding,
   dtype: DType,

@@ -10,6 +10,7 @@ import {
 } from "../tensor/index.js";
 import { type Column, type Columns, columnStrings, printType, type Schema, typeOf } from "./column.js";
 import { type Nulls, type Rows, writeRows } from "./convert.js";
+import type { Filler } from "./filler.js";
 import { interleave } from "./interleave.js";
 import { type Padding, type PaddingOptions, paddedFiller, paddingOf } from "./padding.js";
 import type { Source } from "./row-source.js";
@@ -148,13 +149,6 @@ export function checkSpecs(specs: TensorSpecs, schema: Schema): void {
   }
 }
 
-/** A tensor under construction; `storage` may come from a pool. */
-export interface Filler {
-  fill(source: Source, from: number, to: number, row: number): void;
-  /** The first `rows` rows. */
-  finish(rows: number): Tensor;
-}
-
 /** A filler for `rows` rows; `memory` gives the storage of numbers. */
 export function fillerOf(
   spec: TensorSpec,
@@ -169,7 +163,8 @@ export function fillerOf(
   )
     return textFiller(name, rows);
   const dtype = spec.dtype ?? ownDType(name, schema);
-  if (spec.padding !== undefined) return paddedFiller(name, spec, spec.padding, dtype);
+  if (spec.padding !== undefined)
+    return paddedFiller(name, spec.kind === "lengths", spec.nulls, spec.padding, dtype);
   const width = spec.kind === "col" ? 1 : spec.size;
   const values = memory(dtype, rows * width);
   return {
