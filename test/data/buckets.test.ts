@@ -147,7 +147,7 @@ describe("lists of different lengths", () => {
       for (const stop of [0, 3, Math.floor(whole.length / 2), whole.length - 2])
         assert.deepEqual(await batches(bucketed(shuffled), whole[stop]!.next), whole.slice(stop + 1));
       await assert.rejects(batches(bucketed(shuffled).batch(90), whole[3]!.next), {
-        code: "POSITION_MISMATCH",
+        code: "USAGE",
       });
     }
   });
