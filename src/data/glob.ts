@@ -9,6 +9,11 @@ const WILD = /[*?]/;
 export async function expandGlobs(patterns: readonly string[]): Promise<string[]> {
   const files: string[] = [];
   for (const pattern of patterns) {
+    // Parquet's reader opens URLs; for them nothing is a wildcard.
+    if (isUrl(pattern)) {
+      files.push(pattern);
+      continue;
+    }
     const found = WILD.test(pattern) ? await matches(pattern) : await plain(pattern);
     if (found.length === 0) {
       throw new TenonError("FILE_NOT_FOUND", {
@@ -20,6 +25,19 @@ export async function expandGlobs(patterns: readonly string[]): Promise<string[]
     files.push(...found);
   }
   return files;
+}
+
+export function isUrl(path: string): boolean {
+  return /^[a-z][a-z0-9+.-]+:\/\//i.test(path);
+}
+
+/** Throws USAGE for URLs, where files alone are read. */
+export function noUrls(paths: readonly string[], kind: string): void {
+  if (paths.some(isUrl))
+    throw new TenonError("USAGE", {
+      problem: `${kind} is read from files, not from URLs`,
+      do: "download the file, or write it as Parquet",
+    });
 }
 
 async function plain(path: string): Promise<string[]> {

@@ -47,6 +47,7 @@ export {
   tableKind,
   tableSink,
 } from "./formats.js";
+export { noUrls } from "./glob.js";
 export {
   type Interleaved,
   type InterleavedBatch,
@@ -56,6 +57,7 @@ export {
 } from "./interleaved.js";
 export type { Batch, IterateOptions, PipelineIterator, PipelineStats } from "./iterator.js";
 export type { PaddingOptions } from "./padding.js";
+export type { RemoteOptions } from "./parquet/remote-file.js";
 export type { ParquetOptions } from "./parquet/scan.js";
 export type { SplitRange } from "./plan.js";
 export { canonicalJson } from "./plan.js";

@@ -5,6 +5,7 @@ import { TenonError } from "../base/index.js";
 import {
   checkSpecs,
   type Dataset,
+  noUrls,
   type SinkKind,
   type SourceFile,
   type SplitRange,
@@ -51,6 +52,7 @@ const AUTO_BATCH_MOST = 4096;
 export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
   const { scorer } = request;
   const { signature } = scorer;
+  noUrls(request.input, "the table of a job");
   const kind = tableKind(request.input);
   const input = table(kind, request.input).where(request.where);
   const { schema, files, splits } = await input.inspect();

@@ -4,7 +4,7 @@ import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { TenonError } from "../../base/index.js";
 import { type Column, type FieldType, printType, type Schema, sameLogical } from "../column.js";
-import { expandGlobs } from "../glob.js";
+import { expandGlobs, noUrls } from "../glob.js";
 import { constantColumn, partitionsOf } from "../partitions.js";
 import type { Chunk, Scan, Source, SourceFile, Split } from "../scan.js";
 import { openPlain, type TextBytes } from "../text/text-file.js";
@@ -34,6 +34,7 @@ interface OpenFile {
 
 /** Opens the files of `patterns`. Throws FILE_NOT_FOUND, FILE_INVALID. */
 export async function openArrowFiles(patterns: readonly string[], hive: boolean): Promise<Scan> {
+  noUrls(patterns, "Arrow IPC");
   const files: OpenFile[] = [];
   try {
     for (const path of await expandGlobs(patterns)) files.push(await openFile(path, hive));

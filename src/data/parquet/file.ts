@@ -1,15 +1,17 @@
 /** An opened Parquet file: its footer, and the columns of its row groups, read in few large pieces. */
 import { createHash } from "node:crypto";
-import { type FileHandle, open } from "node:fs/promises";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { TenonError } from "../../base/index.js";
 import type { Column } from "../column.js";
+import { isUrl } from "../glob.js";
 import { SpareBytes } from "../spare-bytes.js";
 import type { ColumnMemory } from "../workspace.js";
+import { type ByteSource, openFile } from "./byte-source.js";
 import { decodeChunk } from "./decode.js";
 import { type ChunkMeta, type Footer, footerLength, parseFooter, TAIL_BYTES } from "./footer.js";
 import { type Leaf, leavesOf } from "./leaf.js";
 import { PageScratch } from "./page.js";
+import { openRemote, type RemoteOptions } from "./remote-file.js";
 import { invalid } from "./thrift.js";
 
 /** Chunks that lie closer than this are read together. */
@@ -27,40 +29,40 @@ export class ParquetFile {
   /** sha256 of the footer, hex: it holds the place and the statistics of every column chunk. */
   readonly footerHash: string;
   readonly size: number;
-  readonly #handle: FileHandle;
+  readonly #bytes: ByteSource;
   readonly #scratch = new PageScratch();
   readonly #spare = new SpareBytes();
 
-  private constructor(path: string, handle: FileHandle, size: number, footer: Footer, footerHash: string) {
-    this.path = path;
-    this.size = size;
+  private constructor(bytes: ByteSource, footer: Footer, footerHash: string) {
+    this.path = bytes.name;
+    this.size = bytes.size;
     this.footer = footer;
     this.footerHash = footerHash;
-    this.#handle = handle;
+    this.#bytes = bytes;
     this.leaves = namedLeaves(footer);
   }
 
-  /** Opens and reads the footer. Throws FILE_NOT_FOUND, FILE_INVALID. */
-  static async open(path: string): Promise<ParquetFile> {
-    let handle: FileHandle;
+  /** Opens a file or a URL, and reads the footer. Throws FILE_NOT_FOUND, FILE_INVALID, for URLs USAGE. */
+  static async open(path: string, remote?: RemoteOptions): Promise<ParquetFile> {
+    const file = isUrl(path) ? await openRemote(path, remote) : await openFile(path);
+    const { size, name } = file;
     try {
-      handle = await open(path);
-    } catch (cause) {
-      throw new TenonError("FILE_NOT_FOUND", { problem: "a file cannot be read", given: path, cause });
-    }
-    try {
-      const { size } = await handle.stat();
-      const tail = await readAt(handle, Math.max(0, size - TAIL_BYTES), Math.min(size, TAIL_BYTES));
+      const tail = await readAt(file, Math.max(0, size - TAIL_BYTES), Math.min(size, TAIL_BYTES));
       if (tail.length < TAIL_BYTES) throw invalid("it is shorter than any Parquet file");
       const length = footerLength(tail, size);
       if (length > MAX_FOOTER) throw invalid("the footer is too large", `${length} bytes`);
-      const bytes = await readAt(handle, size - TAIL_BYTES - length, length);
+      const bytes = await readAt(file, size - TAIL_BYTES - length, length);
       const hash = createHash("sha256").update(bytes).digest("hex");
-      return new ParquetFile(path, handle, size, parsedFooter(bytes, size, hash), hash);
+      return new ParquetFile(file, parsedFooter(bytes, size, hash), hash);
     } catch (error) {
-      await handle.close();
-      throw within(error, path);
+      await file.close();
+      throw within(error, name);
     }
+  }
+
+  /** Differs when the content may have changed. */
+  get version(): string | number {
+    return this.#bytes.version;
   }
 
   /** The named columns of one row group. Throws FILE_INVALID with the file's path. */
@@ -119,13 +121,13 @@ export class ParquetFile {
     return Promise.all(
       ranges.map(async ({ start, end }) => ({
         start,
-        bytes: await readAt(this.#handle, start, end - start, spare.take(end - start)),
+        bytes: await readAt(this.#bytes, start, end - start, spare.take(end - start)),
       })),
     );
   }
 
   async close(): Promise<void> {
-    await this.#handle.close();
+    await this.#bytes.close();
   }
 }
 
@@ -155,16 +157,16 @@ function namedLeaves(footer: Footer): Map<string, { leaf: Leaf; index: number }>
 }
 
 async function readAt(
-  handle: FileHandle,
+  source: ByteSource,
   position: number,
   length: number,
   bytes: Uint8Array = new Uint8Array(length),
 ): Promise<Uint8Array> {
   let done = 0;
   while (done < length) {
-    const { bytesRead } = await handle.read(bytes, done, length - done, position + done);
-    if (bytesRead === 0) throw invalid("the file is shorter than it was");
-    done += bytesRead;
+    const read = await source.read(bytes.subarray(done), position + done);
+    if (read === 0) throw invalid("the file is shorter than it was");
+    done += read;
   }
   return bytes;
 }

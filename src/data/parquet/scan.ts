@@ -1,15 +1,15 @@
 /** Parquet files as a scan: a split per row group, hive partitions as columns, row groups left out by statistics. */
 import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { TenonError } from "../../base/index.js";
 import { type FieldType, printType, type Schema, sameLogical } from "../column.js";
-import { expandGlobs } from "../glob.js";
+import { expandGlobs, isUrl } from "../glob.js";
 import { constantColumn, partitionsOf } from "../partitions.js";
 import type { Chunk, Scan, Source, SourceFile, Split } from "../scan.js";
 import { type ColumnMemory, FRESH_MEMORY } from "../workspace.js";
 import { ParquetFile } from "./file.js";
 import { mayHold } from "./prune.js";
+import type { RemoteOptions } from "./remote-file.js";
 
 export interface ParquetOptions {
   /**
@@ -19,15 +19,24 @@ export interface ParquetOptions {
   readonly engine?: "ts" | "duckdb" | "polars";
   /** `key=value` folders become text columns. Default true. */
   readonly hive?: boolean;
+  /** How files behind http and https URLs are asked for; only the built-in engine reads them. */
+  readonly remote?: RemoteOptions;
 }
 
 export function parquetSource(paths: readonly string[], options: ParquetOptions): Source {
   return {
     identity: { kind: "parquet", paths, hive: options.hive ?? true },
     async open() {
-      const scan = await openParquet(paths, options.hive ?? true);
+      const engine = options.engine ?? "ts";
+      const url = paths.find(isUrl);
+      if (engine !== "ts" && url !== undefined)
+        throw new TenonError("USAGE", {
+          problem: `${engine} is not given URLs`,
+          expected: 'files, or engine: "ts"',
+        });
+      const scan = await openParquet(paths, options);
       try {
-        return await ENGINES[options.engine ?? "ts"](scan);
+        return await ENGINES[engine](scan);
       } catch (error) {
         await scan[Symbol.asyncDispose]();
         throw error;
@@ -50,21 +59,26 @@ interface OpenFile {
   readonly partitions: ReadonlyMap<string, string | null>;
 }
 
-async function openParquet(patterns: readonly string[], hive: boolean): Promise<ParquetScan> {
+async function openParquet(
+  patterns: readonly string[],
+  { hive = true, remote }: ParquetOptions,
+): Promise<ParquetScan> {
   const opened: OpenFile[] = [];
   try {
     for (const path of await expandGlobs(patterns))
-      opened.push({ file: await ParquetFile.open(path), partitions: hive ? partitionsOf(path) : new Map() });
-    return new ParquetScan(opened, await Promise.all(opened.map(identify)));
+      opened.push({
+        file: await ParquetFile.open(path, remote),
+        partitions: hive ? partitionsOf(path) : new Map(),
+      });
+    return new ParquetScan(opened, opened.map(identify));
   } catch (error) {
     await Promise.all(opened.map(({ file }) => file.close()));
     throw error;
   }
 }
 
-async function identify({ file }: OpenFile): Promise<SourceFile> {
-  const { mtimeMs } = await stat(file.path);
-  const text = JSON.stringify([basename(file.path), file.size, mtimeMs, file.footerHash]);
+function identify({ file }: OpenFile): SourceFile {
+  const text = JSON.stringify([basename(file.path), file.size, file.version, file.footerHash]);
   const fingerprint = createHash("sha256").update(text).digest("hex");
   return { name: file.path, size: file.size, contentHash: file.footerHash, fingerprint };
 }

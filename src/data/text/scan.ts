@@ -4,7 +4,7 @@ import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { TenonError } from "../../base/index.js";
 import { type FieldType, printType, type Schema } from "../column.js";
-import { expandGlobs } from "../glob.js";
+import { expandGlobs, noUrls } from "../glob.js";
 import { constantColumn, partitionsOf } from "../partitions.js";
 import type { Chunk, Scan, Source, SourceFile, Split } from "../scan.js";
 import { type BlockIndex, indexBlocks, readBlock } from "./blocks.js";
@@ -38,6 +38,7 @@ interface OpenFile {
 }
 
 async function openText(patterns: readonly string[], format: TextFormat, hive: boolean): Promise<Scan> {
+  noUrls(patterns, "text");
   const files: OpenFile[] = [];
   try {
     for (const path of await expandGlobs(patterns))
