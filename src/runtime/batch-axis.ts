@@ -10,7 +10,7 @@ import {
   Tensor,
 } from "../tensor/index.js";
 import type { Padding } from "./padding.js";
-import { numbersOf, probeOfShape, runProbe } from "./probe.js";
+import { numbersOf, overProbeLimit, probeOfShape, runProbe } from "./probe.js";
 import type { RunLane } from "./session.js";
 import type { Signature, SignatureDim, ValueSignature } from "./signature.js";
 
@@ -79,8 +79,11 @@ function hasFreeDims(signature: Signature): boolean {
 }
 
 async function compareRows(signature: Signature, lane: RunLane, size: number): Promise<BatchAxis> {
+  const shapes = signature.inputs.map((spec) => rowOf(spec, size));
+  const large = overProbeLimit(shapes);
+  if (large !== undefined) return { batchable: false, reason: large };
   const rows = [0, 1].map((row) =>
-    signature.inputs.map((spec, i) => probeTensor(spec, size, 1, SEED + 97 * i + row)),
+    signature.inputs.map(({ dtype }, i) => probeOfShape(dtype, shapes[i]!, SEED + 97 * i + row)),
   );
   const first = await runProbe(signature, lane, rows[0]!, 1);
   const startedAt = performance.now();
@@ -123,12 +126,9 @@ async function compareRows(signature: Signature, lane: RunLane, size: number): P
   return { batchable: true, invariance, rowMs, probe };
 }
 
-/** Seeded input of `rows` rows; free dimensions other than the leading one have `size`. */
-function probeTensor(spec: ValueSignature, size: number, rows: number, seed: number): Tensor {
-  const shape = spec.dims!.map((dim: SignatureDim, axis) =>
-    axis === 0 ? rows : typeof dim === "number" ? dim : size,
-  );
-  return probeOfShape(spec.dtype, shape, seed);
+/** The shape of one row; free dimensions other than the leading one have `size`. */
+function rowOf({ dims }: ValueSignature, size: number): readonly number[] {
+  return dims!.map((dim: SignatureDim, axis) => (axis === 0 ? 1 : typeof dim === "number" ? dim : size));
 }
 
 function concatRows(a: Tensor, b: Tensor): Tensor {

@@ -9,7 +9,7 @@ import type { LaneBudget } from "./lane-budget.js";
 import type { Loaded } from "./load.js";
 import type { Model } from "./model.js";
 import { OutputShapes } from "./output-shapes.js";
-import { probeOfShape } from "./probe.js";
+import { overProbeLimit, probeOfShape } from "./probe.js";
 import type { RunLane } from "./session.js";
 
 /** Raised when what is measured, or how, changes. */
@@ -54,7 +54,7 @@ export class Calibration {
    */
   async warmUp(model: Model, axis: BatchAxis): Promise<TenonError | undefined> {
     const shapes = axis.probe ?? fixedShapes(model, 1);
-    if (shapes === undefined) return undefined;
+    if (shapes === undefined || overProbeLimit(shapes) !== undefined) return undefined;
     const inputs = Object.fromEntries(
       model.signature.inputs.map((spec, i) => [spec.name, probeOfShape(spec.dtype, shapes[i]!, i)]),
     );
@@ -103,9 +103,9 @@ export class Calibration {
     let complete = true;
     try {
       for (let n = 1; n <= Math.max(1, model.maxBatch); n *= 2) {
-        const inputs = probe.map((shape, i) =>
-          probeOfShape(loaded.signature.inputs[i]!.dtype, batched ? [n, ...shape.slice(1)] : shape, i),
-        );
+        const shapes = batched ? probe.map((shape) => [n, ...shape.slice(1)]) : probe;
+        if (overProbeLimit(shapes) !== undefined) break;
+        const inputs = shapes.map((shape, i) => probeOfShape(loaded.signature.inputs[i]!.dtype, shape, i));
         const measured = await this.#leastOf(lane, inputs, n, previous * 2, cost.hopMs);
         if (measured === undefined) return;
         const { ms } = measured;

@@ -17,6 +17,18 @@ import type { BatchOutputs } from "./lane.js";
 import type { RunLane } from "./session.js";
 import type { Signature } from "./signature.js";
 
+/** Elements of all inputs of a probe. A file of a few bytes may declare any number, and probes are made in this process. */
+const PROBE_LIMIT = 2 ** 24;
+/** Values are drawn for so many elements and then repeated; a prime, so that rows of no length fall on each other. */
+const PERIOD = 65_521;
+
+/** Why inputs of these shapes are not tried; undefined when they are. */
+export function overProbeLimit(shapes: readonly (readonly number[])[]): string | undefined {
+  const elements = shapes.reduce((sum, shape) => sum + shape.reduce((size, dim) => size * dim, 1), 0);
+  if (elements <= PROBE_LIMIT) return undefined;
+  return `its inputs have ${elements} elements, and nothing of more than ${PROBE_LIMIT} is tried before it is asked for`;
+}
+
 /** Runs `rows` rows of inputs on a lane that nothing else uses. */
 export function runProbe(
   signature: Signature,
@@ -49,13 +61,15 @@ export function probeOfShape(dtype: DType, shape: readonly number[], seed: numbe
   const random = mulberry32(seed);
   const { kind, bits } = dtypeInfo(dtype);
   const encode = dtype === "float16" ? numberToFloat16 : dtype === "bfloat16" ? numberToBfloat16 : undefined;
-  for (let i = 0; i < storage.length; i++) {
+  const drawn = Math.min(storage.length, PERIOD);
+  for (let i = 0; i < drawn; i++) {
     if (kind === "float" && bits >= 16) {
       const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
       storage[i] = encode === undefined ? normal : encode(normal);
     } else if (typeof storage[i] === "bigint") storage[i] = random() < 0.5 ? 0n : 1n;
     else storage[i] = random() < 0.5 ? 0 : 1;
   }
+  for (let done = drawn; done < storage.length; done *= 2) storage.copyWithin(done, 0, done);
   return new Tensor(dtype, storage as unknown as Storage, denseLayout(shape));
 }
 
