@@ -23,7 +23,7 @@ import { type Inputs, orderInputs, orderOutputs } from "./validate.js";
 import { WideSession } from "./wide-gear.js";
 
 /** Findings of a model whose runs take as long as a request asks for. */
-const ENDLESS: ReadonlySet<FindingCode> = new Set(["LOOP_INPUT_BOUND", "LOOP_UNBOUNDED"]);
+const STEERED: ReadonlySet<FindingCode> = new Set(["LOOP_INPUT_BOUND", "LOOP_UNBOUNDED", "SIZE_INPUT_BOUND"]);
 
 export interface RunOptions {
   /** Cancels the run: free while it waits; between two nodes when it runs alone. */
@@ -136,7 +136,7 @@ export class Model {
         keyAlone: (request) => this.#batchKey(request.member.inputs, request.outputs),
         explicit: parts.explicit,
         instances: parts.instances,
-        foreseeable: !parts.loaded.findings.some(({ code }) => ENDLESS.has(code)),
+        foreseeable: !parts.loaded.findings.some(({ code }) => STEERED.has(code)),
       },
       session,
       {

@@ -8,7 +8,7 @@ export type Trust = "pinned" | "untrusted";
 export type Severity = "error" | "warning" | "note";
 
 /** Raised with the rules: what passed older ones is examined again. */
-export const PREFLIGHT_VERSION = 1;
+export const PREFLIGHT_VERSION = 2;
 
 interface Row extends Readonly<Record<Trust, Severity>> {
   /** Code of the error that refuses the model. */
@@ -143,6 +143,12 @@ export const FINDINGS = {
     error: UNSUPPORTED,
     problem: "how long a Loop runs is known only when it runs",
     do: "keep the deadline of runs short",
+  },
+  SIZE_INPUT_BOUND: {
+    ...NOTE,
+    error: UNSUPPORTED,
+    problem: "how large a value gets is known only when it runs",
+    do: "keep the memory of the model's process and the deadline of runs short",
   },
   OUTPUT_SIZE: {
     ...UNTRUSTED_ONLY,

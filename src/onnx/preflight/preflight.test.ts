@@ -333,6 +333,14 @@ const CASES: readonly (readonly [string, FindingCode, Model, Model])[] = [
     loopModel({ trip: int64(3) }),
   ],
   [
+    "a size from a request",
+    "SIZE_INPUT_BOUND",
+    modelOf((g) => void g.output(g.add("ConstantOfShape", [g.add("Abs", [g.input("shape", "int64", [2])])]))),
+    modelOf(
+      (g) => void g.output(g.add("ConstantOfShape", [g.add("Shape", [g.input("x", "float32", [2, "n"])])])),
+    ),
+  ],
+  [
     "ConstantOfShape of more than 1 GiB",
     "OUTPUT_SIZE",
     oneNode("ConstantOfShape", [int64(2 ** 28 + 1)]),

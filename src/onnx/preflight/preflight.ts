@@ -10,6 +10,7 @@ import { bodyOf, callOrder, checkBody, checkExpansion, nestedNodes } from "./fun
 import { LIMITS } from "./limits.js";
 import { checkLoop } from "./loops.js";
 import { describe, NODE_RULES, type Place, Rows } from "./rules.js";
+import { RequestValues } from "./steering.js";
 
 export interface PreflightOptions {
   /** How far the model's author is trusted; default `pinned`. */
@@ -103,13 +104,16 @@ function walkModel(model: Model, order: readonly string[], report: Report): void
   for (const [key, fn] of model.functions) {
     checkBody(fn, report);
     checkDefaults(fn, demands.get(key), report);
-    walk(fn.nodes, { ...start, inside: fn, rows: new Rows(fn.opsets), facts: new Facts(bodyOf(fn)) });
+    const body = bodyOf(fn);
+    const [facts, asked] = [new Facts(body), new RequestValues(body)];
+    walk(fn.nodes, { ...start, inside: fn, rows: new Rows(fn.opsets), facts, asked });
   }
   walk(model.graph.nodes, {
     ...start,
     inside: undefined,
     rows: new Rows(model.opsets),
     facts: new Facts(model.graph),
+    asked: new RequestValues(model.graph),
   });
 }
 
@@ -126,6 +130,7 @@ function walk(nodes: readonly Node[], place: Place): void {
     for (const rule of RULES) rule(node, seen, place);
     const [output] = node.outputs;
     if (fact !== undefined && output) facts.set(output, fact);
+    place.asked.follow(node, place.report, describe);
     walkSubgraphs(node, place);
   }
 }
@@ -146,7 +151,8 @@ function walkSubgraphs(node: Node, place: Place): void {
 }
 
 function walkGraph(graph: Graph, place: Place): void {
-  walk(graph.nodes, { ...place, facts: new Facts(graph, place.facts) });
+  const asked = new RequestValues(graph, place.asked);
+  walk(graph.nodes, { ...place, facts: new Facts(graph, place.facts), asked });
 }
 
 function checkSpecification(model: Model, report: Report): void {

@@ -7,6 +7,7 @@ import { checkAttributes, type Demands } from "./attributes.js";
 import { type Fact, type Facts, intsLength, leastBytes } from "./facts.js";
 import type { Report } from "./finding.js";
 import { DOMAINS, LIMITS } from "./limits.js";
+import type { RequestValues } from "./steering.js";
 
 /** Where a node stands. */
 export interface Place {
@@ -15,6 +16,7 @@ export interface Place {
   readonly demands: Demands;
   readonly rows: Rows;
   readonly facts: Facts;
+  readonly asked: RequestValues;
   /** The function whose body this is. */
   readonly inside: FunctionDef | undefined;
   /** Graphs around this one. */
