@@ -1,0 +1,123 @@
+/**
+ * `tenon serve` against other servers of models, in turn, under the same load: requests/s, CPU time a request, p99, time
+ * to start, memory.
+ * Usage: bash scripts/serving-peers.sh; node build/bench/serving.js [--rounds R] [--seconds S] [--peers FOLDER] [--model mlp|squeezenet] [--format json|binary] [--clients N] [name part …]
+ * Peers that are not set up, or do not start, are left out and named.
+ */
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { ModelName } from "../test/support/models.js";
+import { perSecond, value } from "./harness/bench.js";
+import { httpRounds, withClient } from "./harness/http-rounds.js";
+import { machineLine } from "./harness/machine.js";
+import { modelFile } from "./harness/model-files.js";
+import type { RequestFormat } from "./harness/requests.js";
+import type { Sample } from "./harness/side.js";
+import { type RunningSide, type StartOptions, startSide } from "./harness/start-side.js";
+import { MODEL_SERVERS } from "./peers/model-servers.js";
+import { SERVERS } from "./peers/servers.js";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: "string", default: "3" },
+    seconds: { type: "string", default: "2" },
+    peers: {
+      type: "string",
+      default: join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "tenon/peers"),
+    },
+    model: { type: "string", default: "mlp" },
+    format: { type: "string", default: "json" },
+    clients: { type: "string", default: "32" },
+  },
+});
+const home = values.peers;
+const model = values.model as ModelName;
+const format = values.format as RequestFormat;
+const WORKERS = 2;
+
+interface Contestant extends StartOptions {
+  readonly module: string;
+  readonly side: string;
+  /** The environment that it needs. */
+  readonly needs?: string;
+  /** Takes only the small model, and only JSON. */
+  readonly jsonOnly?: true;
+}
+
+const file = await modelFile(model);
+const command = { module: MODEL_SERVERS, side: "tenon" };
+const python = (server: string): Contestant => ({
+  module: MODEL_SERVERS,
+  side: "python",
+  settings: { model, file, home, server, workers: WORKERS },
+  needs: server,
+  jsonOnly: true,
+});
+
+const CONTESTANTS: Readonly<Record<string, Contestant>> = {
+  tenon: { ...command, settings: { model, file, isolation: "process" } },
+  "tenon (inline)": { ...command, settings: { model, file, isolation: "inline" } },
+  "fastify cluster": { module: SERVERS, side: "clustered", settings: { model, file, processes: WORKERS } },
+  mosec: python("mosec"),
+  litserve: python("litserve"),
+  bentoml: python("bentoml"),
+  mlserver: python("mlserver"),
+  triton: {
+    module: MODEL_SERVERS,
+    side: "triton",
+    settings: { model, file, home, workers: WORKERS },
+    needs: "triton",
+  },
+};
+
+const onlySmallJson = model !== "mlp" || format !== "json";
+const team: Record<string, RunningSide> = {};
+try {
+  for (const [name, { module, side, needs, jsonOnly, ...options }] of Object.entries(CONTESTANTS)) {
+    if (positionals.length > 0 && !positionals.some((part) => name.includes(part))) continue;
+    if (jsonOnly && onlySmallJson) continue;
+    if (needs !== undefined && !existsSync(join(home, needs, "ready"))) {
+      console.log(`${name}: left out, it is not set up in ${home}`);
+      continue;
+    }
+    try {
+      team[name] = await startSide(module, side, options);
+    } catch (error) {
+      console.log(`${name}: left out, it does not start: ${String(error).slice(0, 600)}`);
+    }
+  }
+  const load = { model, format, clients: Number(values.clients) };
+  const effort = { seconds: Number(values.seconds), rounds: Number(values.rounds), tries: 1, share: 1 };
+  const samples = await withClient((client) => httpRounds(client, team, load, effort));
+  print(samples);
+} finally {
+  await Promise.all(Object.values(team).map((side) => side.close()));
+}
+
+function print(samples: Readonly<Record<string, Sample>>): void {
+  console.log(
+    `${model}, ${format}, ${values.clients} clients, medians of ${values.rounds} rounds of ${values.seconds} s in turn`,
+  );
+  console.log(machineLine());
+  const first = Object.keys(samples)[0]!;
+  const cpuOf = (sample: Sample): number => value(sample, "cpuMs") / value(sample, "items");
+  const rows = Object.entries(samples).map(([name, sample]) => {
+    const { facts } = team[name]!;
+    const own = samples[first]!;
+    return {
+      server: name,
+      "requests/s": Math.round(perSecond(sample)),
+      [`${first} is`]: `${(perSecond(own) / perSecond(sample)).toFixed(2)}×`,
+      "CPU µs/request": Math.round(1000 * cpuOf(sample)),
+      [`${first} takes`]: `${(cpuOf(own) / cpuOf(sample)).toFixed(2)}×`,
+      "p99 ms": value(sample, "p99Ms").toFixed(2),
+      "ready ms": facts.readyMs === undefined ? "" : Math.round(facts.readyMs),
+      "idle MB": facts.idleMb === undefined ? "" : Math.round(facts.idleMb),
+      foreign: `${Math.round(100 * (sample.foreign ?? 0))} %`,
+    };
+  });
+  console.table(rows);
+}
