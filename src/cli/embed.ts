@@ -1,6 +1,6 @@
 /** `tenon embed`: a vector for each text of a file. */
 import { Command, Option } from "commander";
-import { formatCount, formatDuration, type Knobs, parseCount, TenonError } from "../base/index.js";
+import { formatCount, formatDuration, type Knobs, TenonError } from "../base/index.js";
 import type { EmbedMatrix, OutputType, Quant } from "../embed/index.js";
 import type { Engine } from "../runtime/index.js";
 import { addSettings, resolveSettings } from "./settings.js";
@@ -107,9 +107,8 @@ async function engineOf(values: Knobs): Promise<Engine> {
 }
 
 function dimsOf(text: string): number {
-  const dims = parseCount(text);
-  if (dims >= 1) return dims;
-  throw new TenonError("USAGE", { problem: "--dims", given: text, expected: "1 or more" });
+  if (/^[1-9][0-9]{0,8}$/.test(text)) return Number(text);
+  throw new TenonError("USAGE", { problem: "--dims", given: text, expected: "a whole number from 1" });
 }
 
 /** A model that has prompts and is given none may be meant to have one. */

@@ -1,7 +1,8 @@
 /** `tenon rerank`: texts of a file by how well they answer a query, best first. */
 import { once } from "node:events";
 import { Command } from "commander";
-import { parseCount, replaceFile, TenonError } from "../base/index.js";
+import { replaceFile, TenonError } from "../base/index.js";
+import { checkOutputFolder } from "./output-folder.js";
 import { addSettings, resolveSettings } from "./settings.js";
 import { note, printJson, progress, styled } from "./terminal.js";
 
@@ -29,6 +30,7 @@ export function rerankCommand(): Command {
   return command.action(async (folder: string, options: RerankOptions) => {
     const { values, json } = await resolveSettings(command);
     const topK = options.topK === undefined ? undefined : positive(options.topK);
+    if (options.output !== undefined && options.output !== "-") checkOutputFolder(options.output);
     const [{ openEngine }, { reranker }, { texts }] = await Promise.all([
       import("./engine.js"),
       import("../embed/index.js"),
@@ -55,7 +57,6 @@ export function rerankCommand(): Command {
 }
 
 function positive(text: string): number {
-  const value = parseCount(text);
-  if (value >= 1) return value;
-  throw new TenonError("USAGE", { problem: "--top-k", given: text, expected: "1 or more" });
+  if (/^[1-9][0-9]{0,8}$/.test(text)) return Number(text);
+  throw new TenonError("USAGE", { problem: "--top-k", given: text, expected: "a whole number from 1" });
 }

@@ -4,6 +4,7 @@ import { extname } from "node:path";
 import { replaceFile, TenonError } from "../base/index.js";
 import type { EmbedMatrix } from "../embed/index.js";
 import { float16ToNumber, writeNpy } from "../tensor/index.js";
+import { checkOutputFolder } from "./output-folder.js";
 
 type Writer = (path: string, matrix: EmbedMatrix) => Promise<void>;
 
@@ -20,9 +21,11 @@ const WRITERS: Readonly<Record<string, Writer>> = {
   },
 };
 
-/** Throws USAGE for an ending that is not known, before any work. */
+/** Throws USAGE for an ending that is not known and a folder that is not there, before any work. */
 export function checkVectorOutput(path: string | undefined): void {
-  if (path === undefined || path === "-" || WRITERS[extname(path).toLowerCase()] !== undefined) return;
+  if (path === undefined || path === "-") return;
+  checkOutputFolder(path);
+  if (WRITERS[extname(path).toLowerCase()] !== undefined) return;
   throw new TenonError("USAGE", {
     problem: "the ending of --output is not known",
     given: path,

@@ -71,7 +71,7 @@ export function isHeadFolder(folder: string): boolean {
   try {
     const config: unknown = JSON.parse(readFileSync(path, "utf8"));
     const names = isFields(config) ? config.architectures : undefined;
-    return Array.isArray(names) && String(names[0]).endsWith("ForSequenceClassification");
+    return Array.isArray(names) && String(names[0]).endsWith(HEAD);
   } catch {
     return false;
   }
@@ -114,6 +114,7 @@ async function openScorer(folder: string, options: HeadOptions): Promise<TextSco
 
 async function prepare(folder: string, options: HeadOptions): Promise<Prepared> {
   const card = readTextCard(folder, options);
+  refuseOtherKind(card);
   const text = await TextEncoder.open({ ...card, includePrompt: true }, options.truncate ?? "right");
   const body = await bodyOf(card, "sequence-classification");
   const logits = body.model.graph.outputs.find(({ name }) => name === LOGITS);
@@ -132,6 +133,22 @@ async function prepare(folder: string, options: HeadOptions): Promise<Prepared> 
     labels: labelsOf(card.config, logits.type?.kind === "tensor" ? logits.type.shape?.[1] : undefined),
     limits: options,
   };
+}
+
+const HEAD = "ForSequenceClassification";
+
+/** A folder whose files say that it is another kind of model. Throws MODEL_UNSUPPORTED. */
+function refuseOtherKind({ folder, config }: TextCard): void {
+  const classes = Array.isArray(config.architectures) ? config.architectures.map(String) : [];
+  if (classes.some((name) => name.endsWith(HEAD))) return;
+  const embeds = isFile(join(folder, "modules.json"));
+  if (classes.length === 0 && !embeds) return;
+  throw new TenonError("MODEL_UNSUPPORTED", {
+    problem: "the model scores no pairs and has no labels of texts",
+    given: [...classes, ...(embeds ? ["modules.json"] : [])].join(", ").slice(0, 200),
+    expected: `a cross-encoder or classifier: "architectures": ["…${HEAD}"] in config.json`,
+    ...(embeds ? { do: "for vectors of texts: tenon embed, or embedder() in a program" } : {}),
+  });
 }
 
 /** Names of labels as a config has them, as many as the graph gives. */

@@ -64,6 +64,7 @@ export type { MultiCard, MultiOptions } from "./multi/multi-card.js";
 export { type MultiEmbedder, type MultiEmbedderOptions, multiEmbedder } from "./multi/multi-embedder.js";
 export { maxSimGraph } from "./multi/multi-graph.js";
 export { type Muvera, type MuveraOptions, muvera } from "./multi/muvera.js";
+export { poolTokens, type TokenPoolOptions } from "./multi/token-pool.js";
 export type { OpenOptions } from "./opened.js";
 export type { PromptOptions } from "./prompts.js";
 export { type Int8Ranges, int8Ranges } from "./quantise.js";

@@ -120,7 +120,7 @@ export class TextEncoder {
       problem: `${name} is longer than the model reads`,
       given: `${tokens} tokens`,
       expected: `at most ${this.maxTokens}`,
-      do: 'cut it, or let it be cut: { truncate: "right" }',
+      do: "cut it, or let it be cut: truncate",
     });
   }
 }

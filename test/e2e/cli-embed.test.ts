@@ -90,9 +90,18 @@ describe("tenon embed", () => {
       [["--input", "in.txt", "--output", "out.xlsx"], 2, /\.npy, \.json, \.jsonl, \.parquet/],
       [["--input", "in.txt", "--prompt-name", "query"], 2, /the model has no prompts/],
       [["--input", "in.txt", "--dims", "9"], 2, /DIMS_MISMATCH[\s\S]*1 to 8/],
+      [["--input", "in.txt", "--dims", "many"], 2, /--dims[\s\S]*many[\s\S]*a whole number/],
+      [["--input", "in.txt", "--output", "no/out.npy"], 2, /folder of --output does not exist[\s\S]*mkdir/],
     ];
-    for (const [args, code, text] of cases) {
-      const result = await runCli(["embed", "tiny", ...args], { cwd, env });
+    const all: (readonly [readonly string[], number, RegExp])[] = cases.map(([args, code, text]) => [
+      ["embed", "tiny", ...args],
+      code,
+      text,
+    ]);
+    const rerank = ["rerank", "tiny", "--query", "a", "--input", "in.txt"];
+    all.push([rerank, 1, /scores no pairs[\s\S]*modules\.json[\s\S]*tenon embed/]);
+    for (const [args, code, text] of all) {
+      const result = await runCli(args, { cwd, env });
       assert.equal(result.code, code, result.stderr);
       assert.match(result.stderr, text);
       assert.equal(result.stdout, "");

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { multiEmbedder } from "tenon/embed";
+import { EmbedMatrix, multiEmbedder, poolTokens } from "tenon/embed";
 import { Engine } from "tenon/runtime";
 import { type JsonFiles, module, saveTinyEmbedder, TINY_TOKENIZER } from "../support/tiny-embedder.js";
 
@@ -55,5 +55,31 @@ describe("vectors of tokens", () => {
     marker!.data.forEach((value, i) => {
       assert.ok(Math.abs(value - empty!.data[i]!) < 1e-6);
     });
+  });
+
+  test("a pooled matrix has means of what is near, in order, the first vector as it is", () => {
+    const near = [
+      [9, 9],
+      [1, 0],
+      [0, 1],
+      [1.1, 0],
+      [0, 1.1],
+      [0.9, 0],
+      [-1, -1],
+    ];
+    const data = Float32Array.from(near.flat());
+    const whole = new EmbedMatrix(data, 7, 2, new Uint32Array(7).fill(1), []);
+    const pooled = poolTokens(whole, 2);
+    const rounded = (row: number) => [...pooled.row(row)].map((value) => Math.round(1000 * value) / 1000);
+    assert.deepEqual([0, 1, 2, 3].map(rounded), [
+      [9, 9],
+      [1, 0],
+      [0, 1.05],
+      [-1, -1],
+    ]);
+    assert.deepEqual([...pooled.tokens], [1, 3, 2, 1]);
+    assert.equal(poolTokens(whole, 1), whole);
+    assert.equal(poolTokens(whole, 100).rows, 2);
+    assert.throws(() => poolTokens(whole, 0), { code: "USAGE" });
   });
 });

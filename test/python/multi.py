@@ -4,6 +4,7 @@ Saves a tiny model as PyLate does; prints its folder by name.
 """
 import json
 import os
+import shutil
 import string
 import sys
 
@@ -11,7 +12,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import numpy as np
 import torch
 from fastembed.postprocess.muvera import Muvera
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from scipy.cluster.hierarchy import fcluster, linkage
 from sentence_transformers import MultiVectorEncoder
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -82,6 +84,20 @@ write(
     {"in_features": 16, "out_features": 6, "bias": False, "activation_function": "torch.nn.modules.linear.Identity"},
 )
 save_file({"linear.weight": torch.randn(6, 16)}, os.path.join(pylate, "1_Dense", "model.safetensors"))
+# The same model as the original ColBERT saves it.
+stanford = os.path.join(folder, "stanford")
+shutil.copytree(pylate, stanford, ignore=shutil.ignore_patterns("modules.json", "1_Dense", "config_sentence*", "sentence_bert*", "model.safetensors"))
+weights = {f"bert.{key}": value for key, value in load_file(os.path.join(pylate, "model.safetensors")).items()}
+weights["linear.weight"] = load_file(os.path.join(pylate, "1_Dense", "model.safetensors"))["linear.weight"]
+save_file(weights, os.path.join(stanford, "model.safetensors"))
+with open(os.path.join(stanford, "config.json")) as file:
+    config = json.load(file)
+write(stanford, "config.json", {**config, "architectures": ["HF_ColBERT"]})
+write(
+    stanford,
+    "artifact.metadata",
+    {"query_token_id": "[Q] ", "doc_token_id": "[D] ", "query_maxlen": 20, "doc_maxlen": 30, "mask_punctuation": True, "attend_to_mask_tokens": True},
+)
 tensors = {}
 for name, path in names.items():
     model = MultiVectorEncoder(path, device="cpu")
@@ -96,5 +112,10 @@ tensors["muvera.planes"] = torch.from_numpy(np.stack([p.simhash_vectors for p in
 tensors["muvera.projections"] = torch.from_numpy(reference.dim_reduction_projections.astype(np.float64)).contiguous()
 tensors["muvera.document"] = torch.from_numpy(reference.process_document(tensors["pylate.0"].numpy()))
 tensors["muvera.query"] = torch.from_numpy(reference.process_query(tensors["pylate.query"].numpy()))
+whole = tensors["pylate.0"].numpy()
+behind = whole[1:]
+labels = fcluster(linkage(behind, method="ward"), t=max(len(behind) // 3, 1), criterion="maxclust")
+means = [behind[labels == label].mean(axis=0) for label in dict.fromkeys(labels)]
+tensors["pooled"] = torch.from_numpy(np.stack([whole[0], *means]).astype(np.float32))
 save_file(tensors, out)
 print(json.dumps(names))

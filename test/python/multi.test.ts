@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, describe, test } from "node:test";
-import { multiEmbedder, muvera } from "tenon/embed";
+import { multiEmbedder, muvera, poolTokens } from "tenon/embed";
 import { Engine } from "tenon/runtime";
 import { materialize, openWeights } from "tenon/torch";
 import { proseLines } from "../support/odd-texts.js";
@@ -53,6 +53,10 @@ describe("late interaction", () => {
       const fixed = muvera({ dims: 6, planes: 3, projected: 4, repetitions: 5, matrices });
       near(fixed.document(documents[0]!), "muvera.document", 1e-4);
       near(fixed.query(query), "muvera.query", 1e-4);
+      near(poolTokens(documents[0]!, 3).data, "pooled");
+      await using original = await multiEmbedder(join(folder, "stanford"), { engine, name: "stanford" });
+      near((await original.query(QUERY)).data, "pylate.query");
+      for (const [i, { data }] of (await original.documents(TEXTS)).entries()) near(data, `pylate.${i}`);
     }
   });
 });

@@ -25,15 +25,16 @@ export interface Body {
 /** Opset in which the graph's tail is written. */
 const OPSET = 20;
 
-/** The body of the folder, in opset 20 or newer. Throws MODEL_INCOMPLETE and what reading throws. */
+/** The body of the folder, in opset 20 or newer; weights named `aside` are the caller's. Throws MODEL_INCOMPLETE and what reading throws. */
 export async function bodyOf(
   place: ModelPlace,
   head: "none" | "sequence-classification" | "token-classification" | "masked-lm" = "none",
+  aside: readonly string[] = [],
 ): Promise<Body> {
   const file = modelFile(place);
   if ("weights" in file) {
     const { architectureFromFolder } = await import("../../torch/index.js"); // many files, which a graph spares
-    return { model: await architectureFromFolder(place.transformer, { head }), from: file.weights };
+    return { model: await architectureFromFolder(place.transformer, { head, aside }), from: file.weights };
   }
   const model = await readModel(file.graph);
   const opset = model.opsets.get("") ?? 0;

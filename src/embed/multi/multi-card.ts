@@ -1,7 +1,7 @@
 /** What a late-interaction model (ColBERT) says of itself: markers, lengths, expansion of queries, words that are left out. */
 import { TenonError } from "../../base/index.js";
 import { type DenseModule, denseOf, modulesOf, readTextCard, type TextCard } from "../card/card.js";
-import { countAt, type Fields, isFields, readFields, textAt } from "../card/files.js";
+import { countAt, type Fields, flagAt, isFields, readFields, textAt } from "../card/files.js";
 
 export interface MultiOptions {
   /** What stands in front of queries and of documents: a token of the vocabulary, or plain text. Default: as the model says. */
@@ -25,6 +25,8 @@ export interface MultiCard extends TextCard {
   readonly skip: readonly string[];
   /** Layers on each token's vector, in order. */
   readonly dense: readonly DenseModule[];
+  /** A layer without bias whose weights lie beside the transformer's, under this name. */
+  readonly projection: string | undefined;
 }
 
 const PUNCTUATION = [..."!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"];
@@ -45,14 +47,15 @@ export function readMultiCard(folder: string, options: MultiOptions = {}): Multi
   }
   const dense = (modules ?? []).filter(({ kind }) => kind === "Dense").map(tokenDense);
   const sentence = readFields(folder, SENTENCE) ?? {};
-  if (modules === undefined) {
+  const stanford = modules === undefined ? stanfordIn(folder, text.config) : undefined;
+  if (modules === undefined && stanford === undefined) {
     throw new TenonError("MODEL_UNSUPPORTED", {
       problem: "the folder does not say how texts become many vectors",
       given: folder,
-      expected: `modules.json and ${SENTENCE}`,
+      expected: `modules.json and ${SENTENCE}, or ${ARTIFACT}`,
     });
   }
-  const said = saidIn(folder, text.transformer, modules, sentence);
+  const said = stanford ?? saidIn(folder, text.transformer, modules!, sentence);
   const limit = text.maxTokens.value;
   const queryLength = options.queryLength ?? said.queryLength;
   const documentLength = Math.min(limit, options.documentLength ?? said.documentLength);
@@ -74,10 +77,33 @@ export function readMultiCard(folder: string, options: MultiOptions = {}): Multi
     documentLength,
     skip: options.skip ?? said.skip,
     dense,
+    projection: stanford === undefined ? undefined : "linear.weight",
   };
 }
 
 type Said = Pick<MultiCard, "markers" | "queryLength" | "expand" | "attend" | "documentLength" | "skip">;
+
+/** What checkpoints of the original ColBERT say of themselves. */
+const ARTIFACT = "artifact.metadata";
+
+/** A checkpoint of the original ColBERT; undefined for another folder. */
+function stanfordIn(folder: string, config: Fields): Said | undefined {
+  const artifact = readFields(folder, ARTIFACT);
+  const classes = Array.isArray(config.architectures) ? config.architectures : [];
+  if (artifact === undefined && !classes.includes("HF_ColBERT")) return undefined;
+  const fields = artifact ?? {};
+  return {
+    markers: {
+      query: textAt(fields, "query_token_id", ARTIFACT) ?? "[unused0]",
+      document: textAt(fields, "doc_token_id", ARTIFACT) ?? "[unused1]",
+    },
+    queryLength: countAt(fields, "query_maxlen", ARTIFACT) ?? 32,
+    expand: true,
+    attend: flagAt(fields, "attend_to_mask_tokens", ARTIFACT) ?? false,
+    documentLength: countAt(fields, "doc_maxlen", ARTIFACT) ?? 220,
+    skip: (flagAt(fields, "mask_punctuation", ARTIFACT) ?? true) ? PUNCTUATION : [],
+  };
+}
 
 /** The files of PyLate and of sentence-transformers. */
 function saidIn(

@@ -20,7 +20,8 @@ export interface MultiEmbedderOptions
 const AT_ONCE = 64;
 
 /**
- * Opens a late-interaction model: a folder of PyLate, or of sentence-transformers' MultiVectorEncoder.
+ * Opens a late-interaction model: a folder of PyLate, of sentence-transformers' MultiVectorEncoder, or a checkpoint of the
+ * original ColBERT (`artifact.metadata`, `linear.weight`).
  * Throws as `embedder`.
  *
  * ```ts

@@ -17,7 +17,7 @@ export interface MultiGraph {
 }
 
 export async function multiGraph(card: MultiCard): Promise<MultiGraph> {
-  const body = await bodyOf(card);
+  const body = await bodyOf(card, "none", card.projection === undefined ? [] : [card.projection]);
   const hidden = hiddenStates(body.model, card.config);
   const g = graph({ opset: body.model.opsets.get("") ?? 20 });
   const states = g.input("hidden", hidden.half ? "float16" : "float32", ["batch", "sequence", hidden.size]);
@@ -65,6 +65,16 @@ async function layersOf(card: MultiCard): Promise<Layer[]> {
     const weight = await tensorOf(dense.folder, "linear.weight", dense.from);
     const bias = dense.bias ? await tensorOf(dense.folder, "linear.bias", dense.from) : undefined;
     layers.push({ name: `dense.${at}`, from: dense.from, weight, bias, activation: dense.activation });
+  }
+  if (card.projection !== undefined) {
+    const weight = await tensorOf(card.transformer, card.projection, "the model");
+    layers.push({
+      name: "projection",
+      from: card.projection,
+      weight,
+      bias: undefined,
+      activation: "Identity",
+    });
   }
   return layers;
 }

@@ -27,6 +27,8 @@ export interface ArchitectureOptions extends Pick<OpenOptions, "roots" | "hardLi
   readonly dtype?: ComputeDType | "keep";
   /** For decoders: `past_key_values.N.key/value` as inputs, `present.N.key/value` as outputs. Default false. */
   readonly kvCache?: boolean;
+  /** Names of weights beside the architecture's, which the caller reads. Others are refused. */
+  readonly aside?: readonly string[];
   /** Version of the default domain, 20 or newer. Default 20. */
   readonly opset?: number;
 }
@@ -136,6 +138,7 @@ function build(
   const net = new Network(book, wanted === "keep" ? book.floatDType() : wanted, options.opset ?? 20);
   architecture.heads[head]!({ net, config, options: { kvCache: options.kvCache ?? false } });
   book.pass(architecture.aside);
+  for (const name of options.aside ?? []) book.passName(name);
   book.finish();
   const model = net.g.model();
   const metadata = new Map([["model_type", config.text("model_type")]]);

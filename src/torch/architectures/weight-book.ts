@@ -99,6 +99,11 @@ export class WeightBook {
     for (const name of this.#tensors.keys()) if (pattern.test(name)) this.#asked.add(name);
   }
 
+  /** Marks one weight as known and not needed here. */
+  passName(name: string): void {
+    this.#asked.add(name);
+  }
+
   /** Throws FILE_INVALID naming every weight that is missing, misshaped or not asked for. */
   finish(): void {
     const extra = [...this.#tensors.keys()].filter((name) => !this.#asked.has(name) && !BUFFERS.test(name));
