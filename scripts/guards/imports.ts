@@ -34,7 +34,10 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   client: { layers: [], packages: [] },
   doctor: { layers: [], packages: [] },
   cli: {
-    layers: ["tensor", "client", "doctor", "onnx", "torch", "runtime", "data", "score", "embed", "serve"],
+    layers: [
+      ...["tensor", "client", "doctor", "onnx", "torch", "runtime", "data", "score", "train", "embed"],
+      "serve",
+    ],
     packages: ["commander", "pino"],
   },
   // The public surface, src/index.ts.

@@ -9,6 +9,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import("./serve.js")).serveCommand(),
   run: async () => (await import("./run.js")).runCommand(),
   score: async () => (await import("./score.js")).scoreCommand(),
+  sweep: async () => (await import("./sweep.js")).sweepCommand(),
   embed: async () => (await import("./embed.js")).embedCommand(),
   rerank: async () => (await import("./rerank.js")).rerankCommand(),
   pull: async () => (await import("./pull.js")).pullCommand(),

@@ -195,3 +195,16 @@ export {
   type StepResult,
   TrainStep,
 } from "./step/step.js";
+export {
+  between,
+  drawTrial,
+  logBetween,
+  oneOf,
+  type Parameters,
+  type Range,
+  type Space,
+  trialSeed,
+  type Value,
+  wholeBetween,
+} from "./sweep/space.js";
+export { defineSweep, type Sweep, type Trial } from "./sweep/sweep.js";
