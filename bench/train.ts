@@ -45,6 +45,8 @@ interface Running {
 }
 
 interface Case {
+  /** Steps of one call of `step`; default 1. */
+  readonly together?: number;
   /** Name in the script of PyTorch; default the case's own. */
   readonly peer?: string;
   readonly steps: number;
@@ -167,6 +169,21 @@ const CASES: Readonly<Record<string, Case>> = {
         threads,
       ),
   },
+  tiny100: {
+    peer: "tiny",
+    together: 100,
+    steps: 20,
+    targets: [0.11, 0.11],
+    async open(threads) {
+      const model = define({ x: float32(["batch", 16]), y: int64(["batch"]) }, (_, { x }) =>
+        linear(relu(linear(x, 32)), 2),
+      );
+      const batch = { x: scattered(512), y: labels(32, (i) => i % 2) };
+      const step = await model.compile({ loss: classes, optimizer: adam({ lr: 1e-3 }), threads });
+      const batches = new Array<typeof batch>(100).fill(batch);
+      return { step: () => step.runMany(batches), close: () => step.dispose() };
+    },
+  },
   optimizer: {
     steps: 10,
     targets: [1, 1],
@@ -191,16 +208,21 @@ function resident(): number {
   return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1000;
 }
 
-async function measureOurs(running: Running, steps: number, before: number): Promise<Times> {
+async function measureOurs(
+  running: Running,
+  steps: number,
+  before: number,
+  together: number,
+): Promise<Times> {
   const wall: number[] = [];
   const cpu: number[] = [];
   for (let i = 0; i < steps; i++) {
     const used = process.cpuUsage();
     const start = performance.now();
     await running.step();
-    wall.push(performance.now() - start);
+    wall.push((performance.now() - start) / together);
     const { user, system } = process.cpuUsage(used);
-    cpu.push((user + system) / 1000);
+    cpu.push((user + system) / 1000 / together);
   }
   return { wall, cpu, gained: resident() - before };
 }
@@ -243,10 +265,10 @@ const { values, positionals } = parseArgs({
 
 const merged = (parts: readonly Times[], of: "wall" | "cpu"): number[] => parts.flatMap((part) => part[of]);
 const pair = (parts: readonly Times[], of: "wall" | "cpu"): string =>
-  `${median(merged(parts, of)).toFixed(2)} / ${percentile(merged(parts, of), 0.05).toFixed(2)}`;
+  `${median(merged(parts, of)).toFixed(3)} / ${percentile(merged(parts, of), 0.05).toFixed(3)}`;
 
 async function compare(name: string, threads: number, torch: Torch): Promise<void> {
-  const { open, steps, targets, peer = name } = CASES[name]!;
+  const { open, steps, targets, peer = name, together = 1 } = CASES[name]!;
   const before = resident();
   const start = performance.now();
   const running = await open(threads);
@@ -257,9 +279,9 @@ async function compare(name: string, threads: number, torch: Torch): Promise<voi
   const ours: Times[] = [];
   const theirs: Times[] = [];
   for (let round = 0; round < Number(values.rounds); round++) {
-    const mine = async (): Promise<unknown> => ours.push(await measureOurs(running, steps, before));
+    const mine = async (): Promise<unknown> => ours.push(await measureOurs(running, steps, before, together));
     if (round % 2 === 0) await mine();
-    theirs.push(await torch.measure(peer, threads, steps));
+    theirs.push(await torch.measure(peer, threads, steps * together));
     if (round % 2 === 1) await mine();
   }
   const ratio = (of: "wall" | "cpu"): string =>

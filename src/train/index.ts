@@ -187,14 +187,8 @@ export {
 export type { Batch, BatchValue } from "./step/batch.js";
 export { type OneGraph, type OneGraphOptions, oneGraph } from "./step/one-graph.js";
 export type { BatchVars, CompileOptions, LossFunction, ParameterGroup } from "./step/options.js";
-export {
-  type Evaluated,
-  type Parallel,
-  type RunOptions,
-  type StepCounters,
-  type StepResult,
-  TrainStep,
-} from "./step/step.js";
+export type { Evaluated, Parallel, RunOptions, StepCounters, StepResult } from "./step/results.js";
+export { TrainStep } from "./step/step.js";
 export {
   between,
   drawTrial,

@@ -1,12 +1,12 @@
 /** Parameters, gradients and optimiser state in one flat memory, and the steps over it: clip, update, accumulate, average. */
 import { TenonError } from "../base/index.js";
-import { hasSimd, type Kernel, type KernelFunction, loadKernels, makeMemory } from "../simd/index.js";
+import { hasSimd, type Kernel, loadKernels, makeMemory } from "../simd/index.js";
 import { arrayNames, type Expression, type Formulas, scalarsOf } from "./optimizers/expression.js";
-import { squaresKernel, updateKernel } from "./optimizers/fused.js";
+import { kernelsOf } from "./optimizers/fused.js";
 import { plainNewtonSchulz } from "./optimizers/newton-schulz.js";
 import type { Optimizer } from "./optimizers/optimizer.js";
 import { plainSquaresOf, plainUpdate } from "./optimizers/plain.js";
-import { FLAT_KERNELS, plainBlend, plainSquares } from "./optimizers/reductions.js";
+import { plainBlend, plainSquares } from "./optimizers/reductions.js";
 
 /** A trainable float32 array and the group whose rates it has. */
 export interface Parameter {
@@ -88,21 +88,6 @@ interface Matrix extends Range {
 
 const padded = (size: number): number => Math.ceil(size / ALIGN) * ALIGN;
 
-function kernelsOf(optimizer: Optimizer): KernelFunction[] {
-  const { matrices, ratios = {} } = optimizer;
-  return [
-    updateKernel("update", optimizer),
-    ...Object.entries(ratios).flatMap(([name, { over, under }]) => [
-      squaresKernel(`${name} over`, optimizer, over),
-      squaresKernel(`${name} under`, optimizer, under),
-    ]),
-    ...(matrices === undefined
-      ? []
-      : [updateKernel("before", matrices.before), updateKernel("after", matrices.after)]),
-    ...FLAT_KERNELS,
-  ];
-}
-
 /**
  * One memory with the sections P | G… | states | A | E; every parameter starts at a multiple of 64 bytes, the gaps are
  * zero. Views stay valid for as long as they are held: the memory never grows. Nothing may be read or written while a
@@ -110,6 +95,7 @@ function kernelsOf(optimizer: Optimizer): KernelFunction[] {
  */
 export class FlatMemory {
   readonly optimizer: Optimizer;
+  readonly #parameters: readonly Parameter[];
   readonly #places = new Map<string, Place>();
   readonly #ranges: Range[] = [];
   readonly #matrices: Matrix[] = [];
@@ -128,6 +114,7 @@ export class FlatMemory {
       if (!isRate(weightDecay)) refuse("weightDecay", weightDecay, RATE);
     }
     this.optimizer = optimizer;
+    this.#parameters = parameters;
     let at = 0;
     const { matrices, ratios } = optimizer;
     const isMatrix = ({ name, shape }: Parameter): boolean => matrices?.takes(name, shape) ?? false;
@@ -190,6 +177,23 @@ export class FlatMemory {
   /** Names of the parameters, in the order of the memory. */
   get names(): readonly string[] {
     return [...this.#places.keys()];
+  }
+
+  /** Ranges of one group each, with their parameters at places within the range. */
+  get layout(): readonly {
+    readonly at: number;
+    readonly size: number;
+    readonly group: Group;
+    readonly parameters: readonly (Parameter & { readonly at: number; readonly size: number })[];
+  }[] {
+    return this.#ranges.map(({ at, size, group }) => ({
+      ...{ at, size, group },
+      parameters: this.#parameters.flatMap((parameter) => {
+        const place = this.#places.get(parameter.name)!;
+        const isWithin = place.size > 0 && place.at >= at && place.at < at + size;
+        return isWithin ? [{ ...parameter, at: place.at - at, size: place.size }] : [];
+      }),
+    }));
   }
 
   /** Parameters that are updated as matrices, with their shapes, in the order of the memory. */

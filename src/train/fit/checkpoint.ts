@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { TenonError } from "../../base/index.js";
 import { tensorFromStorage } from "../../tensor/index.js";
 import { materialize, openWeights, saveSafetensors } from "../../torch/index.js";
-import type { Parallel, StepCounters, TrainStep } from "../step/step.js";
+import type { Parallel, StepCounters } from "../step/results.js";
+import type { TrainStep } from "../step/step.js";
 import type { Cursor } from "./source.js";
 
 /** What `state.json` holds. */

@@ -21,7 +21,8 @@ import {
   ordered,
   scalarsOf,
 } from "./expression.js";
-import { squareSums } from "./reductions.js";
+import type { Optimizer } from "./optimizer.js";
+import { FLAT_KERNELS, squareSums } from "./reductions.js";
 
 const BINARY = {
   add: "f32x4.add",
@@ -126,4 +127,20 @@ export function squaresKernel(name: string, formulas: Formulas, e: Expression): 
     const sums = squareSums(f);
     return { each: ({ turn, value }) => sums.add(turn, value(e)), result: () => sums.total };
   });
+}
+
+/** All kernels that a memory needs for an optimiser, by the names under which it calls them. */
+export function kernelsOf(optimizer: Optimizer): KernelFunction[] {
+  const { matrices, ratios = {} } = optimizer;
+  return [
+    updateKernel("update", optimizer),
+    ...Object.entries(ratios).flatMap(([name, { over, under }]) => [
+      squaresKernel(`${name} over`, optimizer, over),
+      squaresKernel(`${name} under`, optimizer, under),
+    ]),
+    ...(matrices === undefined
+      ? []
+      : [updateKernel("before", matrices.before), updateKernel("after", matrices.after)]),
+    ...FLAT_KERNELS,
+  ];
 }

@@ -6,54 +6,15 @@ import { FlatMemory, type UpdateOptions, type UpdateResult } from "../memory.js"
 import type { WeightStore } from "../model/parts.js";
 import type { Optimizer } from "../optimizers/optimizer.js";
 import { type Batch, declaredTypes, type ReadBatch, readBatch, shapeKey } from "./batch.js";
+import { checkOptions, notSplit } from "./checks.js";
 import { Compiled, over } from "./compiled.js";
 import { buffersOf, type StepGraph, stepGraph } from "./graph.js";
 import { groupsOf } from "./groups.js";
+import { ManyRuns } from "./many-runs.js";
 import type { CompileOptions } from "./options.js";
 import { Orthogonal } from "./orthogonal.js";
+import type { Evaluated, Parallel, RunOptions, StepCounters, StepResult } from "./results.js";
 import { areClose, isLarge, partOf } from "./split.js";
-
-export interface StepResult {
-  /** The batch's loss, before the update. */
-  readonly loss: number;
-  /** Norm over all gradients before the clip; NaN while gradients are accumulated. */
-  readonly gradNorm: number;
-  /** Updates of the parameters so far. */
-  readonly step: number;
-  /** False for a batch whose gradients are accumulated, and where the norm was not finite: nothing was changed. */
-  readonly applied: boolean;
-  /** Learning rate of the update. */
-  readonly lr: number;
-  /** Rows of the batch. */
-  readonly rows: number;
-}
-
-export interface RunOptions {
-  /** What the schedule gives for this step: multiplies the learning rate. Default 1. */
-  readonly rate?: number;
-}
-
-export interface Evaluated {
-  readonly loss: number;
-  /** Copies of the model's outputs. */
-  readonly outputs: Readonly<Record<string, Tensor>>;
-  readonly rows: number;
-}
-
-/** Counters that a checkpoint keeps beside the arrays. */
-export interface StepCounters {
-  readonly step: number;
-  /** Batches accumulated since the last update, and their rows. */
-  readonly accumulated: number;
-  readonly accumulatedRows: number;
-  /** Updates left out in a row because the norm was not finite. */
-  readonly notFinite: number;
-  /** Batches run so far: decides the masks of dropout. */
-  readonly batches: number;
-}
-
-/** How a step uses its threads. */
-export type Parallel = "threads" | "lanes";
 
 /** Rounds of a trial of lanes against threads, and milliseconds after which it ends early. */
 const TRIAL_ROUNDS = 3;
@@ -72,6 +33,7 @@ export class TrainStep {
   readonly #buffers: readonly string[];
   readonly #weights: ReadonlyMap<string, Tensor>;
   readonly #compiled = new Map<string, Compiled>();
+  readonly #many: ManyRuns;
   readonly #threads: number;
   readonly #inputs: readonly string[];
   readonly #declared: ReturnType<typeof declaredTypes>;
@@ -108,6 +70,7 @@ export class TrainStep {
       accumulate: (options.accumulate ?? 1) > 1,
       average: options.average !== undefined,
     });
+    this.#many = new ManyRuns(this.memory, options, this.#threads, (batch) => this.#graph(batch, "train"));
     this.#buffers = buffersOf(model);
     const weights = new Map<string, Tensor>();
     for (const { name, shape } of parameters) {
@@ -167,6 +130,47 @@ export class TrainStep {
       this.#moveStatistics(compiled);
       return await this.#update(compiled.loss, read.rows, options.rate ?? 1);
     });
+  }
+
+  /**
+   * Several steps in one run of the runtime, for models so small that starting a run costs more than a step: batches of one
+   * shape, one update each. The numbers are those of `run` on one batch after the other, with `clipNorm` but for
+   * rounding; `gradNorm` is not computed (NaN). Where a gradient is not finite the batches are run one after the other. Each
+   * number of batches is compiled once. Throws as `run` does; USAGE for batches of several shapes and with `accumulate` or
+   * `average`; MODEL_UNSUPPORTED for batch norms in training and for LAMB and Muon.
+   */
+  async runMany(
+    batches: readonly Batch[],
+    options: { readonly rates?: readonly number[] } = {},
+  ): Promise<StepResult[]> {
+    const { rates = batches.map(() => 1) } = options;
+    const done = await this.#alone(() => this.#runTogether(batches, rates));
+    if (done !== undefined) return done;
+    const results: StepResult[] = [];
+    for (const [i, batch] of batches.entries()) results.push(await this.run(batch, { rate: rates[i]! }));
+    return results;
+  }
+
+  async #runTogether(batches: readonly Batch[], rates: readonly number[]): Promise<StepResult[] | undefined> {
+    const before = this.#counters;
+    const read = batches.map((batch) => this.#read(batch));
+    const each = rates.map((rate, i) => ({ step: before.step + i + 1, lr: this.optimizer.lr * rate }));
+    const losses = await this.#many.run(read, each, before.batches);
+    if (losses === undefined) return undefined;
+    const { length } = read;
+    this.#counters = {
+      ...before,
+      step: before.step + length,
+      batches: before.batches + length,
+      notFinite: 0,
+    };
+    return read.map(({ rows }, i) => ({
+      loss: losses[i]!,
+      gradNorm: Number.NaN,
+      applied: true,
+      rows,
+      ...each[i]!,
+    }));
   }
 
   /** Loss and outputs in inference mode; nothing is changed. */
@@ -367,6 +371,7 @@ export class TrainStep {
     if (this.#disposed) return;
     this.#disposed = true;
     await Promise.all([...this.#compiled.values()].map((each) => each.dispose()));
+    await this.#many.dispose();
     await this.#orthogonal?.dispose();
     this.#compiled.clear();
   }
@@ -376,31 +381,6 @@ export class TrainStep {
   }
 }
 
-function notSplit(): TenonError {
-  return new TenonError("USAGE", {
-    problem: "the loss cannot be computed in lanes: it is not known to be a mean or a sum over rows",
-    expected:
-      'a loss of tenon/train with reduction "mean" (without weights or ignored labels) or "sum", or sums of such',
-    do: 'take parallel "threads", or mark a mean or sum of your own: t.markMean(value), t.markSum(value)',
-  });
-}
-
 function move(running: Float32Array, batch: Float32Array, keep: number, scale: number): void {
   for (let i = 0; i < running.length; i++) running[i] = running[i]! * keep + batch[i]! * scale * (1 - keep);
-}
-
-function checkOptions({ accumulate = 1, average, clipNorm, threads = 1, shapes = 1 }: CompileOptions): void {
-  const whole = { accumulate, threads, shapes };
-  for (const [name, value] of Object.entries(whole)) {
-    if (Number.isInteger(value) && value >= 1) continue;
-    throw new TenonError("USAGE", {
-      problem: name,
-      given: String(value),
-      expected: "a whole number, 1 or more",
-    });
-  }
-  if (average !== undefined && !(average >= 0 && average < 1))
-    throw new TenonError("USAGE", { problem: "average", given: String(average), expected: "0 to below 1" });
-  if (clipNorm !== undefined && !(clipNorm > 0))
-    throw new TenonError("USAGE", { problem: "clipNorm", given: String(clipNorm), expected: "above 0" });
 }
