@@ -13,6 +13,7 @@ import { type DType, type Tensor, tensorFromStorage } from "../../tensor/index.j
 import type { FlatMemory } from "../memory.js";
 import { updateNodes } from "../optimizers/nodes.js";
 import { sharedScalars } from "../optimizers/optimizer.js";
+import type { NodeWriter } from "../optimizers/writer.js";
 import { STRIDE } from "../random.js";
 import type { StepGraph } from "./graph.js";
 import { KEYS, POSITIONS } from "./modes.js";
@@ -27,6 +28,7 @@ export interface Carried {
 
 export interface ManyGraph {
   readonly model: OnnxModel;
+  readonly ranges: FlatMemory["layout"];
   readonly carried: readonly Carried[];
   /** Inputs of one value a step: the scalars of each range's update, by input. */
   readonly scalars: readonly { readonly input: string; readonly name: string; readonly range: number }[];
@@ -38,6 +40,32 @@ export interface ManyGraph {
 }
 
 const LOSSES = "losses";
+/** In place of the clip's factor where there is none. */
+const UNCLIPPED = "\0unclipped";
+
+type Layout = FlatMemory["layout"];
+
+/** Ranges, those that lie behind each other joined where their rates are the same. */
+export function mergedRanges({ layout, optimizer }: FlatMemory): Layout {
+  const merged: Layout[number][] = [];
+  for (const range of layout) {
+    const last = merged.at(-1);
+    const ratesOf = ({ lrScale = 1, weightDecay = optimizer.weightDecay }: Layout[number]["group"]): string =>
+      `${lrScale} ${weightDecay}`;
+    if (
+      last === undefined ||
+      last.at + last.size !== range.at ||
+      ratesOf(last.group) !== ratesOf(range.group)
+    ) {
+      merged.push(range);
+      continue;
+    }
+    const moved = range.parameters.map((each) => ({ ...each, at: each.at + last.size }));
+    const parameters = [...last.parameters, ...moved];
+    merged[merged.length - 1] = { ...last, size: last.size + range.size, parameters };
+  }
+  return merged;
+}
 
 /** `clipNorm` as the step's. Throws MODEL_UNSUPPORTED for models and optimisers whose steps depend on more. */
 export function manyGraph(step: StepGraph, memory: FlatMemory, clipNorm: number | undefined): ManyGraph {
@@ -56,25 +84,42 @@ export function manyGraph(step: StepGraph, memory: FlatMemory, clipNorm: number 
       do: "run one batch after the other",
     });
   }
-  const ranges = memory.layout;
+  const ranges = mergedRanges(memory);
   const head = graph({ opset });
   const connections: Record<string, string> = {};
   ranges.forEach(({ size, parameters }, r) => {
     const flat = head.input(`carried/p/${r}`, "float32", [size]);
     const ints = (name: string, values: readonly number[]): string =>
       head.initializer(name, tensorFromStorage("int64", [values.length], BigInt64Array.from(values, BigInt)));
-    for (const { name, at, size: own, shape } of parameters) {
-      const ends = [[at], [at + own]].map((each, i) => ints(`carried/${i}/${name}`, each));
-      const part = head.add("Slice", [flat, ...ends]);
-      connections[name] = head.output(
-        head.add("Reshape", [part, ints(`carried/shape/${name}`, shape)], { allowzero: 1 }),
-        `carried/${name}`,
-      );
-    }
+    // Parts and the gaps behind them, of which nothing is read.
+    const sizes: number[] = [];
+    const parts = parameters.map(({ at, size: own }, i) => {
+      const next = parameters[i + 1]?.at ?? size;
+      sizes.push(own, ...(next > at + own ? [next - at - own] : []));
+      return sizes.length - (next > at + own ? 2 : 1);
+    });
+    const found =
+      sizes.length === 1
+        ? [flat]
+        : head.add(
+            "Split",
+            [flat, ints(`carried/sizes/${r}`, sizes)],
+            { axis: 0 },
+            { outputs: sizes.length },
+          );
+    parameters.forEach(({ name, shape }, i) => {
+      const part = found[parts[i]!]!;
+      const value =
+        shape.length === 1
+          ? part
+          : head.add("Reshape", [part, ints(`carried/shape/${name}`, shape)], { allowzero: 1 });
+      connections[name] = head.output(value, `carried/${name}`);
+    });
   });
   const forward = run(head.model(), [appendGraph(step.model, connections)]);
 
   const tail = graph({ opset });
+  const whole1d = tail.initializer("flat", tensorFromStorage("int64", [1], BigInt64Array.of(-1n)));
   const flats = ranges.map(({ size, parameters }) => {
     let end = 0;
     const parts: string[] = [];
@@ -84,15 +129,18 @@ export function manyGraph(step: StepGraph, memory: FlatMemory, clipNorm: number 
     for (const { name, at, size: own, shape } of parameters) {
       gap(at - end);
       const gradient = tail.input(step.gradients.get(name)!, "float32", shape);
-      const flat = tail.add("Reshape", [gradient, tail.add("Constant", [], { value_ints: [-1] })]);
-      parts.push(flat);
+      parts.push(shape.length === 1 ? gradient : tail.add("Reshape", [gradient, whole1d]));
       end = at + own;
     }
     gap(size - end);
     return parts.length === 1 ? parts[0]! : tail.add("Concat", parts, { axis: 0 });
   });
-  const scale =
-    clipNorm === undefined ? tail.add("Constant", [], { value_float: 1 }) : clip(tail, flats, clipNorm);
+  // Without a clip the gradient times 1 is the gradient itself.
+  const scale = clipNorm === undefined ? undefined : clip(tail, flats, clipNorm);
+  const writer: NodeWriter = {
+    add: (op, inputs, attrs) =>
+      op === "Mul" && inputs[1] === UNCLIPPED ? inputs[0]! : tail.add(op, inputs, attrs),
+  };
   const carried: Carried[] = [];
   const scalars: { input: string; name: string; range: number }[] = [];
   const connected: Record<string, string> = Object.fromEntries(
@@ -107,14 +155,14 @@ export function manyGraph(step: StepGraph, memory: FlatMemory, clipNorm: number 
       carried.push({ section, range: r, input, output: `next/${section}/${r}` });
     }
     for (const name of sharedScalars(optimizer)) {
-      if (name === "scale") values[name] = scale;
+      if (name === "scale") values[name] = scale ?? UNCLIPPED;
       else {
         const input = `update/${name}/${r}`;
         values[name] = tail.input(input, "float32", []);
         scalars.push({ input, name, range: r });
       }
     }
-    const next = updateNodes(tail, optimizer, values);
+    const next = updateNodes(writer, optimizer, values);
     for (const section of ["p", ...optimizer.state])
       tail.output(next[section]!, `next/${section}/${r}`, {
         kind: "tensor",
@@ -150,6 +198,7 @@ export function manyGraph(step: StepGraph, memory: FlatMemory, clipNorm: number 
   named.forEach((name, i) => void outer.output(results[i]!, name));
   return {
     model: outer.model(),
+    ranges,
     carried: carried.map((each) => ({ ...each, input: `run/${each.input}` })),
     scalars: scalars.map((each) => ({ ...each, input: `run/${each.input}` })),
     batch: new Map(step.batch.map((name) => [name, `run/${name}`])),

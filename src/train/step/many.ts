@@ -53,7 +53,7 @@ export class Many {
       const inputs = new Map<string, Tensor>();
       const outputs = new Map<string, Tensor>([[graph.losses, zeros("float32", [count]) as Tensor]]);
       for (const { section, range, input, output } of graph.carried) {
-        const { at, size } = memory.layout[range]!;
+        const { at, size } = graph.ranges[range]!;
         inputs.set(input, over(memory.section(section).subarray(at, at + size), [size]));
         outputs.set(output, over(new Float32Array(size), [size]));
       }
@@ -90,7 +90,7 @@ export class Many {
     }
     const floats = (name: string): Float32Array => this.#inputs.get(name)!.data as unknown as Float32Array;
     rates.forEach(({ step, lr }, at) => {
-      this.#memory.layout.forEach(({ group }, r) => {
+      this.#graph.ranges.forEach(({ group }, r) => {
         const { lrScale = 1, weightDecay = optimizer.weightDecay } = group;
         const numbers = optimizer.scalars({ step, lr: lr * lrScale, weightDecay });
         for (const { input, name, range } of this.#graph.scalars)
@@ -109,7 +109,7 @@ export class Many {
     );
     if (!moved.every((values) => Number.isFinite(plainSquares(values)))) return undefined;
     this.#graph.carried.forEach(({ section, range }, i) => {
-      this.#memory.section(section).set(moved[i]!, this.#memory.layout[range]!.at);
+      this.#memory.section(section).set(moved[i]!, this.#graph.ranges[range]!.at);
     });
     return (this.#outputs.get(this.#graph.losses)!.data as unknown as Float32Array).slice();
   }
