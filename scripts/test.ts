@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 
 const USAGE = `usage: test.js [--group NAME] [part of a file's name …]
 groups: main (default), python (needs TENON_PYTHON), shared (reads ../shared beside the checkout),
-servers (needs Redis and PostgreSQL of Debian), interop (needs TENON_INTEROP)`;
+servers (needs Redis and PostgreSQL of Debian), browser (needs Chromium of Debian), interop (needs TENON_INTEROP)`;
 
 /** A group left open by a leaked handle would hang for good; this names what is open instead. */
 const LIMIT_MS = 20 * 60_000;
@@ -32,6 +32,11 @@ const GROUPS = {
       const lacks = SERVERS.filter(({ found }) => !found()).map(({ name }) => name);
       return lacks.length === 0 ? undefined : `not installed: ${lacks.join(", ")} (apt-get install)`;
     },
+  },
+  browser: {
+    folder: "build/test/browser",
+    missing: () =>
+      existsSync("/usr/bin/chromium") ? undefined : "not installed: chromium (apt-get install)",
   },
   interop: {
     folder: "build/test/interop",
@@ -71,8 +76,8 @@ if (group !== "main" && !Object.hasOwn(GROUPS, group)) {
 
 const reason = group === "main" ? undefined : GROUPS[group as keyof typeof GROUPS].missing();
 if (reason !== undefined) {
-  // An automated run must not lose a group in silence; servers are what a machine may lack.
-  if (process.env.CI && group !== "servers") {
+  // An automated run must not lose a group in silence; programs of Debian are what a machine may lack.
+  if (process.env.CI && group !== "servers" && group !== "browser") {
     console.error(`test group "${group}" cannot run: ${reason}`);
     process.exit(1);
   }

@@ -78,7 +78,7 @@ describe("tenon sweep", () => {
       [0, 1, 2, 3, 4, 5, 6, 7],
     );
     assert.match(
-      readFileSync(join(at("one"), "errors-0000" + broken[0]!.trial + ".jsonl"), "utf8"),
+      readFileSync(join(at("one"), `errors-0000${broken[0]!.trial}.jsonl`), "utf8"),
       /this kind breaks/,
     );
     const two = await runCli(args("two", "--workers", "2"), { cwd: folder });
