@@ -68,7 +68,7 @@ function sent(record: Readonly<Record<string, Tensor>>): Record<string, Sent> {
 }
 
 const PAGE = `<!doctype html><script type="importmap">{"imports":{"onnxruntime-web":"/ort/ort.wasm.min.mjs"}}</script>
-<script type="module">import { main } from "/page.js"; await main();</script>`;
+<script type="module" src="/page.js"></script>`;
 
 /** Opens the page in a browser of its own and gives what it sends back. */
 async function inBrowser(model: Uint8Array, plan: Plan): Promise<Found> {

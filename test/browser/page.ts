@@ -56,10 +56,7 @@ async function trained(): Promise<Found> {
   };
 }
 
-/** Called by the page. */
-export async function main(): Promise<void> {
-  const body = await trained().then(JSON.stringify, (error: unknown) =>
-    JSON.stringify({ error: String(error) }),
-  );
-  await fetch("/found", { method: "POST", body });
-}
+const body = await trained().then(JSON.stringify, (error: unknown) =>
+  JSON.stringify({ error: String(error) }),
+);
+await fetch("/found", { method: "POST", body });

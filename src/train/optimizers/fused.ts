@@ -112,7 +112,7 @@ function loopKernel(
 }
 
 /** name(pointers…, bytes, scalars…) writes what the formulas give; `bytes` is a multiple of 32. */
-export function updateKernel(name: string, formulas: Formulas): KernelFunction {
+function updateKernel(name: string, formulas: Formulas): KernelFunction {
   const written = Object.entries(formulas.update);
   const roots = written.map(([, e]) => e);
   return loopKernel(name, arrayNames(formulas), roots, 2, () => ({
@@ -122,7 +122,7 @@ export function updateKernel(name: string, formulas: Formulas): KernelFunction {
 }
 
 /** name(pointers…, bytes, scalars…) → Σ e², as the kernel `squares` sums; `bytes` is a multiple of 64. */
-export function squaresKernel(name: string, formulas: Formulas, e: Expression): KernelFunction {
+function squaresKernel(name: string, formulas: Formulas, e: Expression): KernelFunction {
   return loopKernel(name, arrayNames(formulas), [e], 4, (f) => {
     const sums = squareSums(f);
     return { each: ({ turn, value }) => sums.add(turn, value(e)), result: () => sums.total };

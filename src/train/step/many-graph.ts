@@ -46,7 +46,7 @@ const UNCLIPPED = "\0unclipped";
 type Layout = FlatMemory["layout"];
 
 /** Ranges, those that lie behind each other joined where their rates are the same. */
-export function mergedRanges({ layout, optimizer }: FlatMemory): Layout {
+function mergedRanges({ layout, optimizer }: FlatMemory): Layout {
   const merged: Layout[number][] = [];
   for (const range of layout) {
     const last = merged.at(-1);
