@@ -1,10 +1,11 @@
 /** The model of a scoring job, loaded: what scores rows, and the hash that a plan knows it by. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join, resolve, sep } from "node:path";
 import type { Engine, Signature, ValueSignature } from "../runtime/index.js";
 import type { Scorer } from "../score/index.js";
 import { isModelFolder, openModel } from "./open-model.js";
+import { loadTextScorer } from "./score-text.js";
 
 export interface ScoringModel {
   readonly scorer: Scorer;
@@ -13,12 +14,19 @@ export interface ScoringModel {
   readonly lanes: number;
 }
 
-/** Loads a model file, an exported program, or the folder of a Hugging Face model. */
+/**
+ * Loads a model file, an exported program, or the folder of a Hugging Face model. `mapped`: inputs that columns are named
+ * for; an embedder's, classifier's or reranker's folder takes texts unless these are others.
+ */
 export async function loadScoringModel(
   engine: Engine,
   path: string,
   runDeadline: number,
+  mapped: readonly string[],
 ): Promise<ScoringModel> {
+  const texts = await loadTextScorer(engine, path, mapped);
+  if (texts !== undefined)
+    return { scorer: texts.scorer, sha256: await folderHash(path), lanes: texts.model.profile.lanes };
   const source = await openModel(path);
   // A model may run in a process with another working directory.
   const whole = typeof source === "string" ? resolve(source) : source;
@@ -65,6 +73,21 @@ async function modelHash(path: string): Promise<string> {
   if (files.length === 1) return sha256Of(only!);
   const hash = createHash("sha256");
   for (const file of files) hash.update(await sha256Of(file));
+  return hash.digest("hex");
+}
+
+/** sha256 of the names and hashes of a folder's own files: weights, tokenizer, and what says how texts are read. */
+async function folderHash(folder: string): Promise<string> {
+  const [{ sha256Of }, { readdir }] = await Promise.all([
+    import("../score/index.js"),
+    import("node:fs/promises"),
+  ]);
+  const names = (await readdir(folder, { recursive: true }))
+    .map((name) => name.split(sep).join("/"))
+    .filter((name) => /\.(json|txt|model|safetensors|bin)$/.test(name) && !/(^|\/)\./.test(name))
+    .sort();
+  const hash = createHash("sha256");
+  for (const name of names) hash.update(`${name}\0${await sha256Of(join(folder, name))}\n`);
   return hash.digest("hex");
 }
 

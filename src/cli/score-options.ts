@@ -107,12 +107,21 @@ export function checkWays(options: ScoreOptions): void {
       problem: "a job is shared in one way at a time",
       given: given.map((way) => `--${way}`).join(" and "),
     });
+  shardsOf(options.emit === undefined ? options.shard : undefined, 0); // refused before a plan is made
 }
 
 export function positive(flag: string, text: string): number {
-  const value = parseCount(text);
-  if (value >= 1) return value;
-  throw new TenonError("USAGE", { problem: flag, given: text, expected: "1 or more" });
+  try {
+    const value = parseCount(text);
+    if (value >= 1) return value;
+  } catch {
+    // the error below names the option
+  }
+  throw new TenonError("USAGE", {
+    problem: flag,
+    given: text,
+    expected: "a whole number of 1 or more, such as 512 or 4k",
+  });
 }
 
 export function lockOf(text: string): number {

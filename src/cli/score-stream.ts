@@ -29,7 +29,12 @@ export async function scoreStream(
     import("./score-model.js"),
   ]);
   await using engine = await openEngine(values, { isolation: values.isolation });
-  const model = await loadScoringModel(engine, file, values.runDeadline);
+  const model = await loadScoringModel(
+    engine,
+    file,
+    values.runDeadline,
+    Object.keys(score.parseMapping(options.map)),
+  );
   const start = performance.now();
   const summary = await score.scoreLines(process.stdin, {
     scorer: model.scorer,

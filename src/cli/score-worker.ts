@@ -55,7 +55,8 @@ async function work(folder: string, options: WorkerOptions, { values, json }: Se
   await interruptible("start the worker again", async (signal) => {
     await using source = await sourceOf(plan, options);
     await using engine = await openEngine(values, { isolation: values.isolation });
-    const model = await loadScoringModel(engine, options.model ?? plan.info.modelPath, values.runDeadline);
+    const path = options.model ?? plan.info.modelPath;
+    const model = await loadScoringModel(engine, path, values.runDeadline, Object.keys(plan.tensors));
     checkModel(plan, model.sha256, engine.runtimeVersion);
     const report = new ScoreReport(plan, undefined);
     const toParent = options.queue === undefined;

@@ -75,7 +75,8 @@ async function runJob(
   ]);
   const engine = await openEngine(values, { isolation: values.isolation });
   try {
-    const model = await loadScoringModel(engine, file, values.runDeadline);
+    const mapped = Object.keys(score.parseMapping(options.map));
+    const model = await loadScoringModel(engine, file, values.runDeadline, mapped);
     const wanted = await makePlan(file, options, model, engine.runtimeVersion);
     const { created, plan } = await score.writePlan(folder, wanted);
     const only = shardsOf(options.shard, plan.shards.length);

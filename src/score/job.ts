@@ -47,6 +47,8 @@ const ROW_GROUP = 100_000;
 /** Input bytes of one batch where the size is chosen: enough to keep a core busy, small enough for its cache. */
 const AUTO_BATCH_BYTES = 2 ** 18;
 const AUTO_BATCH_MOST = 4096;
+/** Texts of one batch: enough to be sorted by length, few enough for progress to be seen. */
+const AUTO_BATCH_TEXTS = 256;
 
 /** Reads the headers of the input and makes the plan. Throws INPUT_*, USAGE, FILE_*. */
 export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
@@ -144,6 +146,7 @@ function printable(value: unknown): unknown {
 
 function batchOf({ batch }: PlanRequest, tensors: ScorePlan["tensors"]): number {
   if (batch !== "auto") return batch;
+  if (Object.values(tensors).some(({ kind }) => kind === "strings")) return AUTO_BATCH_TEXTS;
   const bytes = Object.values(tensors).reduce((sum, { size }) => sum + 4 * size, 0);
   const rows = 2 ** Math.floor(Math.log2(Math.max(1, AUTO_BATCH_BYTES / bytes)));
   return Math.max(1, Math.min(AUTO_BATCH_MOST, rows));

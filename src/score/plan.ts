@@ -82,7 +82,16 @@ export async function writePlan(
   folder: string,
   plan: ScorePlan,
 ): Promise<{ readonly plan: ScorePlan; readonly created: boolean }> {
-  await mkdir(folder, { recursive: true });
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (cause) {
+    throw new TenonError("USAGE", {
+      problem: "the folder of the result cannot be made",
+      given: folder,
+      expected: "a folder that may be written to, or a name that nothing has",
+      cause,
+    });
+  }
   const path = join(folder, PLAN_FILE);
   // A link is made whole or not at all, and not where there is a file: O_EXCL without a moment of half a plan.
   const temporary = join(folder, temporaryName(PLAN_FILE));

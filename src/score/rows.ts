@@ -86,11 +86,12 @@ async function singly(scorer: Scorer, plan: RowRun, columns: Columns, rows: numb
     } catch (error) {
       if (!isTenonError(error) || !OF_THE_ROW.has(error.code)) throw error;
       const { code, problem, given } = toTenonError(error);
+      // Which row it is stands beside it, counted in the file.
+      const shown = given?.replace(/ in row \d+$|^row \d+$/, "") ?? "";
       bad.push({
         row,
         code,
-        message:
-          given === undefined ? problem : `${problem}; given: ${given.replace(/ in row \d+$|^row \d+$/, "")}`,
+        message: shown === "" ? problem : `${problem}; given: ${shown}`,
       });
     }
   }

@@ -1,7 +1,7 @@
 /** `tenon score` from a table to a committed result. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -139,6 +139,23 @@ describe("tenon score", () => {
       assert.deepEqual(columnValue(data.y!, 124), [124 + 4 * 124, 2 * 124 + 5 * 124, 3 * 124 + 6 * 124]);
     }
     assert.equal((await score("fail", "--map", "x=t,f0", "--on-error", "fail")).code, 4);
+  });
+
+  it("names the option that is wrong, and leaves nothing behind", async () => {
+    const map = ["--map", "x=f0..f1"];
+    for (const [args, said] of [
+      [["--rows-per-shard", "x"], /--rows-per-shard/],
+      [["--batch", "0"], /--batch/],
+      [["--shard", "4/4"], /--shard[^]*4\/4/],
+    ] as const) {
+      const { code, stderr } = await score("nothing", ...map, ...args);
+      assert.equal(code, 2);
+      assert.match(stderr, said);
+      assert.ok(!existsSync(join(folder, "nothing")));
+    }
+    const onFile = await score("in.parquet", ...map);
+    assert.equal(onFile.code, 2);
+    assert.match(onFile.stderr, /folder of the result cannot be made/);
   });
 
   it("proposes a mapping where there is none", async () => {
