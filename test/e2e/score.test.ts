@@ -146,7 +146,7 @@ describe("tenon score", () => {
     for (const [args, said] of [
       [["--rows-per-shard", "x"], /--rows-per-shard/],
       [["--batch", "0"], /--batch/],
-      [["--shard", "4/4"], /--shard[^]*4\/4/],
+      [["--shard", "4/4"], /--shard/],
     ] as const) {
       const { code, stderr } = await score("nothing", ...map, ...args);
       assert.equal(code, 2);
