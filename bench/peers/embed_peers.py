@@ -39,7 +39,24 @@ def fastembed_of(batch):
     return fastembed.__version__, lambda texts: list(model.embed(texts, **options))
 
 
+def infinity_of():
+    import asyncio
+    import importlib.metadata
+
+    import torch
+    from infinity_emb import AsyncEmbeddingEngine, EngineArgs
+
+    torch.set_num_threads(threads)
+    loop = asyncio.new_event_loop()
+    engine = AsyncEmbeddingEngine.from_args(
+        EngineArgs(model_name_or_path=folder, engine="torch", device="cpu", compile=False, bettertransformer=False, model_warmup=False)
+    )
+    loop.run_until_complete(engine.astart())
+    return importlib.metadata.version("infinity-emb"), lambda texts: loop.run_until_complete(engine.embed(sentences=texts))[0]
+
+
 PEERS = {
+    "infinity": infinity_of,
     "sentence-transformers": lambda: sentence_transformers_of("torch"),
     "sentence-transformers-onnx": lambda: sentence_transformers_of("onnx"),
     "fastembed-1": lambda: fastembed_of(1),
