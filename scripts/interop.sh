@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests against programs that others built, after setting them up in ~/.cache/tenon/interop: perf_analyzer of
 # the Python package tritonclient 2.46.0, with the two libraries that it needs (Debian's libb64-0d, CUDA's runtime); the
-# Triton server inside nvidia-pytriton; the SDK of KServe and the parser of prometheus_client.
+# Triton server inside nvidia-pytriton; the SDK of KServe, the parser of prometheus_client and the client of OpenAI.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 home="${XDG_CACHE_HOME:-$HOME/.cache}/tenon/interop"
@@ -14,7 +14,7 @@ fi
 if [ ! -d "$home/b64" ]; then
   work="$(mktemp -d)"
   trap 'rm -rf "$work"' EXIT
-  (cd "$work" && apt-get download -qq libb64-0d && dpkg-deb -x libb64-0d_*.deb "$home/b64")
+  (cd "$work" && { apt-get download -qq libb64-0d || { apt-get update -qq && apt-get download -qq libb64-0d; }; } && dpkg-deb -x libb64-0d_*.deb "$home/b64")
 fi
 
 if [ ! -e "$home/triton/ready" ]; then
@@ -22,10 +22,13 @@ if [ ! -e "$home/triton/ready" ]; then
   "$home/triton/bin/pip" install --quiet --no-deps nvidia-pytriton==0.7.0 numpy==1.26.4
   touch "$home/triton/ready"
 fi
-if [ ! -e "$home/clients/ready" ]; then
+clients="kserve==0.21.0 prometheus-client==0.21.1 openai==3.57.0"
+if [ "$(cat "$home/clients/ready" 2>/dev/null)" != "$clients" ]; then
   python3 -m venv "$home/clients"
-  "$home/clients/bin/pip" install --quiet kserve==0.21.0 prometheus-client==0.21.1
-  touch "$home/clients/ready"
+  # Several packages in one variable.
+  # shellcheck disable=SC2086
+  "$home/clients/bin/pip" install --quiet $clients
+  echo "$clients" >"$home/clients/ready"
 fi
 
 export TENON_INTEROP="$home"
