@@ -86,7 +86,7 @@ export class ScoreReport {
     print(
       success === undefined
         ? `${formatCount(this.#rows)} rows scored; other shards are missing`
-        : `${success.rows} rows in ${success.parts.length} parts, ${success.quarantined} set aside: ${folder}`,
+        : `${success.rows} rows in ${success.parts.length} ${success.parts.length === 1 ? "part" : "parts"}, ${success.quarantined} set aside: ${folder}`,
     );
     note(
       styled(

@@ -20,7 +20,7 @@ test("the example scores its table on two workers", async () => {
     assert.deepEqual(await once(example, "close"), [0, null], stderr());
     assert.match(
       stdout(),
-      /^tenon score pumps\.onnx .*--workers 2\n10000 rows in 1 parts, 0 set aside: scored\n/,
+      /^tenon score pumps\.onnx .*--workers 2\n10000 rows in 1 part, 0 set aside: scored\n/,
     );
     const risks = [...stdout().matchAll(/^P\d{7}: (\d\.\d{4})$/gm)].map((match) => Number(match[1]));
     assert.equal(risks.length, 3);
