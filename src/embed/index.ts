@@ -54,6 +54,12 @@ export {
 export { modelFolder } from "./hub/cache.js";
 export { KNOWN_MODELS, type KnownModel } from "./hub/known.js";
 export { type Pulled, type PullOptions, pull } from "./hub/pull.js";
+export {
+  type HybridEmbedder,
+  type HybridOptions,
+  type HybridVectors,
+  hybridEmbedder,
+} from "./hybrid/hybrid-embedder.js";
 export type { ImageInput } from "./image/decode.js";
 export { type ImageEmbedder, type ImageEmbedderOptions, imageEmbedder } from "./image/image-embedder.js";
 export { type ImageRules, preprocess, readImageRules } from "./image/preprocess.js";

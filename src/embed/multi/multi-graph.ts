@@ -1,9 +1,10 @@
 /** The graph of a late-interaction model: a vector of length 1 for each token. And MaxSim, which compares such vectors. */
 import { TenonError } from "../../base/index.js";
 import { appendGraph, graph, type OnnxModel, removeDead, run } from "../../onnx/index.js";
-import { cast, type Tensor, tensor } from "../../tensor/index.js";
+import { type Tensor, tensor } from "../../tensor/index.js";
 import { bodyOf, hiddenStates, onlyOutputs, type TokenInput, tokenInputs } from "../graph/body.js";
 import { ACTIVATION } from "../graph/tail.js";
+import { layerWeight } from "../graph/weight.js";
 import type { MultiCard } from "./multi-card.js";
 
 /** Name of the output, [batch, sequence, size]. */
@@ -62,12 +63,12 @@ interface Layer {
 async function layersOf(card: MultiCard): Promise<Layer[]> {
   const layers: Layer[] = [];
   for (const [at, dense] of card.dense.entries()) {
-    const weight = await tensorOf(dense.folder, "linear.weight", dense.from);
-    const bias = dense.bias ? await tensorOf(dense.folder, "linear.bias", dense.from) : undefined;
+    const weight = await layerWeight(dense.folder, "linear.weight", 2, dense.from);
+    const bias = dense.bias ? await layerWeight(dense.folder, "linear.bias", 1, dense.from) : undefined;
     layers.push({ name: `dense.${at}`, from: dense.from, weight, bias, activation: dense.activation });
   }
   if (card.projection !== undefined) {
-    const weight = await tensorOf(card.transformer, card.projection, "the model");
+    const weight = await layerWeight(card.transformer, card.projection, 2, "the model");
     layers.push({
       name: "projection",
       from: card.projection,
@@ -77,19 +78,6 @@ async function layersOf(card: MultiCard): Promise<Layer[]> {
     });
   }
   return layers;
-}
-
-async function tensorOf(folder: string, key: string, from: string): Promise<Tensor> {
-  const { materialize, openWeights } = await import("../../torch/index.js");
-  const ref = (await openWeights(folder)).tensors.get(key);
-  if (ref === undefined || ref.shape.length !== (key.endsWith("bias") ? 1 : 2)) {
-    throw new TenonError("FILE_INVALID", {
-      problem: `the weights of ${from} do not fit`,
-      given: ref === undefined ? `no "${key}"` : `"${key}" [${ref.shape.join(", ")}]`,
-      expected: `"${key}"`,
-    });
-  }
-  return cast(materialize(ref), "float32") as Tensor;
 }
 
 /**
