@@ -101,6 +101,13 @@ function textOf(item: unknown, field: string | undefined, what: string, path: st
       expected: `--text with one of ${Object.keys(item).slice(0, 20).join(", ")}`,
     });
   }
+  if (typeof item === "string" && field !== undefined) {
+    throw new TenonError("USAGE", {
+      problem: `--text names a field, but ${what} is a plain text`,
+      given: `--text ${field} for ${path}`,
+      do: "leave --text out, or give objects",
+    });
+  }
   const value: unknown = isObject
     ? Object.hasOwn(item, field!)
       ? (item as Record<string, unknown>)[field!]

@@ -192,6 +192,10 @@ describe("engines", () => {
     const late = "SELECT CASE WHEN i = 100000 THEN error('boom') ELSE 'x' END AS a FROM range(200000) t(i)";
     await assert.rejects(rowsOf(sql(late)), (error) => isTenonError(error, "USAGE"));
     await assert.rejects(rowsOf(sql("SELECT INTERVAL 1 DAY AS i")), /"i".*INTERVAL/);
+    for (const nothing of ["", "-- a remark"])
+      await assert.rejects(rowsOf(sql(nothing)), /gives no columns.*expected: a statement that gives rows/);
+    for (const type of ["date", "timestamp", "timestamptz"])
+      await assert.rejects(rowsOf(sql(`SELECT '-infinity'::${type} AS t`)), /"t".*an infinite date or time/);
   });
 
   it("reads a lazy frame of polars", { skip: MISSING.polars }, async () => {

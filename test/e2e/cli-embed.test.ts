@@ -87,6 +87,7 @@ describe("tenon embed", () => {
       [["--input", "none.txt"], 2, /FILE_NOT_FOUND[\s\S]*none.txt/],
       [["--input", "objects.json"], 2, /--text with one of title/],
       [["--input", "numbers.jsonl"], 4, /line 2 holds no text/],
+      [["--input", "numbers.jsonl", "--text", "title"], 2, /line 1 is a plain text/],
       [["--input", "in.txt", "--output", "out.xlsx"], 2, /\.npy, \.json, \.jsonl, \.parquet/],
       [["--input", "in.txt", "--prompt-name", "query"], 2, /the model has no prompts/],
       [["--input", "in.txt", "--dims", "9"], 2, /DIMS_MISMATCH[\s\S]*1 to 8/],

@@ -93,6 +93,13 @@ export async function query(
       cause,
     });
   }
+  if (result.columnCount === 0) {
+    throw new TenonError("USAGE", {
+      problem: "the query gives no columns",
+      given: sql.trim().slice(0, 500) || "nothing",
+      expected: "a statement that gives rows, such as SELECT",
+    });
+  }
   // An enum of TypeScript: its numbers lead to its names.
   const names = DuckDBTypeId as unknown as Readonly<Record<number, string>>;
   const schema = new Map<string, FieldType>();
@@ -267,6 +274,8 @@ function storedValue(name: string, value: unknown, logical: Logical | undefined)
   if (Array.isArray(held.items))
     return held.items.map((item: unknown) => (item === null ? null : storedValue(name, item, logical)));
   if (held.bytes instanceof Uint8Array) return held.bytes;
+  // As a number, infinity would be some day millions of years away.
+  if (held.isFinite === false) throw unread(name, "an infinite date or time");
   if (typeof held.days === "number" && logical?.kind === "date") return held.days;
   if (logical?.kind === "decimal")
     return logical.precision <= 18 && typeof held.value === "bigint" ? held.value : String(value);
