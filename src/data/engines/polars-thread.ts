@@ -8,7 +8,7 @@ type Polars = typeof import("nodejs-polars");
 const port = parentPort!; // this file runs in a thread only
 
 function reply(message: PolarsReply): void {
-  port.postMessage(message);
+  port.postMessage(message, "bytes" in message ? [message.bytes.buffer as ArrayBuffer] : []);
 }
 
 function window(
