@@ -557,7 +557,7 @@ export class Engine {
 }
 
 /** Raised when what is proved of padding changes. */
-const PADDING_NOTE = "padding-1";
+const PADDING_NOTE = "padding-2";
 
 /** The size of free dims at which the batch axis was proved; 8 where none is free. */
 function probedLength(signature: Signature, { probe }: BatchAxis): number {

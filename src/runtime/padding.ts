@@ -38,6 +38,25 @@ export interface Padding {
 const TOLERANCE = 1e-6;
 const SEED = 0x70ad;
 
+/** What the places of a probe hold. */
+interface Filling {
+  /** Integers are all one, not zeros and ones. */
+  readonly ones?: true;
+  /** Floats are of this sign, and so much larger; else normal values. */
+  readonly times?: number;
+}
+
+/**
+ * A model that takes the largest of all places sees no zeros beside larger numbers, nor beside zeros: rows of one sign, and
+ * rows without a zero, show those.
+ */
+const FILLINGS: readonly Filling[] = [
+  {},
+  { ones: true, times: -1 },
+  { ones: true, times: 1 },
+  { times: -100 },
+];
+
 /** The one free dim besides the leading one, by input; or why there is none. */
 function declaredLength(signature: Signature): { readonly dim: string; readonly axes: Axes } | string {
   const symbols = new Set<string>();
@@ -67,14 +86,17 @@ export async function provePadding(signature: Signature, lane: RunLane, size: nu
   const probe = new PaddingProbe(signature, lane, declared.axes);
   try {
     const proved: Padding[] = [];
-    for (const [short, long] of [
+    const lengths = [
       [size, size + 3],
       [Math.max(2, size >> 2), size],
-    ] as const) {
-      const found = await probe.pair(short, long);
-      if (!found.harmless) return { ...found, dim: declared.dim };
-      proved.push(found);
-    }
+    ] as const;
+    const floats = signature.inputs.some(({ dtype }) => dtypeInfo(dtype).kind === "float");
+    for (const filling of floats ? FILLINGS : FILLINGS.slice(0, 2))
+      for (const [short, long] of lengths) {
+        const found = await probe.pair(short, long, filling);
+        if (!found.harmless) return { ...found, dim: declared.dim };
+        proved.push(found);
+      }
     const maxAbs = Math.max(...proved.map(({ maxAbs: each }) => each!));
     const masks = [...new Set(proved.flatMap(({ masks: each }) => each!))].sort((a, b) => a - b);
     return { ...proved[0]!, dim: declared.dim, masks, maxAbs };
@@ -95,11 +117,11 @@ class PaddingProbe {
     this.#axes = axes;
   }
 
-  async pair(short: number, long: number): Promise<Padding> {
+  async pair(short: number, long: number, filling: Filling): Promise<Padding> {
     const signature = this.#signature;
     const inputs = this.#axes;
-    const a = this.#row(short, 0);
-    const b = this.#row(long, 1);
+    const a = this.#row(short, 0, filling);
+    const b = this.#row(long, 1, filling);
     const alone = await runProbe(signature, this.#lane, a, 1);
     const other = await runProbe(signature, this.#lane, b, 1);
     const filled = a.map((tensor, i) => padTensor(tensor, inputs[i]!, long));
@@ -150,14 +172,24 @@ class PaddingProbe {
   }
 
   /** Seeded inputs of one row, none of them zeros alone. */
-  #row(length: number, row: number): Tensor[] {
+  #row(length: number, row: number, { ones, times }: Filling): Tensor[] {
     return this.#signature.inputs.map(({ dtype, dims }, i) => {
       const shape = dims!.map((dim, axis) => (axis === 0 ? 1 : typeof dim === "number" ? dim : length));
       const tensor = probeOfShape(dtype, shape, SEED + 31 * i + 7 * row);
       const data = tensor.data as unknown as NumericArray;
-      if (dtypeInfo(dtype).kind !== "float") data[0] = oneOf(dtype)!;
+      if (dtypeInfo(dtype).kind !== "float") data.fill(oneOf(dtype) as never, 0, ones ? data.length : 1);
+      else if (times !== undefined) ofOneSign(dtype, data, times);
       return tensor;
     });
+  }
+}
+
+/** Gives floats the sign of `times`, and its size where they are numbers of JavaScript; the others are bits. */
+function ofOneSign(dtype: DType, data: NumericArray, times: number): void {
+  const half = dtypeInfo(dtype).bits === 16;
+  for (let at = 0; at < data.length; at++) {
+    const value = data[at] as number;
+    data[at] = half ? (value & 0x7fff) | (times < 0 ? 0x8000 : 0) : times * Math.abs(value);
   }
 }
 

@@ -47,6 +47,27 @@ function meanOfAll(): OnnxModel {
   return g.model();
 }
 
+/** The largest of all places of each row of `x` [N, S], as they are or looked up in a table of two columns. */
+function largestOfAll(kind: "float32" | "int64"): OnnxModel {
+  const g = graph({ opset: 20, name: "largest-of-all" });
+  const x = g.input("x", kind, ["N", "S"]);
+  const table = g.initializer(
+    "table",
+    tensor(
+      [
+        [0.5, 0.25],
+        [-1, -2],
+        [-3, -4],
+      ],
+      { dtype: "float32" },
+    ),
+  );
+  const axis = g.initializer("axis", tensor([1n], { dtype: "int64" }));
+  const looked = kind === "int64" ? g.add("Gather", [table, x]) : x;
+  g.output(g.add("ReduceMax", [looked, axis], { keepdims: kind === "int64" ? 0 : 1 }), "y");
+  return g.model();
+}
+
 for (const isolation of ["inline", "process"] as const)
   describe(`requests of other lengths, ${isolation}`, () => {
     let engine: Engine;
@@ -101,6 +122,12 @@ for (const isolation of ["inline", "process"] as const)
         ["fulfilled", "rejected", "fulfilled", "fulfilled"],
       );
     });
+
+    for (const kind of ["float32", "int64"] as const)
+      test(`are kept apart where the largest of all places counts, ${kind}`, async () => {
+        await using model = await engine.load(largestOfAll(kind), { name: kind, calibrate: false });
+        assert.match(model.profile.batch.padding?.reason ?? "", /filled up change in output "y"/);
+      });
 
     test("are kept apart where padding counts, and where lengths are not of one kind", async () => {
       await using mean = await engine.load(meanOfAll(), { name: "mean", calibrate: false });
