@@ -1,4 +1,6 @@
-"""Images as transformers prepares and embeds them: `images.py FOLDER OUT.safetensors`. Saves tiny CLIP folders, prints their names."""
+"""Images as transformers prepares and embeds them: `images.py FOLDER OUT.safetensors`. Saves tiny CLIP folders, prints their names.
+
+The texts on stdin, {"texts"}, are embedded too: by configs with the end's id, and by one from before configs had it."""
 import json
 import os
 import sys
@@ -8,7 +10,8 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig, PreTrainedTokenizerFast
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 torch.manual_seed(4)
@@ -24,9 +27,35 @@ for i, (height, width) in enumerate(sizes):
     image[: height // 3, : width // 2] = rng.integers(0, 256, (height // 3, width // 2, 3))
     tensors[f"image.{i}"] = torch.from_numpy(np.clip(image, 0, 255).astype(np.uint8))
 vision = CLIPVisionConfig(hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8, projection_dim=6)
-text = CLIPTextConfig(vocab_size=20, hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, max_position_embeddings=8)
-config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=6)
-model = CLIPModel(config).eval()
+texts = json.load(sys.stdin)["texts"]
+# CLIP's byte-level BPE, whose last id is that of the end.
+tokens = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+tokens.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+words = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+tokens.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(words), "removed", invert=True), pre_tokenizers.ByteLevel(False)])
+alphabet = pre_tokenizers.ByteLevel.alphabet()
+tokens.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=700, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False))
+tokens.add_special_tokens(["<|startoftext|>", "<|endoftext|>"])
+start, end = (tokens.token_to_id(word) for word in ("<|startoftext|>", "<|endoftext|>"))
+tokens.post_processor = processors.RobertaProcessing(("<|endoftext|>", end), ("<|startoftext|>", start), trim_offsets=False, add_prefix_space=False)
+fast = PreTrainedTokenizerFast(
+    tokenizer_object=tokens, bos_token="<|startoftext|>", eos_token="<|endoftext|>", pad_token="<|endoftext|>", unk_token="<|endoftext|>", model_max_length=24
+)
+
+
+def clip(eos):
+    torch.manual_seed(4)
+    text = CLIPTextConfig(
+        vocab_size=end + 1, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=24,
+        bos_token_id=start, eos_token_id=eos, pad_token_id=1,
+    )
+    config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=6)
+    model = CLIPModel(config).eval()
+    with torch.no_grad():
+        model.text_model.embeddings.token_embedding.weight.mul_(20)  # texts that differ
+    return model
+
+
 names = {}
 for name, options in {
     "clip": {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}},
@@ -34,6 +63,8 @@ for name, options in {
     "square": {"size": {"height": 32, "width": 32}, "do_center_crop": False},
 }.items():
     path = os.path.join(folder, name)
+    model = clip(2 if name == "padded" else end)
+    fast.save_pretrained(path)
     model.save_pretrained(path)
     processor = CLIPImageProcessorPil(**options)
     processor.save_pretrained(path)
@@ -45,6 +76,9 @@ for name, options in {
         pooled = model.vision_model(pixel_values=pixels).pooler_output
         tensors[f"{name}.vectors"] = model.visual_projection(pooled).contiguous()
         tensors[f"{name}.pixels"] = pixels.contiguous()
+        found = fast(texts, padding=True, truncation=True, max_length=24, return_tensors="pt")
+        hidden = model.text_model(input_ids=found.input_ids, attention_mask=found.attention_mask).pooler_output
+        tensors[f"{name}.texts"] = model.text_projection(hidden).contiguous()
     names[name] = path
 save_file(tensors, out)
 print(json.dumps(names))

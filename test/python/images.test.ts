@@ -1,4 +1,4 @@
-/** Images against transformers and Pillow: prepared pixels, and vectors of CLIP. */
+/** Images against transformers and Pillow: prepared pixels, and vectors of CLIP, those of texts too. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,9 +8,12 @@ import sharp from "sharp";
 import { imageEmbedder, type Pixels, preprocess, readImageRules } from "tenon/embed";
 import { Engine } from "tenon/runtime";
 import { materialize, openWeights } from "tenon/torch";
+import { proseLines } from "../support/odd-texts.js";
 import { runPython } from "./onnx-cases.js";
 
 const script = resolve(import.meta.dirname, "../../../test/python/images.py");
+
+const TEXTS = [...proseLines(9, 6), "", "a", "A PANDA", "☃ 42!", "it's a photo of a cat ".repeat(9)];
 
 describe("images", () => {
   const folder = mkdtempSync(join(tmpdir(), "tenon-images-"));
@@ -18,7 +21,10 @@ describe("images", () => {
 
   test("prepared as transformers does it, and embedded", async () => {
     const path = join(folder, "expected.safetensors");
-    const names = JSON.parse(runPython([script, folder, path])) as Record<string, string>;
+    const names = JSON.parse(runPython([script, folder, path], JSON.stringify({ texts: TEXTS }))) as Record<
+      string,
+      string
+    >;
     const { tensors } = await openWeights(path);
     const wanted = (key: string): Float32Array =>
       materialize(tensors.get(key)!).data as unknown as Float32Array;
@@ -59,6 +65,15 @@ describe("images", () => {
           `${name}, ${i}: ${value} is ${vectors[i]}`,
         );
       });
+      const described = await model.texts(TEXTS);
+      assert.ok(described.truncated.includes(TEXTS.length - 1));
+      const words = wanted(`${name}.texts`);
+      assert.equal(described.data.length, words.length);
+      described.data.forEach((value, i) => {
+        assert.ok(Math.abs(value - words[i]!) < 2e-5, `${name}, text value ${i}: ${value} is ${words[i]}`);
+      });
+      const apart = Math.max(...described.row(0).map((value, j) => Math.abs(value - described.row(1)[j]!)));
+      assert.ok(apart > 0.01, `texts differ by ${apart}`);
       const [first] = images;
       const raw = { width: first!.width, height: first!.height, channels: 3 as const };
       const png = await sharp(first!.data, { raw }).png().toBuffer();

@@ -6,11 +6,13 @@ import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
 import { incomplete } from "../card/card.js";
 import { isFile } from "../card/files.js";
 import { assertModelFolder } from "../card/model-files.js";
+import type { ScoreOptions } from "../heads.js";
 import { modelFolder } from "../hub/cache.js";
 import { EmbedMatrix } from "../matrix.js";
 import { type OpenedModel, type OpenOptions, onEngine } from "../opened.js";
 import { decodeImage, type ImageInput } from "./decode.js";
 import { type ImageRules, preprocess, readImageRules } from "./preprocess.js";
+import { TextTower } from "./text-tower.js";
 
 export interface ImageEmbedderOptions extends OpenOptions {
   /** Vectors get length 1. Default false, as the model gives them. */
@@ -20,7 +22,9 @@ export interface ImageEmbedderOptions extends OpenOptions {
 }
 
 const GRAPHS = ["onnx/vision_model.onnx", "vision_model.onnx"];
-const OUTPUTS = ["image_embeds", "pooler_output"];
+/** The output in the space that texts share. */
+const SHARED = "image_embeds";
+const OUTPUTS = [SHARED, "pooler_output"];
 
 /**
  * Opens the part of CLIP or SigLIP that sees images: a folder with `preprocessor_config.json` and weights of CLIP, or
@@ -58,7 +62,8 @@ export async function imageEmbedder(
     given,
     options,
     async () => graph,
-    async (read, load) => new ImageEmbedder({ rules, opened: await load(read), output, batch, normalize }),
+    async (read, load) =>
+      new ImageEmbedder({ folder, rules, opened: await load(read), output, batch, normalize }),
   );
 }
 
@@ -71,6 +76,7 @@ async function graphOf(folder: string): Promise<OnnxModel> {
 }
 
 interface Parts {
+  readonly folder: string;
   readonly rules: ImageRules;
   readonly opened: OpenedModel;
   readonly output: string;
@@ -82,6 +88,7 @@ interface Parts {
 export class ImageEmbedder {
   readonly name: string;
   readonly #parts: Parts;
+  #tower: Promise<TextTower> | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(parts: Parts) {
@@ -107,13 +114,45 @@ export class ImageEmbedder {
     return new EmbedMatrix(data, images.length, dims, new Uint32Array(images.length), []);
   }
 
+  /**
+   * A vector a text, in their order, in the space of the images: their products tell how well they go together. For CLIP's
+   * folders with `tokenizer.json`; the part that reads texts is loaded by the first call. Rejects with MODEL_INCOMPLETE,
+   * MODEL_UNSUPPORTED, FILE_INVALID, USAGE, TEXT_TOO_LONG, CANCELLED, ENGINE_CLOSED.
+   */
+  async texts(texts: readonly string[], options: ScoreOptions = {}): Promise<EmbedMatrix<Float32Array>> {
+    if (this.#closing !== undefined)
+      throw new TenonError("ENGINE_CLOSED", { problem: `model "${this.name}" was closed` });
+    this.#tower ??= this.#openTower();
+    const matrix = await (await this.#tower).embed(texts, options);
+    if (this.#parts.normalize) toUnit(matrix.data, matrix.rows);
+    return matrix;
+  }
+
   close(): Promise<void> {
-    this.#closing ??= this.#parts.opened.release();
+    this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #close(): Promise<void> {
+    const tower = await this.#tower?.catch(() => undefined);
+    await tower?.close();
+    await this.#parts.opened.release();
+  }
+
+  async #openTower(): Promise<TextTower> {
+    const { folder, opened, output } = this.#parts;
+    if (output !== SHARED) {
+      throw new TenonError("MODEL_UNSUPPORTED", {
+        problem: "the graph gives vectors of images before they come to the space of texts",
+        given: output,
+        expected: SHARED,
+      });
+    }
+    return TextTower.open(folder, opened.engine, `${this.name}.text`);
   }
 
   async #some(images: readonly ImageInput[], first: number): Promise<Float32Array> {
