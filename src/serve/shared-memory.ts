@@ -11,7 +11,8 @@ export interface SharedPlace {
 }
 
 /** A region as it was registered. */
-interface Region {
+/** A region as it is told to clients. */
+export interface Region {
   readonly name: string;
   readonly key: string;
   readonly offset: number;

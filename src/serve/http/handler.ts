@@ -9,6 +9,7 @@ import { type ErrorContext, errorText } from "../oip/errors.js";
 import { oipRoutes } from "../oip/routes.js";
 import { ScanPool } from "../oip/scan-pool.js";
 import { type OipServer, packageVersion } from "../oip/server.js";
+import { documented } from "../openapi/openapi-route.js";
 import { ModelRepository } from "../repository/repository.js";
 import { SharedMemory } from "../shared-memory.js";
 import { openaiRoutes } from "../texts/openai.js";
@@ -87,7 +88,11 @@ export function makeHandler(oip: OipServer, settings: HandlerSettings, keys: Key
     texts === undefined
       ? []
       : [...openaiRoutes(texts, oip.engine), ...teiRoutes(texts, packageVersion, oip.isReady)];
-  const routes = [...oipRoutes(oip), ...textRoutes];
+  const routes = documented([...oipRoutes(oip), ...textRoutes], {
+    version: packageVersion,
+    keyed: keys !== undefined,
+    models: () => oip.repository.models(),
+  });
   const textRouter = new Router(textRoutes);
   const router = new Router(routes);
   const openPaths = new Set(routes.flatMap(({ path, open }) => (open === true ? [path] : [])));

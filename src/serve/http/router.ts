@@ -1,6 +1,7 @@
 /** The route table's matcher: paths of fixed words and `{model}`, `{version}` places, found again by their URL. */
 import { TenonError } from "../../base/index.js";
 import { isModelName } from "../../runtime/index.js";
+import type { RouteDoc } from "../openapi/route-doc.js";
 import type { Exchange } from "./exchange.js";
 
 /** Verbs that routes answer. */
@@ -19,6 +20,8 @@ export interface Route {
   readonly method: Method;
   /** `/v2/models/{model}/infer`. */
   readonly path: string;
+  /** What it takes and answers, for the OpenAPI document. */
+  readonly doc: RouteDoc;
   /** Answers the exchange; what it throws becomes the answer. */
   readonly run: (exchange: Exchange, params: RouteParams) => Promise<void> | void;
   /** Answered while the server drains. */
@@ -28,11 +31,12 @@ export interface Route {
 }
 
 /** The rows of what is asked of a model, its newest version or one that is named. */
-export function modelRows(method: Method, what: string, run: Route["run"]): readonly Route[] {
+export function modelRows(method: Method, what: string, run: Route["run"], doc: RouteDoc): readonly Route[] {
   return ["", "/versions/{version}"].map((version) => ({
     method,
     path: `/v2/models/{model}${version}${what}`,
     run,
+    doc,
   }));
 }
 

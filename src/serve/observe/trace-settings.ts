@@ -14,7 +14,9 @@ const DEFAULTS = {
   trace_mode: "triton",
 };
 
-type State = typeof DEFAULTS;
+/** All settings as they are told. */
+export type TraceState = typeof DEFAULTS;
+type State = TraceState;
 type Name = keyof State;
 
 /** What values a setting takes; the texts of the others are fixed at the server's start. */

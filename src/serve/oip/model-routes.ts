@@ -4,8 +4,12 @@ import { answerJson } from "../http/json-body.js";
 import { modelRows, type Route } from "../http/router.js";
 import { METRICS_TYPE, metricsPage } from "../metrics/prometheus.js";
 import { statisticsOf } from "../metrics/statistics.js";
+import type { RouteDoc } from "../openapi/route-doc.js";
 import type { ServedModel } from "../served-model.js";
 import { countedModel, type OipServer } from "./server.js";
+
+const STATS: RouteDoc = { summary: "What models have done.", answer: "ModelStatistics" };
+const METRICS: RouteDoc = { summary: "The same for Prometheus.", text: METRICS_TYPE };
 
 export function modelRoutes({ repository }: OipServer): readonly Route[] {
   const config: Route["run"] = (exchange, { model, version }) =>
@@ -24,9 +28,9 @@ export function modelRoutes({ repository }: OipServer): readonly Route[] {
     exchange.answer(200, ["Content-Type", METRICS_TYPE], [metricsPage(repository.models())]);
 
   return [
-    ...modelRows("GET", "/config", config),
-    ...modelRows("GET", "/stats", stats),
-    { method: "GET", path: "/v2/models/stats", run: allStats },
-    { method: "GET", path: "/metrics", run: metrics, whileDraining: true },
+    ...modelRows("GET", "/config", config, { summary: "A model's configuration.", answer: "ModelConfig" }),
+    ...modelRows("GET", "/stats", stats, STATS),
+    { method: "GET", path: "/v2/models/stats", run: allStats, doc: STATS },
+    { method: "GET", path: "/metrics", run: metrics, whileDraining: true, doc: METRICS },
   ];
 }

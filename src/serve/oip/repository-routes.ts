@@ -3,11 +3,24 @@ import { TenonError } from "../../base/index.js";
 import type { Exchange } from "../http/exchange.js";
 import { answerJson } from "../http/json-body.js";
 import type { Route } from "../http/router.js";
+import type { RouteDoc } from "../openapi/route-doc.js";
 import { overrideOf } from "../repository/load-override.js";
 import type { ModelRepository } from "../repository/repository.js";
 import { readMembers } from "./json-members.js";
 import { booleanParameter } from "./request-parameters.js";
 import { failedLoadText } from "./server.js";
+
+const INDEX: RouteDoc = {
+  summary: "Which models are there, and why others are not.",
+  body: "IndexRequest",
+  answer: "RepositoryIndex",
+};
+const LOAD: RouteDoc = {
+  summary: "Loads a model, or its files anew.",
+  body: "LoadRequest",
+  fails: ["MODEL_CONTROL_OFF", "MODEL_INVALID"],
+};
+const UNLOAD: RouteDoc = { summary: "Unloads a model.", body: "UnloadRequest", fails: ["MODEL_CONTROL_OFF"] };
 
 /** Loading and unloading are refused unless the repository is under explicit control. */
 export function repositoryRoutes(repository: ModelRepository): readonly Route[] {
@@ -38,10 +51,10 @@ export function repositoryRoutes(repository: ModelRepository): readonly Route[] 
 
   // biome-ignore format: a table is read by columns
   return [
-    { method: "POST", path: "/v2/repository/index",                  run: index },
-    { method: "POST", path: "/v2/repository/{model}/index",          run: index },
-    { method: "POST", path: "/v2/repository/models/{model}/load",    run: load },
-    { method: "POST", path: "/v2/repository/models/{model}/unload",  run: unload },
+    { method: "POST", path: "/v2/repository/index",                  run: index,  doc: INDEX },
+    { method: "POST", path: "/v2/repository/{model}/index",          run: index,  doc: INDEX },
+    { method: "POST", path: "/v2/repository/models/{model}/load",    run: load,   doc: LOAD },
+    { method: "POST", path: "/v2/repository/models/{model}/unload",  run: unload, doc: UNLOAD },
   ];
 }
 

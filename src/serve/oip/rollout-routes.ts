@@ -2,10 +2,26 @@
 import { isTenonError, TenonError } from "../../base/index.js";
 import { answerJson } from "../http/json-body.js";
 import type { Route } from "../http/router.js";
+import type { RouteDoc } from "../openapi/route-doc.js";
 import type { ModelRepository } from "../repository/repository.js";
 import { readMembers } from "./json-members.js";
 import { booleanParameter, countParameter, type Parameters } from "./request-parameters.js";
 import { failedLoadText } from "./server.js";
+
+const SHOW: RouteDoc = { summary: "How two versions compare.", answer: "Rollout" };
+const BEGIN: RouteDoc = {
+  summary: "Tries a version beside the one that answers.",
+  body: "RolloutRequest",
+  bodyNeeded: true,
+  answer: "Rollout",
+  fails: ["MODEL_CONTROL_OFF"],
+};
+const PROMOTE: RouteDoc = {
+  summary: "The candidate answers from now on.",
+  answer: "Rollout",
+  fails: ["MODEL_CONTROL_OFF"],
+};
+const ROLL_BACK: RouteDoc = { ...PROMOTE, summary: "The version from before answers alone again." };
 
 export function rolloutRoutes(repository: ModelRepository): readonly Route[] {
   const allowed = (): void => {
@@ -39,10 +55,10 @@ export function rolloutRoutes(repository: ModelRepository): readonly Route[] {
 
   // biome-ignore format: a table is read by columns
   return [
-    { method: "GET",  path: "/v2/models/{model}/rollout",          run: show },
-    { method: "POST", path: "/v2/models/{model}/rollout",          run: begin },
-    { method: "POST", path: "/v2/models/{model}/rollout/promote",  run: end(true) },
-    { method: "POST", path: "/v2/models/{model}/rollout/rollback", run: end(false) },
+    { method: "GET",  path: "/v2/models/{model}/rollout",          run: show,       doc: SHOW },
+    { method: "POST", path: "/v2/models/{model}/rollout",          run: begin,      doc: BEGIN },
+    { method: "POST", path: "/v2/models/{model}/rollout/promote",  run: end(true),  doc: PROMOTE },
+    { method: "POST", path: "/v2/models/{model}/rollout/rollback", run: end(false), doc: ROLL_BACK },
   ];
 }
 

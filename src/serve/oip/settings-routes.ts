@@ -3,8 +3,18 @@ import { TenonError } from "../../base/index.js";
 import { answerJson } from "../http/json-body.js";
 import type { Route } from "../http/router.js";
 import type { TraceValue } from "../observe/trace-settings.js";
+import type { RouteDoc } from "../openapi/route-doc.js";
 import { readObject } from "./json-members.js";
 import { extensionOff, type OipServer } from "./server.js";
+
+const TRACE: RouteDoc = {
+  summary: "Which requests are traced.",
+  answer: "TraceSettings",
+  fails: ["REQUEST_UNSUPPORTED"],
+};
+const SET_TRACE: RouteDoc = { ...TRACE, summary: "Sets which requests are traced.", body: "TraceChanges" };
+const LOG: RouteDoc = { summary: "What is logged.", answer: "LogSettings", fails: ["REQUEST_UNSUPPORTED"] };
+const SET_LOG: RouteDoc = { ...LOG, summary: "Sets what is logged.", body: "LogChanges" };
 
 export function settingsRoutes({ traces, logs, repository }: OipServer): readonly Route[] {
   const known = (model: string | undefined): string | undefined => {
@@ -39,11 +49,11 @@ export function settingsRoutes({ traces, logs, repository }: OipServer): readonl
 
   // biome-ignore format: a table is read by columns
   return [
-    { method: "GET",  path: "/v2/trace/setting",                 run: trace },
-    { method: "POST", path: "/v2/trace/setting",                 run: setTrace },
-    { method: "GET",  path: "/v2/models/{model}/trace/setting",  run: trace },
-    { method: "POST", path: "/v2/models/{model}/trace/setting",  run: setTrace },
-    { method: "GET",  path: "/v2/logging",                       run: log },
-    { method: "POST", path: "/v2/logging",                       run: setLog },
+    { method: "GET",  path: "/v2/trace/setting",                 run: trace,    doc: TRACE },
+    { method: "POST", path: "/v2/trace/setting",                 run: setTrace, doc: SET_TRACE },
+    { method: "GET",  path: "/v2/models/{model}/trace/setting",  run: trace,    doc: TRACE },
+    { method: "POST", path: "/v2/models/{model}/trace/setting",  run: setTrace, doc: SET_TRACE },
+    { method: "GET",  path: "/v2/logging",                       run: log,      doc: LOG },
+    { method: "POST", path: "/v2/logging",                       run: setLog,   doc: SET_LOG },
   ];
 }

@@ -2,9 +2,20 @@
 import { TenonError } from "../../base/index.js";
 import { answerJson } from "../http/json-body.js";
 import type { Route } from "../http/router.js";
+import type { RouteDoc } from "../openapi/route-doc.js";
 import { noSharedMemory, type SharedMemory } from "../shared-memory.js";
 import { readMembers } from "./json-members.js";
 import { countParameter } from "./request-parameters.js";
+
+const REGIONS: RouteDoc = { summary: "The regions that are registered.", answer: "SharedMemoryRegions" };
+const NO_REGIONS: RouteDoc = { ...REGIONS, summary: "No regions: this memory is not shared." };
+const REGISTER: RouteDoc = {
+  summary: "Registers a region, where its kind of memory is shared.",
+  body: "RegisterRequest",
+  bodyNeeded: true,
+  fails: ["REQUEST_UNSUPPORTED"],
+};
+const UNREGISTER: RouteDoc = { summary: "Forgets a region, or all." };
 
 export function sharedMemoryRoutes(memory: SharedMemory): readonly Route[] {
   const status: Route["run"] = (exchange, { region }) => answerJson(exchange, memory.status(region));
@@ -42,14 +53,14 @@ export function sharedMemoryRoutes(memory: SharedMemory): readonly Route[] {
 
   // biome-ignore format: a table is read by columns
   return [
-    { method: "GET",  path: "/v2/systemsharedmemory/status",                    run: status },
-    { method: "GET",  path: "/v2/systemsharedmemory/region/{region}/status",     run: status },
-    { method: "POST", path: "/v2/systemsharedmemory/region/{region}/register",   run: register },
-    { method: "POST", path: "/v2/systemsharedmemory/region/{region}/unregister", run: unregister },
-    { method: "POST", path: "/v2/systemsharedmemory/unregister",                run: unregister },
-    { method: "GET",  path: "/v2/cudasharedmemory/status",                      run: noRegions },
-    { method: "POST", path: "/v2/cudasharedmemory/region/{region}/register",     run: noMemory },
-    { method: "POST", path: "/v2/cudasharedmemory/region/{region}/unregister",   run: nothing },
-    { method: "POST", path: "/v2/cudasharedmemory/unregister",                  run: nothing },
+    { method: "GET",  path: "/v2/systemsharedmemory/status",                    run: status,     doc: REGIONS },
+    { method: "GET",  path: "/v2/systemsharedmemory/region/{region}/status",     run: status,     doc: REGIONS },
+    { method: "POST", path: "/v2/systemsharedmemory/region/{region}/register",   run: register,   doc: REGISTER },
+    { method: "POST", path: "/v2/systemsharedmemory/region/{region}/unregister", run: unregister, doc: UNREGISTER },
+    { method: "POST", path: "/v2/systemsharedmemory/unregister",                run: unregister, doc: UNREGISTER },
+    { method: "GET",  path: "/v2/cudasharedmemory/status",                      run: noRegions,  doc: NO_REGIONS },
+    { method: "POST", path: "/v2/cudasharedmemory/region/{region}/register",     run: noMemory,   doc: REGISTER },
+    { method: "POST", path: "/v2/cudasharedmemory/region/{region}/unregister",   run: nothing,    doc: UNREGISTER },
+    { method: "POST", path: "/v2/cudasharedmemory/unregister",                  run: nothing,    doc: UNREGISTER },
   ];
 }

@@ -13,11 +13,24 @@ import type { Route } from "../http/router.js";
 import { RETRY_AFTER, STATUS } from "../http/status.js";
 import { JsonWriter } from "../json/writer.js";
 import { type ErrorContext, errorText } from "../oip/errors.js";
+import { type ErrorDialect, type RouteDoc, TEXT_FAILS } from "../openapi/route-doc.js";
 import type { TextModels, VectorModel } from "./model.js";
 import { choiceOf, countOf, inputsOf, neededText, readFields, textOf } from "./request.js";
 import { base64Row, cutVectors, writeRows } from "./vectors.js";
 
 const JSON_HEADERS = ["Content-Type", "application/json"];
+
+const DIALECT: ErrorDialect = { schema: "OpenAiError", statusOf: (code) => STATUS[code] };
+const EMBEDDINGS: RouteDoc = {
+  summary: "Vectors of texts, in OpenAI's form.",
+  body: "EmbeddingsRequest",
+  bodyNeeded: true,
+  answer: "Embeddings",
+  fails: ["MODEL_NOT_FOUND", ...TEXT_FAILS],
+  dialect: DIALECT,
+};
+const MODELS: RouteDoc = { summary: "The models, in OpenAI's form.", answer: "OpenAiModels" };
+const MODEL: RouteDoc = { summary: "One of the models.", answer: "OpenAiModel", dialect: DIALECT };
 
 export function openaiRoutes(texts: TextModels, engine: Engine): readonly Route[] {
   const created = Math.floor(Date.now() / 1000);
@@ -32,11 +45,11 @@ export function openaiRoutes(texts: TextModels, engine: Engine): readonly Route[
     });
   const run: Route["run"] = (exchange) => answered(exchange, () => embeddings(exchange, texts));
   return [
-    { method: "POST", path: "/v1/embeddings", run },
+    { method: "POST", path: "/v1/embeddings", run, doc: EMBEDDINGS },
     // Where servers of the other dialect have it.
-    { method: "POST", path: "/embeddings", run },
-    { method: "GET", path: "/v1/models", run: models },
-    { method: "GET", path: "/v1/models/{model}", run: model },
+    { method: "POST", path: "/embeddings", run, doc: EMBEDDINGS },
+    { method: "GET", path: "/v1/models", run: models, doc: MODELS },
+    { method: "GET", path: "/v1/models/{model}", run: model, doc: MODEL },
   ];
 }
 

@@ -1,8 +1,10 @@
 /** The dialect of text-embeddings-inference: /embed, /rerank, /predict and their kin. */
-import { type ErrorCode, TenonError, toTenonError } from "../../base/index.js";
+import { TenonError, toTenonError } from "../../base/index.js";
 import type { Exchange } from "../http/exchange.js";
 import type { Route } from "../http/router.js";
 import { JsonWriter } from "../json/writer.js";
+import { type RouteDoc, TEXT_FAILS } from "../openapi/route-doc.js";
+import type { SchemaName } from "../openapi/schemas.js";
 import type { ScoreModel, SparseModel, TextModel, TextModels, TextOptions, VectorModel } from "./model.js";
 import { messageOf } from "./openai.js";
 import {
@@ -18,6 +20,7 @@ import {
   textOf,
   textsOf,
 } from "./request.js";
+import { kindOf, TEI_ERRORS } from "./tei-errors.js";
 import { cutVectors, unitVectors, writeRows } from "./vectors.js";
 
 const JSON_HEADERS = ["Content-Type", "application/json"];
@@ -32,10 +35,24 @@ class Written {
   }
 }
 
+function textDoc(summary: string, body: SchemaName, answer: SchemaName): RouteDoc {
+  const query = ["model"];
+  return { summary, body, bodyNeeded: true, query, answer, fails: TEXT_FAILS, dialect: TEI_ERRORS };
+}
+
+const INFO: RouteDoc = {
+  summary: "What the model is.",
+  query: ["model"],
+  answer: "TeiInfo",
+  dialect: TEI_ERRORS,
+};
+const HEALTH: RouteDoc = { summary: "Whether all models answer.", also: { 503: null } };
+
 export function teiRoutes(texts: TextModels, version: string, isReady: () => boolean): readonly Route[] {
-  const post = (path: string, answer: Answer): Route => ({
+  const post = (path: string, doc: RouteDoc, answer: Answer): Route => ({
     method: "POST",
     path,
+    doc,
     run: (exchange) => answered(exchange, answer),
   });
   const health: Route["run"] = (exchange) => exchange.answer(isReady() ? 200 : 503, [], []);
@@ -73,21 +90,41 @@ export function teiRoutes(texts: TextModels, version: string, isReady: () => boo
   const any = (exchange: Exchange): TextModel => modelOf(texts, exchange, () => true, "a model of texts");
 
   return [
-    post("/embed", (fields, exchange) => embed(fields, exchange, vectors(exchange))),
-    post("/embed_all", (fields, exchange) => embedAll(fields, exchange, vectors(exchange))),
-    post("/embed_sparse", (fields, exchange) => embedSparse(fields, exchange, sparse(exchange))),
-    post("/similarity", (fields, exchange) => similarity(fields, exchange, vectors(exchange))),
-    post("/rerank", (fields, exchange) =>
-      rerank(fields, exchange, scores(exchange, ["reranker"], "a reranker")),
+    post("/embed", textDoc("Vectors of texts.", "EmbedRequest", "Vectors"), (fields, exchange) =>
+      embed(fields, exchange, vectors(exchange)),
     ),
-    post("/predict", (fields, exchange) =>
+    post(
+      "/embed_all",
+      textDoc("A vector for each token.", "TextsRequest", "TokenVectors"),
+      (fields, exchange) => embedAll(fields, exchange, vectors(exchange)),
+    ),
+    post(
+      "/embed_sparse",
+      textDoc("Sparse vectors of texts.", "TextsRequest", "SparseVectors"),
+      (fields, exchange) => embedSparse(fields, exchange, sparse(exchange)),
+    ),
+    post(
+      "/similarity",
+      textDoc("Cosines of one text with others.", "SimilarityRequest", "Similarities"),
+      (fields, exchange) => similarity(fields, exchange, vectors(exchange)),
+    ),
+    post(
+      "/rerank",
+      textDoc("Texts by how well they answer a query.", "RerankRequest", "Ranks"),
+      (fields, exchange) => rerank(fields, exchange, scores(exchange, ["reranker"], "a reranker")),
+    ),
+    post("/predict", textDoc("Labels of texts.", "PredictRequest", "Predictions"), (fields, exchange) =>
       predict(fields, exchange, scores(exchange, ["classifier", "reranker"], "a classifier")),
     ),
-    post("/tokenize", async (fields, exchange) => tokenize(fields, any(exchange))),
-    post("/decode", async (fields, exchange) => decode(fields, any(exchange))),
-    { method: "GET", path: "/info", run: info },
-    { method: "GET", path: "/health", run: health, whileDraining: true, open: true },
-    { method: "GET", path: "/ping", run: health, whileDraining: true, open: true },
+    post("/tokenize", textDoc("Tokens of texts.", "TokenizeRequest", "Tokens"), async (fields, exchange) =>
+      tokenize(fields, any(exchange)),
+    ),
+    post("/decode", textDoc("Texts of tokens.", "DecodeRequest", "Texts"), async (fields, exchange) =>
+      decode(fields, any(exchange)),
+    ),
+    { method: "GET", path: "/info", run: info, doc: INFO },
+    { method: "GET", path: "/health", run: health, whileDraining: true, open: true, doc: HEALTH },
+    { method: "GET", path: "/ping", run: health, whileDraining: true, open: true, doc: HEALTH },
   ];
 }
 
@@ -295,21 +332,6 @@ function assertSome(inputs: readonly unknown[]): void {
   throw new TenonError("REQUEST_INVALID", { problem: "`inputs` cannot be empty", details: { empty: true } });
 }
 
-/** What kind of failure a code is in this dialect, with its status. */
-const KINDS: Partial<Readonly<Record<ErrorCode, readonly [kind: string, status: number]>>> = {
-  REQUEST_INVALID: ["Validation", 413],
-  REQUEST_TOO_LARGE: ["Validation", 413],
-  DIMS_MISMATCH: ["Validation", 413],
-  TEXT_TOO_LONG: ["Validation", 413],
-  INPUT_VALUE: ["Validation", 413],
-  USAGE: ["Validation", 413],
-  QUEUE_FULL: ["Overloaded", 429],
-  RATE_LIMITED: ["Overloaded", 429],
-  ENGINE_CLOSED: ["Unhealthy", 503],
-  MODEL_UNAVAILABLE: ["Unhealthy", 503],
-  SERVER_DRAINING: ["Unhealthy", 503],
-};
-
 async function answered(exchange: Exchange, answer: Answer, hasBody = true): Promise<void> {
   const start = performance.now();
   try {
@@ -337,7 +359,7 @@ async function answered(exchange: Exchange, answer: Answer, hasBody = true): Pro
         ? (["Empty", 400] as const)
         : error.details.status === 400
           ? (["Validation", 400] as const)
-          : (KINDS[error.code] ?? (["Backend", 424] as const));
+          : kindOf(error.code);
     if (kind === "Backend")
       exchange.exchanges.settings.log?.error(
         { id: exchange.id, code: error.code, err: error },
