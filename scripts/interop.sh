@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the tests against programs that others built, after setting them up in ~/.cache/tenon/interop: perf_analyzer of
 # the Python package tritonclient 2.46.0, with the two libraries that it needs (Debian's libb64-0d, CUDA's runtime); the
-# Triton server inside nvidia-pytriton; the SDK of KServe, the parser of prometheus_client and the client of OpenAI.
+# Triton server inside nvidia-pytriton; the SDK of KServe, the parser of prometheus_client, the client of
+# OpenAI, and schemathesis.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 home="${XDG_CACHE_HOME:-$HOME/.cache}/tenon/interop"
@@ -22,7 +23,7 @@ if [ ! -e "$home/triton/ready" ]; then
   "$home/triton/bin/pip" install --quiet --no-deps nvidia-pytriton==0.7.0 numpy==1.26.4
   touch "$home/triton/ready"
 fi
-clients="kserve==0.21.0 prometheus-client==0.21.1 openai==3.57.0"
+clients="kserve==0.21.0 prometheus-client==0.21.1 openai==3.57.0 schemathesis==4.32.5"
 if [ "$(cat "$home/clients/ready" 2>/dev/null)" != "$clients" ]; then
   python3 -m venv "$home/clients"
   # Several packages in one variable.

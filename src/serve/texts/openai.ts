@@ -109,7 +109,11 @@ async function answered(exchange: Exchange, run: () => Promise<void>): Promise<v
     const error = toTenonError(thrown);
     const status = STATUS[error.code];
     const retry = RETRY_AFTER[error.code];
-    exchange.exchanges.settings.log?.error({ id: exchange.id, code: error.code, err: error }, error.message);
+    if (status === 500)
+      exchange.exchanges.settings.log?.error(
+        { id: exchange.id, code: error.code, err: error },
+        error.message,
+      );
     const body = {
       error: {
         message: messageOf(error, exchange),

@@ -2,6 +2,7 @@
 import { TenonError, toTenonError } from "../../base/index.js";
 import type { Exchange } from "../http/exchange.js";
 import type { Route } from "../http/router.js";
+import { STATUS } from "../http/status.js";
 import { JsonWriter } from "../json/writer.js";
 import { type RouteDoc, TEXT_FAILS } from "../openapi/route-doc.js";
 import type { SchemaName } from "../openapi/schemas.js";
@@ -360,7 +361,7 @@ async function answered(exchange: Exchange, answer: Answer, hasBody = true): Pro
         : error.details.status === 400
           ? (["Validation", 400] as const)
           : kindOf(error.code);
-    if (kind === "Backend")
+    if (STATUS[error.code] === 500 && kind === "Backend")
       exchange.exchanges.settings.log?.error(
         { id: exchange.id, code: error.code, err: error },
         error.message,
