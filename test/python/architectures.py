@@ -159,6 +159,7 @@ CASES = [
     case("clip-text-bare", C("CLIPTextConfig", **CLIP_TEXT), "CLIPTextModel", end_marked(text_inputs()), POOLED),
     case("clip-vision", C("CLIPVisionConfig", **IMAGE), "CLIPVisionModelWithProjection", images(3),
          ["image_embeds", "last_hidden_state"]),
+    case("siglip-vision", C("SiglipVisionConfig", **IMAGE), "SiglipVisionModel", images(3), POOLED),
     case("modernbert", C("ModernBertConfig", **MODERN, num_hidden_layers=4, local_attention=6), "ModernBertModel", text_inputs(0), STATES),
     case("modernbert-mlm", C("ModernBertConfig", **MODERN, num_hidden_layers=2, norm_bias=True, attention_bias=True, mlp_bias=True), "ModernBertForMaskedLM",
          text_inputs(0), LOGITS),

@@ -1,4 +1,4 @@
-"""Images as transformers prepares and embeds them: `images.py FOLDER OUT.safetensors`. Saves tiny CLIP folders, prints their names.
+"""Images as transformers prepares and embeds them: `images.py FOLDER OUT.safetensors`. Saves tiny CLIP and SigLIP folders, prints their names.
 
 The texts on stdin, {"texts"}, are embedded too: by configs with the end's id, and by one from before configs had it."""
 import json
@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig, PreTrainedTokenizerFast
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig, PreTrainedTokenizerFast, SiglipConfig, SiglipModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 torch.manual_seed(4)
 torch.set_num_threads(1)
@@ -80,5 +81,17 @@ for name, options in {
         hidden = model.text_model(input_ids=found.input_ids, attention_mask=found.attention_mask).pooler_output
         tensors[f"{name}.texts"] = model.text_projection(hidden).contiguous()
     names[name] = path
+path = names["siglip"] = os.path.join(folder, "siglip")
+sizes_of = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2)
+model = SiglipModel(SiglipConfig(text_config=dict(sizes_of, vocab_size=20), vision_config=dict(sizes_of, image_size=32, patch_size=8))).eval()
+model.save_pretrained(path)
+processor = SiglipImageProcessorPil(size={"height": 32, "width": 32})
+processor.save_pretrained(path)
+saved = json.load(open(os.path.join(path, "preprocessor_config.json")))
+json.dump({**saved, "image_processor_type": "SiglipImageProcessor"}, open(os.path.join(path, "preprocessor_config.json"), "w"))
+with torch.no_grad():
+    pixels = processor([Image.fromarray(tensors[f"image.{i}"].numpy()) for i in range(len(sizes))], return_tensors="pt")["pixel_values"]
+    tensors["siglip.pixels"] = pixels.contiguous()
+    tensors["siglip.vectors"] = model.vision_model(pixel_values=pixels).pooler_output.contiguous()
 save_file(tensors, out)
 print(json.dumps(names))

@@ -27,7 +27,7 @@ const SHARED = "image_embeds";
 const OUTPUTS = [SHARED, "pooler_output"];
 
 /**
- * Opens the part of CLIP or SigLIP that sees images: a folder with `preprocessor_config.json` and weights of CLIP, or
+ * Opens the part of CLIP or SigLIP that sees images: a folder with `preprocessor_config.json` and weights, or
  * `onnx/vision_model.onnx`. Throws MODEL_INCOMPLETE, MODEL_UNSUPPORTED, FILE_INVALID.
  *
  * ```ts

@@ -1,5 +1,5 @@
 /** CLIP: a text and an image encoder into one space; both, or one of them. */
-import { activationOf } from "./activations.js";
+import { type Activation, activationOf } from "./activations.js";
 import { type Architecture, BATCH, type Body, type Build, SEQUENCE } from "./architecture.js";
 import { maskBias, reachedKeys, visibleKeys } from "./attention.js";
 import { Config } from "./config.js";
@@ -28,9 +28,19 @@ interface Defaults {
   readonly size: number;
   readonly heads: number;
   readonly inner: number;
+  readonly activation?: Activation;
+  readonly epsilon?: number;
 }
 
-function layers(net: Network, config: Config, x: string, path: string, is: Defaults, bias?: string): string {
+/** The encoder layers of a tower, as its config says and else as `is`. */
+export function towerLayers(
+  net: Network,
+  config: Config,
+  x: string,
+  path: string,
+  is: Defaults,
+  bias?: string,
+): string {
   const size = config.size("hidden_size", is.size);
   const heads = config.size("num_attention_heads", is.heads);
   if (size % heads !== 0) throw config.wrong("num_attention_heads", `a divisor of hidden_size, ${size}`);
@@ -39,8 +49,8 @@ function layers(net: Network, config: Config, x: string, path: string, is: Defau
     size,
     heads,
     inner: config.size("intermediate_size", is.inner),
-    activation: activationOf(config, "hidden_act", "quick_gelu"),
-    epsilon: config.number("layer_norm_eps", 1e-5),
+    activation: activationOf(config, "hidden_act", is.activation ?? "quick_gelu"),
+    epsilon: config.number("layer_norm_eps", is.epsilon ?? 1e-5),
     bias,
   };
   let hidden = x;
@@ -59,7 +69,7 @@ function textTower(net: Network, config: Config, path: string, batch: string): T
   const places = config.size("max_position_embeddings", 77);
   const x = net.add(words, net.embedding(positions, `${path}embeddings.position_embedding`, places, size));
   const bias = maskBias(net, visibleKeys(net, mask), reachedKeys(net, positions, positions, { ahead: 0 }));
-  const last = layers(net, config, x, path, { size: 512, heads: 8, inner: 2048 }, bias);
+  const last = towerLayers(net, config, x, path, { size: 512, heads: 8, inner: 2048 }, bias);
   const epsilon = config.number("layer_norm_eps", 1e-5);
   const hidden = net.layerNorm(last, `${path}final_layer_norm`, size, epsilon);
   return { hidden, size, pooled: atEnd(net, config, ids, hidden) };
@@ -93,13 +103,13 @@ function imageTower(net: Network, config: Config, path: string, batch: string): 
     net.weight(`${path}embeddings.position_embedding.weight`, [grid.length, size]),
   );
   const normed = net.layerNorm(placed, `${path}pre_layrnorm`, size, epsilon);
-  const hidden = layers(net, config, normed, path, { size: 768, heads: 12, inner: 3072 });
+  const hidden = towerLayers(net, config, normed, path, { size: 768, heads: 12, inner: 3072 });
   const pooled = net.layerNorm(firstToken(net, hidden), `${path}post_layernorm`, size, epsilon);
   return { hidden, size, length: grid.length, pooled };
 }
 
 /** The inner config of a tower. Old files hold overrides beside it. */
-function part(config: Config, key: "text_config" | "vision_config"): Config {
+export function part(config: Config, key: "text_config" | "vision_config"): Config {
   const own = config.object(key) ?? new Config(new Map(), `config.json, ${key}`);
   const overrides = config.object(`${key}_dict`);
   return overrides === undefined ? own : own.with(overrides);

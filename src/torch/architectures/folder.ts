@@ -105,7 +105,10 @@ function headOf(config: Config, architecture: Architecture, wanted: Head | "auto
       throw unsupported("the head that config.json names cannot be built", {
         given: quoted(String(name)),
         expected: `a class for ${headsOf(architecture).join(", ")}`,
-        do: 'ask for head: "none" to have the hidden states',
+        do:
+          architecture.heads.none === undefined
+            ? `ask for head: "${headsOf(architecture)[0]}"`
+            : 'ask for head: "none" to have the hidden states',
       });
     }
     head = found[1];

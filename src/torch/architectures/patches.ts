@@ -36,6 +36,24 @@ export function pixels(net: Network, { channels, image }: Grid, batch = BATCH): 
   return net.g.input("pixel_values", net.dtype, [batch, channels, ...image]);
 }
 
+/** [batch, length - 1, size]: the patches alone. */
+export function tiles(
+  net: Network,
+  x: string,
+  grid: Grid,
+  size: number,
+  convolution: string,
+  bias: boolean,
+): string {
+  const weights = [net.weight(`${convolution}.weight`, [size, grid.channels, ...grid.patch])];
+  if (bias) weights.push(net.weight(`${convolution}.bias`, [size]));
+  const made = net.g.add("Conv", [x, ...weights], {
+    kernel_shape: [...grid.patch],
+    strides: [...grid.patch],
+  });
+  return net.transpose(net.reshape(made, 0, 0, -1), 0, 2, 1);
+}
+
 /** [batch, length, size]: the class vector [1, 1, size], then the patches. */
 export function patches(
   net: Network,
@@ -46,13 +64,7 @@ export function patches(
   bias: boolean,
   classVector: string,
 ): string {
-  const weights = [net.weight(`${convolution}.weight`, [size, grid.channels, ...grid.patch])];
-  if (bias) weights.push(net.weight(`${convolution}.bias`, [size]));
-  const tiles = net.g.add("Conv", [x, ...weights], {
-    kernel_shape: [...grid.patch],
-    strides: [...grid.patch],
-  });
-  const sequence = net.transpose(net.reshape(tiles, 0, 0, -1), 0, 2, 1);
+  const sequence = tiles(net, x, grid, size, convolution, bias);
   const batch = net.g.add("Shape", [x], { start: 0, end: 1 });
   const shape = net.g.add("Concat", [batch, net.ints(1, 1)], { axis: 0 });
   const first = net.g.add("Expand", [classVector, shape]);

@@ -8,6 +8,7 @@ import { DISTILBERT } from "./distilbert.js";
 import { MODERNBERT } from "./modernbert.js";
 import { MPNET } from "./mpnet.js";
 import { NOMIC_BERT } from "./nomic-bert.js";
+import { SIGLIP, SIGLIP_VISION } from "./siglip.js";
 import { VIT } from "./vit.js";
 
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
@@ -32,4 +33,6 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   clip: CLIP,
   clip_text_model: CLIP_TEXT,
   clip_vision_model: CLIP_VISION,
+  siglip: SIGLIP,
+  siglip_vision_model: SIGLIP_VISION,
 };
