@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { createHandler } from "tenon/serve";
+import { createHandler, serve } from "tenon/serve";
 import { firstLine, startCli } from "../support/cli.js";
 import { assertSchemas, conform, fetchOpenApi, type OpenApi, operationsOf } from "../support/openapi.js";
 import { type Served, simpleRequest, startServed } from "../support/served.js";
@@ -78,6 +78,23 @@ describe("the OpenAPI document", () => {
     await call(served.url, document, [404, "POST /v2/models/{model}/infer", infer], "nobody");
   });
 
+  it("tells of keys where they are needed, but for health", async () => {
+    assert.doesNotMatch(JSON.stringify(document.paths), /UNAUTHORIZED/);
+    const keyed = await serve(served.engine, { port: 0, apiKey: "key-of-the-test" });
+    try {
+      const told = await fetchOpenApi(keyed.url, { Authorization: "Bearer key-of-the-test" });
+      const open = operationsOf(told).filter((operation) => {
+        const [verb, path] = operation.split(" ") as [string, string];
+        return told.paths[path]![verb.toLowerCase()]!.responses[401] === undefined;
+      });
+      assert.deepEqual(open, ["GET /v2/health/live", "GET /v2/health/ready"]);
+      await call(keyed.url, told, [401, "GET /openapi.json"]);
+      await call(keyed.url, told, [401, "POST /v2/models/{model}/infer", {}]);
+    } finally {
+      await keyed.close();
+    }
+  });
+
   it("has an example for each model, which the model answers", async () => {
     const operation = "POST /v2/models/{model}/infer";
     const { post } = document.paths["/v2/models/{model}/infer"] as unknown as {
@@ -125,6 +142,7 @@ describe("the OpenAPI document of models of texts", () => {
   it("says what real answers are, in both dialects", async () => {
     const document = await fetchOpenApi(url);
     assertSchemas(document);
+    assert.match(JSON.stringify(document.paths["/v1/embeddings"]), /"tiny-embedder":\{"value"/);
     const embeddings = { model: "tiny-embedder", input: ["a red one", ""] };
     const calls: readonly Call[] = [
       [200, "POST /v1/embeddings", embeddings],

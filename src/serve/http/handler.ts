@@ -92,6 +92,7 @@ export function makeHandler(oip: OipServer, settings: HandlerSettings, keys: Key
     version: packageVersion,
     keyed: keys !== undefined,
     models: () => oip.repository.models(),
+    texts,
   });
   const textRouter = new Router(textRoutes);
   const router = new Router(routes);

@@ -14,8 +14,8 @@ export interface Described {
   readonly version: string;
   /** Whether callers need a key. */
   readonly keyed: boolean;
-  /** Bodies of infer requests by the model that takes them. */
-  readonly examples: Readonly<Record<string, object>>;
+  /** Bodies of a schema by the model that takes them. */
+  readonly examples: Partial<Readonly<Record<SchemaName, Readonly<Record<string, object>>>>>;
 }
 
 /** The document, as an object to be written as JSON. */
@@ -50,7 +50,7 @@ function operationOf(route: Route, server: Described): Schema {
   if (body !== undefined) {
     content["application/json"] = {
       schema: schemaRef(body),
-      ...(body === "InferRequest" ? examplesOf(server.examples) : {}),
+      ...examplesOf(server.examples[body] ?? {}),
     };
   }
   if (binary) content["application/octet-stream"] = { schema: BYTES };
@@ -58,7 +58,7 @@ function operationOf(route: Route, server: Described): Schema {
     operationId: `${method.toLowerCase()}${path.replaceAll(/[^A-Za-z0-9]+/g, "_").replace(/_$/, "")}`,
     summary: doc.summary,
     ...(route.open === true ? { security: [] } : {}),
-    parameters: parametersOf(route, Object.keys(server.examples)),
+    parameters: parametersOf(route, Object.keys(server.examples.InferRequest ?? {})),
     ...(body === undefined ? {} : { requestBody: { required: bodyNeeded, content } }),
     responses: responsesOf(route, server.keyed),
   };
