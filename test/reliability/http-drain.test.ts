@@ -104,6 +104,17 @@ describe("draining", () => {
     assert.deepEqual(await once(child, "close"), [0, null]);
   });
 
+  it("a connection that says nothing does not keep the server", async () => {
+    const child = startCli(["serve", "loop.onnx", "--json", "--drain", "60s"], { cwd, env, timeout: 30_000 });
+    const port = Number(new URL(JSON.parse(await firstLine(child)).url).port);
+    using silent = await RawConnection.open(port);
+    // Later connections are accepted later.
+    await send(port, rawRequest("/v2", "", {}, "GET"));
+    child.kill("SIGTERM");
+    assert.deepEqual(await once(child, "close"), [0, null]);
+    assert.equal(await silent.answer(), undefined);
+  });
+
   for (const isolation of ["inline", "process"]) {
     it(`a run that cannot be stopped does not keep the server (${isolation})`, async () => {
       const child = startCli(

@@ -12,6 +12,7 @@ import { isAllowedHost } from "./guard.js";
 import { type Handler, makeHandler, makeOip } from "./handler.js";
 import { KeyRing } from "./key-ring.js";
 import { type HandlerOptions, resolveSettings } from "./settings.js";
+import { SilentConnections } from "./silent-connections.js";
 
 /** How often open connections are looked at for their time limits, in milliseconds. */
 const CHECK_INTERVAL = 1000;
@@ -106,6 +107,7 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
       ? createServer(httpOptions, handler)
       : createTlsServer({ ...httpOptions, ...certificate.options(headersTimeout) }, handler);
   if (certificate !== undefined && server instanceof TlsServer) certificate.renew(server);
+  const silent = new SilentConnections(server);
   server.maxConnections = limit("connections");
   // One more than allowed, so that a request with too many is refused instead of cut.
   server.maxHeadersCount = settings.headerCount + 1;
@@ -168,7 +170,7 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
     metrics?.closeAllConnections();
   };
   const close = (): Promise<Closed> =>
-    (closing ??= drain(server, handler, grpc, limit("drain")).finally(() => {
+    (closing ??= drain(server, silent, handler, grpc, limit("drain")).finally(() => {
       closeMetrics();
       certificate?.close();
     }));
@@ -292,9 +294,13 @@ function refuseBroken(error: NodeJS.ErrnoException, stream: unknown): void {
   );
 }
 
+/** How long a connection may say nothing once the server has stopped listening. */
+const SILENT_MS = 200;
+
 /** Keeps listening while requests are under way, so that new ones get an answer too: that the server drains. */
 async function drain(
   server: Server,
+  silent: SilentConnections,
   handler: Handler,
   grpc: GrpcServer | undefined,
   patience: number,
@@ -307,6 +313,8 @@ async function drain(
   await Promise.race([answered, over]);
   const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
   server.closeIdleConnections();
+  // What was sent before the server stopped listening may still be on its way.
+  const hush = setTimeout(() => silent.close(), SILENT_MS);
   let cutOff = grpc?.open ?? 0;
   const grpcClosed = grpc?.close();
   // Connections that are half way through their headers have the rest of the time.
@@ -317,6 +325,7 @@ async function drain(
   await Promise.race([closed, cut]);
   await Promise.all([closed, grpcClosed]);
   clearTimeout(timer);
+  clearTimeout(hush);
   await handler.close();
   return { cutOff };
 }
