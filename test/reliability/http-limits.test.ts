@@ -202,7 +202,7 @@ describe("limits", () => {
   }
 
   /** An answer that does not fit the socket's buffers, read only after `pause`. */
-  async function unread(port: number, pause: Promise<unknown>): Promise<number | "closed"> {
+  async function unread(port: number, pause: Promise<unknown>, model = "bytes"): Promise<number | "closed"> {
     using connection = await RawConnection.open(port);
     connection.socket.pause();
     const size = 40 << 20;
@@ -210,7 +210,7 @@ describe("limits", () => {
       { name: "x", shape: [1, size], datatype: "INT8", parameters: { binary_data_size: size } },
     ];
     connection.write(
-      binary("bytes", { inputs, parameters: { binary_data_output: true } }, new Uint8Array(size)),
+      binary(model, { inputs, parameters: { binary_data_output: true } }, new Uint8Array(size)),
     );
     await pause;
     connection.socket.resume();
@@ -221,14 +221,16 @@ describe("limits", () => {
   async function givenUp(): Promise<number | "closed"> {
     await using hasty = await serve(engine, { port: 0, replyTimeout: 100 });
     let stop: (() => void) | undefined;
+    // By its version, so that the end of another test's request is not taken for this one's.
+    const model = "bytes/versions/1";
     // Nobody reads, so the exchange ends only by the limit.
     const ended = new Promise<void>((resolve) => {
       stop = on("server:request", ({ path }) => {
-        if (path === "/v2/models/bytes/infer") resolve();
+        if (path === `/v2/models/${model}/infer`) resolve();
       });
     });
     try {
-      return await unread(hasty.port, ended);
+      return await unread(hasty.port, ended, model);
     } finally {
       stop?.();
     }

@@ -99,13 +99,15 @@ export function assertDiscreet(status: number, body: string): void {
 export class RawConnection {
   readonly socket: Socket;
   #received = Buffer.alloc(0);
+  /** What `received` lies in, with room behind it: joining each chunk to all before would be quadratic. */
+  #room = Buffer.alloc(0);
   #wake: (() => void) | undefined;
   #ended = false;
 
   private constructor(socket: Socket) {
     this.socket = socket;
     socket.on("data", (chunk: Buffer) => {
-      this.#received = Buffer.concat([this.#received, chunk]);
+      this.#take(chunk);
       this.#wake?.();
     });
     const end = (): void => {
@@ -115,6 +117,22 @@ export class RawConnection {
     socket.on("close", end);
     socket.on("end", end);
     socket.on("error", end);
+  }
+
+  #take(chunk: Buffer): void {
+    const { length } = this.#received;
+    const from = this.#received.byteOffset - this.#room.byteOffset;
+    const inside = this.#received.buffer === this.#room.buffer && from >= 0;
+    if (!inside || from + length + chunk.length > this.#room.length) {
+      const room = Buffer.allocUnsafeSlow(2 * (length + chunk.length));
+      room.set(this.#received);
+      this.#room = room;
+      room.set(chunk, length);
+      this.#received = room.subarray(0, length + chunk.length);
+    } else {
+      this.#room.set(chunk, from + length);
+      this.#received = this.#room.subarray(from, from + length + chunk.length);
+    }
   }
 
   static async open(port: number): Promise<RawConnection> {
