@@ -2,10 +2,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "../../test/support/free-port.js";
 import type { ModelName } from "../../test/support/models.js";
 import { MODELS } from "../../test/support/models.js";
 import { cpuMsOf, pssMegabytesOf, treeOf } from "../harness/process-tree.js";
@@ -16,15 +16,6 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 const PEERS = join(ROOT, "bench/peers");
 const START_MS = 120_000;
 const IDLE_MS = 1000;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 interface Command {
   readonly program: string;

@@ -89,7 +89,12 @@ function prepareTypeScript(folder: string, code: string): string {
 }
 
 async function runShell(cwd: string, command: string): Promise<{ status: number | null; output: string }> {
-  const child = spawn("bash", ["-euo", "pipefail", "-c", command], { cwd, timeout: LIMIT_MS });
+  // Without an input: bash takes a socket for a remote login and reads its start-up file.
+  const child = spawn("bash", ["-euo", "pipefail", "-c", command], {
+    cwd,
+    timeout: LIMIT_MS,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (part: string) => {

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "../support/free-port.js";
 import {
   accumulator,
   accumulatorConfig,
@@ -50,15 +50,6 @@ const onnxOf = (name: string): Uint8Array => {
   if (name === "sequence") return accumulator();
   return identityModel(DATATYPES[name.slice("identity_".length) as keyof typeof DATATYPES]);
 };
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 /** The server inside the Python package nvidia-pytriton. */
 async function startTriton(home: string, folder: string): Promise<{ child: ChildProcess; url: string }> {

@@ -6,6 +6,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "./free-port.js";
 
 export type QueueKind = "redis" | "postgres";
 
@@ -148,13 +149,4 @@ async function answers(address: string, port: number): Promise<boolean> {
   } finally {
     socket.destroy();
   }
-}
-
-async function freePort(address: string): Promise<number> {
-  const server = createServer().listen(0, address);
-  await once(server, "listening");
-  const { port } = server.address() as { port: number }; // listening on a port, not on a pipe
-  server.close();
-  await once(server, "close");
-  return port;
 }
