@@ -4,7 +4,9 @@ import { test } from "node:test";
 import { hasSimd } from "../simd/index.js";
 import { stagedRows } from "./row-stage.js";
 
-test("columns become rows, and nothing around them is written", { skip: !hasSimd() }, () => {
+test("columns become rows, and nothing around them is written", {
+  skip: hasSimd() ? false : "WebAssembly has no SIMD here",
+}, () => {
   for (const width of [4, 5, 7, 16, 19, 4, 130])
     for (const [from, to] of [
       [0, 64],

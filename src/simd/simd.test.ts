@@ -24,7 +24,7 @@ test("integers are encoded as LEB128", () => {
 });
 
 test("every instruction of the table is valid with its operand and result types", {
-  skip: !hasSimd(),
+  skip: hasSimd() ? false : "WebAssembly has no SIMD here",
 }, () => {
   for (const name of Object.keys(INSTRUCTIONS) as Instruction[]) {
     const { takes } = INSTRUCTIONS[name];
@@ -38,7 +38,9 @@ test("every instruction of the table is valid with its operand and result types"
   }
 });
 
-test("loops, branches, lanes and shuffles do what they say", { skip: !hasSimd() }, () => {
+test("loops, branches, lanes and shuffles do what they say", {
+  skip: hasSimd() ? false : "WebAssembly has no SIMD here",
+}, () => {
   const memory = makeMemory(64);
   const positive: KernelFunction = kernel("positive", { at: "i32", bytes: "i32" }, (f, { at, bytes }) => {
     const total = f.local("f32x4");

@@ -63,7 +63,9 @@ test("the kernel compresses to the bytes of the script, and both ways back give 
   );
 });
 
-test("damaged elements are refused by the kernel where the script refuses them", { skip: !hasSimd() }, () => {
+test("damaged elements are refused by the kernel where the script refuses them", {
+  skip: hasSimd() ? false : "WebAssembly has no SIMD here",
+}, () => {
   fc.assert(
     fc.property(
       bytes.filter((source) => source.length > 8 && source.length < 4000),

@@ -191,7 +191,9 @@ describe("a search index", () => {
     assert.deepEqual((await loadIndex(other)).search([1, 0]), [{ row: 0, score: 1, id: "a" }]);
   });
 
-  test("without SIMD the results are the same", { skip: !hasSimd() }, () => {
+  test("without SIMD the results are the same", {
+    skip: hasSimd() ? false : "WebAssembly has no SIMD here",
+  }, () => {
     const memory = makeMemory(65536);
     const plain = new ArrayBuffer(65536);
     const bytes = new Uint8Array(memory.buffer);
