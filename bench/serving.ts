@@ -1,7 +1,8 @@
 /**
  * `tenon serve` against other servers of models, in turn, under the same load: requests/s, CPU time a request, p99, time
  * to start, memory.
- * Usage: bash scripts/serving-peers.sh; node build/bench/serving.js [--rounds R] [--seconds S] [--peers FOLDER] [--model mlp|squeezenet] [--format json|binary] [--clients N] [name part …]
+ * Usage: bash scripts/serving-peers.sh; node build/bench/serving.js [--rounds R] [--seconds S] [--peers FOLDER] [--model mlp|squeezenet|encoder] [--format json|binary] [--clients N] [--open SHARE] [name part …]
+ * With `--open 0.7` requests then arrive at 0.7 of the best peer's rate whether or not earlier ones are answered.
  * Peers that are not set up, or do not start, are left out and named.
  */
 import { existsSync } from "node:fs";
@@ -9,8 +10,8 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { ModelName } from "../test/support/models.js";
-import { perSecond, value } from "./harness/bench.js";
-import { httpRounds, withClient } from "./harness/http-rounds.js";
+import { type Effort, perSecond, value } from "./harness/bench.js";
+import { type HttpLoad, httpRounds, withClient } from "./harness/http-rounds.js";
 import { machineLine } from "./harness/machine.js";
 import { modelFile } from "./harness/model-files.js";
 import type { RequestFormat } from "./harness/requests.js";
@@ -31,6 +32,7 @@ const { values, positionals } = parseArgs({
     model: { type: "string", default: "mlp" },
     format: { type: "string", default: "json" },
     clients: { type: "string", default: "32" },
+    open: { type: "string" },
   },
 });
 const home = values.peers;
@@ -91,10 +93,49 @@ try {
   }
   const load = { model, format, clients: Number(values.clients) };
   const effort = { seconds: Number(values.seconds), rounds: Number(values.rounds), tries: 1, share: 1 };
-  const samples = await withClient((client) => httpRounds(client, team, load, effort));
-  print(samples);
+  await withClient(async (client) => {
+    const samples = await httpRounds(client, team, load, effort);
+    print(samples);
+    if (values.open !== undefined)
+      printOpen(...(await openLoop(client, samples, load, effort, Number(values.open))));
+  });
 } finally {
   await Promise.all(Object.values(team).map((side) => side.close()));
+}
+
+function isOurs(name: string): boolean {
+  return name.startsWith("tenon");
+}
+
+/** Ours and the peer with the highest rate in the closed loop, at `share` of that rate; the peer's name is first. */
+async function openLoop(
+  client: RunningSide,
+  closed: Readonly<Record<string, Sample>>,
+  load: HttpLoad,
+  effort: Effort,
+  share: number,
+): Promise<[string, number, Readonly<Record<string, Sample>>]> {
+  const names = Object.keys(closed);
+  const peers = names.filter((name) => !isOurs(name));
+  if (peers.length === 0) throw new Error("--open needs a peer: name one beside tenon, or none at all");
+  const best = peers.reduce((a, b) => (perSecond(closed[a]!) >= perSecond(closed[b]!) ? a : b));
+  const rate = share * perSecond(closed[best]!);
+  const those = names.filter((name) => isOurs(name) || name === best).map((name) => [name, team[name]!]);
+  return [best, rate, await httpRounds(client, Object.fromEntries(those), { ...load, rate }, effort)];
+}
+
+function printOpen(best: string, rate: number, samples: Readonly<Record<string, Sample>>): void {
+  console.log(`open loop, ${Math.round(rate)} requests/s arrive (${values.open} of what ${best} reaches)`);
+  const p99 = value(samples[best]!, "p99Ms");
+  console.table(
+    Object.entries(samples).map(([name, sample]) => ({
+      server: name,
+      "p50 ms": value(sample, "p50Ms").toFixed(2),
+      "p99 ms": value(sample, "p99Ms").toFixed(2),
+      [`p99 against ${best}`]: `${(value(sample, "p99Ms") / p99).toFixed(2)}×`,
+      "CPU µs/request": Math.round((1000 * value(sample, "cpuMs")) / value(sample, "items")),
+    })),
+  );
 }
 
 function print(samples: Readonly<Record<string, Sample>>): void {

@@ -10,6 +10,8 @@ export interface HttpLoad {
   readonly model: ModelName;
   readonly format: RequestFormat;
   readonly clients: number;
+  /** Requests arrive at this mean rate a second instead of one after another (an open loop). */
+  readonly rate?: number;
 }
 
 const CLIENT = new URL("./http-client.js", import.meta.url).href;

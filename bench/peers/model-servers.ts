@@ -115,9 +115,9 @@ const python = commandSide((settings, port) => {
   };
 });
 
-const CONFIG = `backend: "python" max_batch_size: 64 dynamic_batching { }
-input { name: "x" data_type: TYPE_FP32 dims: [ DIMS ] } output { name: "y" data_type: TYPE_FP32 dims: [ -1 ] }
-instance_group { count: WORKERS kind: KIND_CPU }`;
+/** Its inputs and outputs are what the Python model finds in the file. */
+const CONFIG =
+  'backend: "python" max_batch_size: 64 dynamic_batching { } instance_group { count: WORKERS kind: KIND_CPU }';
 
 /** The server inside the Python package nvidia-pytriton, with its Python backend. */
 const triton = commandSide((settings, port) => {
@@ -135,8 +135,7 @@ const triton = commandSide((settings, port) => {
   mkdirSync(place, { recursive: true });
   cpSync(textSetting(settings, "file"), join(place, "model.onnx"));
   cpSync(join(PEERS, "triton_onnx.py"), join(place, "model.py"));
-  const dims = MODELS[model as ModelName].inputs(1, 1).x!.shape.slice(1).join(", ");
-  const config = CONFIG.replace("DIMS", dims).replace("WORKERS", String(numberSetting(settings, "workers")));
+  const config = CONFIG.replace("WORKERS", String(numberSetting(settings, "workers")));
   writeFileSync(join(folder, "models", model, "config.pbtxt"), `name: "${model}" ${config}`);
   return {
     program: join(server, "bin/tritonserver"),
