@@ -1,44 +1,23 @@
 /** Scheduler: one model's queue and lanes. Collects a turn's requests, forms batches, runs them, answers each request. */
 import { emit, isTenonError, TenonError, toTenonError } from "../base/index.js";
-import { gatherInto, type NumericArray, type Tensor } from "../tensor/index.js";
+import { answerOf } from "./answer.js";
 import { AnswerOrder } from "./answer-order.js";
 import { ArenaWatch } from "./arena-watch.js";
 import type { BatchLog, BatchReason, BatchRecord } from "./batch-log.js";
+import { recordOf } from "./batch-record.js";
 import type { BufferPool } from "./buffers.js";
 import type { CostModel, CostModels } from "./cost-model.js";
-import { type ExplicitBatching, ExplicitQueue, type ExplicitRequest } from "./explicit-queue.js";
+import { type ExplicitBatching, ExplicitQueue } from "./explicit-queue.js";
 import { Few } from "./few.js";
-import { type Batch, type BatchOutputs, type Member, type MemberOutcome, rowsOf } from "./lane.js";
+import { type BatchOutputs, type MemberOutcome, rowsOf } from "./lane.js";
 import type { Contender, LaneBudget } from "./lane-budget.js";
 import type { OutputShapes } from "./output-shapes.js";
-import { type Outputs, outputRecord, SharedBuffers } from "./outputs.js";
-import { cutTensor, type Padding, padTensor } from "./padding.js";
+import { type Outputs, SharedBuffers } from "./outputs.js";
+import type { Padding } from "./padding.js";
+import { batchOf, filledTo, hasRows, type Pending, type Running } from "./pending.js";
 import { RequestQueue } from "./queue.js";
+import { cancelled, deadlinePassed, deadlineUnreachable, queueFull, queueTimeout } from "./refusals.js";
 import type { RunLane, Session } from "./session.js";
-
-/** A request on its way, with its ways out. */
-export interface Pending extends ExplicitRequest {
-  /** A lease's own lane; such a request runs alone. */
-  readonly lane: RunLane | undefined;
-  readonly resolve: (outputs: Outputs) => void;
-  readonly reject: (error: TenonError) => void;
-  readonly signal: AbortSignal | undefined;
-  /** Requests with equal keys can share a batch. */
-  batchKey: string;
-  /** Size along the dim that is filled up; undefined where only equal shapes share a batch. */
-  length: number | undefined;
-  state: "queued" | "running" | "done";
-  run: Running | undefined;
-  timer: NodeJS.Timeout | undefined;
-  onAbort: (() => void) | undefined;
-}
-
-interface Running {
-  readonly members: readonly Pending[];
-  readonly lane: RunLane;
-  /** Members that still want an answer. */
-  wanted: number;
-}
 
 export interface SchedulerOptions {
   readonly model: string;
@@ -226,12 +205,7 @@ export class Scheduler implements Contender {
     const { queueLimit, model } = this.#options;
     const limit = this.#queue.length >= queueLimit ? queueLimit : this.#explicit?.fullAt(request);
     if (limit === undefined) return undefined;
-    return new TenonError("QUEUE_FULL", {
-      given: `${this.#queue.length} waiting requests for model "${model}"`,
-      expected: `at most ${limit}`,
-      do: "send fewer requests at once, or try again later",
-      details: { model, limit },
-    });
+    return queueFull(model, this.#queue.length, limit);
   }
 
   /** A request that nobody waits for any more: free while queued; alone in a run it stops the run. */
@@ -329,18 +303,6 @@ export class Scheduler implements Contender {
     return ms < Math.min(2 * handingOver, INLINE_BELOW_MS) && this.#budget.loopBusy < INLINE_LOOP_BUSY;
   }
 
-  #batchOf(members: readonly Pending[], shrink: boolean): Batch {
-    let rows = 0;
-    for (const member of members) rows += member.member.rows;
-    const filled = filledTo(members);
-    const axes = this.#options.padding?.inputs;
-    const each = members.map(({ member }): Member => {
-      if (filled === undefined) return member;
-      return { ...member, inputs: member.inputs.map((tensor, i) => padTensor(tensor, axes![i]!, filled)) };
-    });
-    return { members: each, rows, outputs: members[0]!.outputs, shrink };
-  }
-
   get #lanesLeft(): number {
     return (this.#options.instances ?? this.#budget.lanes) - this.#running.size;
   }
@@ -351,7 +313,7 @@ export class Scheduler implements Contender {
 
   #runInline(members: readonly Pending[], now: number, cost: CostModel): void {
     this.#inlineLane ??= this.#newLane();
-    const batch = this.#batchOf(members, false);
+    const batch = batchOf(members, this.#options.padding, false);
     for (const member of members) member.state = "running";
     let outputs: BatchOutputs | null = null;
     let error: TenonError | null = null;
@@ -365,7 +327,7 @@ export class Scheduler implements Contender {
     this.#budget.ranInline(actualMs);
     const reason = this.#maxRows === 1 ? "unbatched" : members.length === 1 ? "idle" : "all";
     this.#log.add(
-      describe({
+      recordOf({
         batch,
         members,
         gear: "inline",
@@ -389,7 +351,7 @@ export class Scheduler implements Contender {
   ): void {
     const arena = gear === "wide" ? this.#wideGear.arena : this.#arena;
     const shrink = arena?.shrinkDue(now) ?? false;
-    const batch = this.#batchOf(members, shrink);
+    const batch = batchOf(members, this.#options.padding, shrink);
     const running: Running = { members, lane, wanted: members.length };
     const turn = this.#order?.enter();
     for (const member of members) {
@@ -412,7 +374,7 @@ export class Scheduler implements Contender {
         if (error === null && outcomes === undefined) cost?.learn(batch.rows, actualMs, outputs?.runMs);
       } else if (gear === "wide") this.#wideGear.done(lane, actualMs, predictedMs);
       this.#log.add(
-        describe({ batch, members, gear, reason, startedAt: now, predictedMs, actualMs, outputs, error }),
+        recordOf({ batch, members, gear, reason, startedAt: now, predictedMs, actualMs, outputs, error }),
       );
       const conclude = (): void => this.#concludeAll(members, error, outputs, outcomes);
       if (turn === undefined) conclude();
@@ -476,10 +438,10 @@ export class Scheduler implements Contender {
   #answer(members: readonly Pending[], outputs: BatchOutputs): void {
     const names = this.#session.signature.outputs;
     const shared = new SharedBuffers(this.#pool, outputs.buffers, members.length);
-    const filled = filledTo(members);
+    const padding = filledTo(members) === undefined ? undefined : this.#options.padding;
     let start = 0;
     for (const member of members) {
-      const { rows, into } = member.member;
+      const { rows } = member.member;
       if (member.state === "done") {
         shared.release();
         start += rows;
@@ -488,31 +450,12 @@ export class Scheduler implements Contender {
       const own = members.length === 1 ? outputs.tensors : rowsOf(outputs.tensors, start, rows);
       start += rows;
       try {
-        const tensors = filled === undefined ? own : this.#cut(own, member);
-        const kept =
-          into === undefined
-            ? tensors
-            : tensors.map((tensor, i) => placeInto(tensor, into.get(member.outputs[i]!)));
-        this.#settle(
-          member,
-          undefined,
-          outputRecord(
-            member.outputs.map((output) => names[output]!.name),
-            kept,
-            shared,
-          ),
-        );
+        this.#settle(member, undefined, answerOf(member, own, names, padding, shared));
       } catch (error) {
         shared.release();
         this.#settle(member, toTenonError(error));
       }
     }
-  }
-
-  /** Without what was filled up. */
-  #cut(tensors: readonly Tensor[], { outputs, length }: Pending): Tensor[] {
-    const axes = this.#options.padding!.outputs!;
-    return tensors.map((tensor, i) => cutTensor(tensor, axes[outputs[i]!]!, length!));
   }
 
   /** Rejects what waits, stops what runs, and frees the lanes when the last run has ended. */
@@ -548,65 +491,6 @@ export class Scheduler implements Contender {
   }
 }
 
-function hasRows(outputs: readonly Tensor[], members: readonly Pending[]): boolean {
-  let rows = 0;
-  for (const member of members) rows += member.member.rows;
-  return outputs.every((tensor) => tensor.shape[0] === rows);
-}
-
-/** The length that members of different lengths are filled up to; undefined where all have the same shape. */
-function filledTo(members: readonly Pending[]): number | undefined {
-  const first = members[0]!.length;
-  let most = first ?? 0;
-  let differ = false;
-  for (const { length } of members) {
-    if (length === undefined) return undefined;
-    if (length !== first) differ = true;
-    if (length > most) most = length;
-  }
-  return differ ? most : undefined;
-}
-
-/** Lengths with padding over lengths without. */
-function padRatio(members: readonly Pending[]): number {
-  const filled = filledTo(members);
-  if (filled === undefined) return 1;
-  let own = 0;
-  let all = 0;
-  for (const { length, member } of members) {
-    own += length! * member.rows;
-    all += filled * member.rows;
-  }
-  return all / own;
-}
-
-interface Finished {
-  readonly batch: Batch;
-  readonly members: readonly Pending[];
-  readonly gear: BatchRecord["gear"];
-  readonly reason: BatchReason;
-  readonly startedAt: number;
-  readonly predictedMs: number;
-  readonly actualMs: number;
-  readonly outputs: BatchOutputs | null;
-  readonly error: TenonError | null;
-}
-
-function describe(run: Finished): Omit<BatchRecord, "id"> {
-  return {
-    n: run.batch.rows,
-    members: run.members.length,
-    gear: run.gear,
-    waitedMs: run.members.map((member) => run.startedAt - member.arrivedAt),
-    padRatio: padRatio(run.members),
-    predictedMs: run.predictedMs,
-    actualMs: run.actualMs,
-    reason: run.reason,
-    copiedBytes: run.outputs?.copiedBytes ?? 0,
-    ...(run.error === null ? {} : { error: run.error.code }),
-  };
-}
-
 /** Lanes on a session with one thread per core, for lone requests on heavy models. */
 export interface WideGear {
   /** A wide lane, or undefined while there is none or it does not pay for this model. */
@@ -614,39 +498,4 @@ export interface WideGear {
   /** The memory of the wide session. */
   readonly arena: ArenaWatch | undefined;
   done(lane: RunLane, ms: number, oneThreadMs: number): void;
-}
-
-function placeInto(tensor: Tensor, target: Tensor | undefined): Tensor {
-  if (target === undefined || (tensor.storage === target.storage && tensor.offset === target.offset))
-    return tensor;
-  if (target.dtype !== tensor.dtype || target.size !== tensor.size || !target.isDense) {
-    throw new TenonError("TENSOR_SHAPE", {
-      problem: "`into` does not fit the output",
-      given: String(target),
-      expected: `a dense ${String(tensor)}`,
-    });
-  }
-  gatherInto(tensor, target.data as unknown as NumericArray);
-  return target.reshape(tensor.shape);
-}
-
-function cancelled(signal: AbortSignal): TenonError {
-  return new TenonError("CANCELLED", { problem: "the caller cancelled the request", cause: signal.reason });
-}
-
-function deadlinePassed(): TenonError {
-  return new TenonError("DEADLINE", { problem: "the deadline passed before the answer was there" });
-}
-
-function queueTimeout(): TenonError {
-  return new TenonError("QUEUE_TIMEOUT", { do: "send fewer requests at once, or try again later" });
-}
-
-function deadlineUnreachable(needsMs: number, leftMs: number): TenonError {
-  return new TenonError("DEADLINE", {
-    problem: "the deadline cannot be met",
-    given: `${leftMs.toFixed(1)} ms left`,
-    expected: `at least the ${needsMs.toFixed(1)} ms that one run takes`,
-    do: "allow more time, or send fewer requests at once",
-  });
 }
