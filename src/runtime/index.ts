@@ -3,14 +3,8 @@ export type { BatchAxis } from "./batch-axis.js";
 export { BatchLog, type BatchReason, type BatchRecord } from "./batch-log.js";
 export { defaultCacheFolder } from "./cache.js";
 export type { CostPoint } from "./cost-model.js";
-export {
-  Engine,
-  type EngineOptions,
-  type Isolation,
-  type LoadOptions,
-  type ProcessOptions,
-  type Source,
-} from "./engine.js";
+export { Engine } from "./engine.js";
+export type { EngineOptions, Isolation, LoadOptions, ProcessOptions, Source } from "./engine-options.js";
 export type { ExplicitBatching, QueuePolicy } from "./explicit-queue.js";
 export type { FirstProcess } from "./first-process.js";
 export type { Lease, LeaseRunOptions } from "./lease.js";
