@@ -1,5 +1,6 @@
 /** What a quantised model loses, measured on texts of many kinds when it is loaded. */
 import { TenonError } from "../base/index.js";
+import { cosine } from "./cosine.js";
 import type { EmbedMatrix } from "./matrix.js";
 
 /** Cosines between the vectors of the model and those of the quantised one. */
@@ -47,16 +48,4 @@ export function accuracyOf(whole: EmbedMatrix, quantised: EmbedMatrix): Accuracy
     expected: `at least ${LEAST_MEAN}`,
     do: 'use { quant: "none" }',
   });
-}
-
-function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let dot = 0;
-  let x = 0;
-  let y = 0;
-  for (let i = 0; i < a.length; i++) {
-    dot += a[i]! * b[i]!;
-    x += a[i]! ** 2;
-    y += b[i]! ** 2;
-  }
-  return dot / Math.max(Math.sqrt(x * y), 1e-30);
 }

@@ -6,11 +6,14 @@ import { type Engine, type Model, modelNameOf } from "../runtime/index.js";
 import { type Accuracy, accuracyOf, SAMPLE_TEXTS } from "./accuracy.js";
 import { type CardOptions, type ModelCard, readCard, type TruncateSide } from "./card/card.js";
 import { isFile } from "./card/files.js";
+import { checkGolden, type GoldenCheck } from "./golden.js";
 import { type DenseGraph, denseGraph, QUANTS, type Quant } from "./graph/dense.js";
 import { roomProbe, type WeightRoom, weightRoom } from "./graph/int8-row.js";
 import { checkOutput, EMBEDDING, type OutputType } from "./graph/tail.js";
 import { modelFolder } from "./hub/cache.js";
 import { knownModel } from "./hub/known.js";
+import type { GoldenVectors } from "./hub/known-facts.js";
+import { goldenOf } from "./hub/known-folder.js";
 import { EmbedMatrix, type MatrixData } from "./matrix.js";
 import { type OpenedModel, type OpenOptions, onEngine, onModel } from "./opened.js";
 import { type PromptOptions, promptFor, type TextRole } from "./prompts.js";
@@ -37,8 +40,17 @@ export interface EmbedderOptions extends CardOptions, OpenOptions, RunnerLimits 
    * alone and in company. Default `none`.
    */
   readonly quant?: Quant;
-  /** Measure at the start what `quant` loses, and refuse with GOLDEN_MISMATCH if that is much. Default true. */
-  readonly verify?: boolean;
+  /**
+   * What is tried at the start, and refused with GOLDEN_MISMATCH. By default what `quant` loses; `false`: nothing. `true`: also
+   * that vectors are those that the registry has of a known model, which is found by its name or its weights, and that a text
+   * has the same vector alone and in company. Vectors of your own are compared with when they are given.
+   */
+  readonly verify?: boolean | GoldenVectors;
+  /**
+   * A graph that was quantised with one scale for all of a batch gives a text another vector in other company. `alone` (the
+   * default) runs such a graph on one text at a time, `allow` in batches.
+   */
+  readonly batchVariance?: "alone" | "allow";
   /** Keep the vectors of tokens, for `tokenVectors` and `lateChunks`. Default false. */
   readonly tokenOutputs?: boolean;
 }
@@ -66,7 +78,9 @@ export async function embedder(given: string, wanted: EmbedderOptions = {}): Pro
   const options = { ...withKnownPooling(given, folder, wanted), name };
   if (isStaticFolder(folder)) {
     const { staticEmbedder } = await import("./static/static-embedder.js");
-    return await staticEmbedder(folder, name, options);
+    const made = await staticEmbedder(folder, name, options);
+    made.golden = await goldenCheck(given, folder, options, undefined, made);
+    return made;
   }
   return onEngine(
     folder,
@@ -75,8 +89,14 @@ export async function embedder(given: string, wanted: EmbedderOptions = {}): Pro
       prepare(folder, options, options.quant === "int8-row" ? await weightRoomOf(await opening) : "whole"),
     async (prepared, load, engine) => {
       const made = new EncoderEmbedder(prepared, await load(prepared.graph.model));
-      if (prepared.quant !== "none" && options.verify !== false)
-        made.accuracy = await measured(folder, options, engine, made);
+      try {
+        if (prepared.quant !== "none" && options.verify !== false)
+          made.accuracy = await measured(folder, options, engine, made);
+        made.golden = await goldenCheck(given, folder, options, engine, made);
+      } catch (error) {
+        await made.close();
+        throw error;
+      }
       return made;
     },
   );
@@ -115,9 +135,34 @@ async function measured(
     await using model = await embedder(folder, own);
     return await model.embed(SAMPLE_TEXTS);
   };
-  const isWhole = options.dims === undefined && (options.output ?? "float32") === "float32";
   const whole = await vectors("none");
-  return accuracyOf(whole, isWhole ? await quantised.embed(SAMPLE_TEXTS) : await vectors("int8-row"));
+  return accuracyOf(
+    whole,
+    isWhole(options) ? await quantised.embed(SAMPLE_TEXTS) : await vectors("int8-row"),
+  );
+}
+
+/** What `verify` asks for; undefined where it asks for nothing. */
+async function goldenCheck(
+  given: string,
+  folder: string,
+  options: EmbedderOptions,
+  engine: Engine | undefined,
+  made: Embedder,
+): Promise<GoldenCheck | undefined> {
+  const { verify, quant = "none", dims: _dims, lanes: _lanes, cache: _cache, ...rest } = options;
+  if (verify === undefined || verify === false) return undefined;
+  const golden = verify === true ? await goldenOf(given, folder) : verify;
+  if (isWhole(options)) return checkGolden((...call) => made.embed(...call), golden, quant);
+  const name = `${made.name}.golden`;
+  const own = { ...rest, name, quant, output: "float32", verify: false } as const;
+  await using whole = await embedder(folder, engine === undefined ? own : { ...own, engine });
+  return await checkGolden((...call) => whole.embed(...call), golden, quant);
+}
+
+/** Whether vectors are as long as the model makes them, and floats. */
+function isWhole({ dims, output = "float32" }: EmbedderOptions): boolean {
+  return dims === undefined && output === "float32";
 }
 
 /** A folder that was read, and whose graph is not loaded yet. */
@@ -160,6 +205,8 @@ interface Prepared {
   readonly quant: Quant;
   readonly ranges: Int8Ranges | undefined;
   readonly limits: RunnerLimits;
+  /** Why texts run one at a time, or how their vectors depend on their company; undefined where neither is so. */
+  readonly variance: string | undefined;
 }
 
 async function prepare(folder: string, options: EmbedderOptions, weightRoom: WeightRoom): Promise<Prepared> {
@@ -189,8 +236,26 @@ async function prepare(folder: string, options: EmbedderOptions, weightRoom: Wei
     output,
     quant,
     ranges: options.ranges,
-    limits: options,
+    ...varianceOf(graph, options),
   };
+}
+
+function varianceOf(
+  { sharedScale }: DenseGraph,
+  { batchVariance = "alone", ...limits }: EmbedderOptions,
+): Pick<Prepared, "limits" | "variance"> {
+  if (batchVariance !== "alone" && batchVariance !== "allow") {
+    throw new TenonError("CONFIG_INVALID", {
+      problem: "batchVariance",
+      given: String(batchVariance),
+      expected: "alone, allow",
+    });
+  }
+  if (sharedScale === undefined) return { limits, variance: undefined };
+  if (batchVariance === "allow")
+    return { limits, variance: `vectors depend on their batch: ${sharedScale} has one scale for all of it` };
+  const variance = `one text a batch: ${sharedScale} has one scale for all of it; batchVariance: "allow" lifts this`;
+  return { limits: { ...limits, budget: 1 }, variance };
 }
 
 /** What an embedder tells of itself. */
@@ -209,6 +274,10 @@ export interface Explanation {
   readonly quant: Quant;
   /** What `quant` loses, where it was measured. */
   readonly accuracy: Accuracy | undefined;
+  /** What `verify` found, where it was asked for. */
+  readonly golden: GoldenCheck | undefined;
+  /** Why texts run one at a time, or how vectors depend on the texts beside them; undefined where neither is so. */
+  readonly batchVariance: string | undefined;
   readonly lanes: number;
   /** Tokens of a batch. */
   readonly budget: number;
@@ -230,6 +299,8 @@ class EncoderEmbedder {
   readonly dims: number;
   /** What quantisation loses, where it was measured. */
   accuracy: Accuracy | undefined;
+  /** What `verify` found, where it was asked for. */
+  golden: GoldenCheck | undefined;
   readonly #prepared: Prepared;
   readonly #opened: OpenedModel;
   readonly #runner: TextRunner;
@@ -326,6 +397,8 @@ class EncoderEmbedder {
       output,
       quant,
       accuracy: this.accuracy,
+      golden: this.golden,
+      batchVariance: this.#prepared.variance,
       lanes: this.#runner.lanes,
       budget: this.#runner.budget,
       batches,

@@ -35,6 +35,7 @@ export {
   type TrainableEmbedderOptions,
   trainableEmbedder,
 } from "./finetune/trainable-embedder.js";
+export type { GoldenCheck } from "./golden.js";
 export type { Quant } from "./graph/dense.js";
 export type { OutputType } from "./graph/tail.js";
 export {
@@ -53,6 +54,8 @@ export {
 } from "./heads.js";
 export { modelFolder } from "./hub/cache.js";
 export { KNOWN_MODELS, type KnownModel } from "./hub/known.js";
+export type { GoldenVectors, KnownFacts } from "./hub/known-facts.js";
+export { type KnownFiles, knownFiles } from "./hub/known-folder.js";
 export { type Pulled, type PullOptions, pull } from "./hub/pull.js";
 export {
   type HybridEmbedder,

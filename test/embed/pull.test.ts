@@ -176,15 +176,35 @@ describe("pulling models", () => {
     assert.equal(code, 0, stderr);
     assert.equal(stdout.trim(), join(cache, "snapshots", COMMIT));
     assert.equal(new Set(KNOWN_MODELS.map(({ name }) => name)).size, KNOWN_MODELS.length);
-    for (const { files: known = {}, pooling, task, name } of KNOWN_MODELS) {
-      assert.ok(
-        Object.values(known).every((hash) => /^[0-9a-f]{64}$/.test(hash)),
-        name,
-      );
+    for (const { facts, pooling, task, name, dims } of KNOWN_MODELS) {
       assert.ok(task === "embed" || pooling === undefined, name);
+      if (facts === undefined) continue;
+      assert.match(facts.revision ?? "", /^([0-9a-f]{40})?$/, name);
+      assert.ok(Object.keys(facts.files).includes("tokenizer.json"), name);
+      for (const hash of Object.values(facts.files)) assert.match(hash, /^[0-9a-f]{64}$/, name);
+      const { texts, vectors } = facts.golden!;
+      assert.equal(texts.length, vectors.length, name);
+      for (const vector of vectors)
+        assert.equal(Buffer.from(vector as string, "base64").length, 4 * dims, name);
     }
+  });
+
+  test("a known model is pulled at the revision that was compared, and must have its files", async () => {
     const short = KNOWN_MODELS.find(({ name }) => name === "all-MiniLM-L6-v2")!;
-    hub.repositories.set(short.repository, { files });
+    const revision = short.facts!.revision!;
+    hub.repositories.set(short.repository, { files, commit: revision });
     await assert.rejects(pull(short.name), { code: "FILE_INVALID", message: /registry knows/ });
+    await assert.rejects(embedder(short.name), { code: "MODEL_INCOMPLETE" });
+    // Another revision is another model, of which the registry says nothing.
+    hub.repositories.set(short.repository, { files });
+    const { folder } = await pull(short.name, { revision: "main" });
+    assert.equal((await pull(short.name, { revision: COMMIT })).folder, folder);
+    rmSync(join(cache, "..", "models--sentence-transformers--all-MiniLM-L6-v2", "snapshots", revision), {
+      recursive: true,
+    });
+    await using model = await embedder(short.name);
+    assert.equal(model.dims, 4);
+    process.env.HF_HUB_OFFLINE = "1";
+    assert.equal((await pull(short.name)).folder, folder);
   });
 });

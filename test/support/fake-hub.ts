@@ -17,6 +17,8 @@ export interface FakeRepository {
   readonly listed?: readonly string[];
   readonly gated?: boolean;
   readonly private?: boolean;
+  /** Its only commit. */
+  readonly commit?: string;
 }
 
 export const COMMIT = "0123456789abcdef0123456789abcdef01234567";
@@ -77,16 +79,17 @@ export class FakeHub {
       fail(401, "RepoNotFound");
       return;
     }
+    const commit = repository.commit ?? COMMIT;
     if (path.startsWith("/api/")) {
       const revision = path.slice(`/api/models/${name}/revision/`.length);
-      if (revision !== "main" && revision !== COMMIT) {
+      if (revision !== "main" && revision !== commit) {
         fail(404, "RevisionNotFound");
         return;
       }
       const files = repository.listed ?? Object.keys(repository.files);
       response.setHeader("Content-Type", "application/json");
       response.end(
-        JSON.stringify({ id: name, sha: COMMIT, siblings: files.map((rfilename) => ({ rfilename })) }),
+        JSON.stringify({ id: name, sha: commit, siblings: files.map((rfilename) => ({ rfilename })) }),
       );
       return;
     }
@@ -94,13 +97,13 @@ export class FakeHub {
       fail(403, "GatedRepo");
       return;
     }
-    const file = path.slice(`/${name}/resolve/${COMMIT}/`.length);
+    const file = path.slice(`/${name}/resolve/${commit}/`.length);
     const bytes = repository.files[file];
     if (bytes === undefined) {
       fail(404, "EntryNotFound");
       return;
     }
-    response.setHeader("X-Repo-Commit", COMMIT);
+    response.setHeader("X-Repo-Commit", commit);
     if (bytes.length < LARGE) {
       response.setHeader(
         "ETag",

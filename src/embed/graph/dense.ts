@@ -2,6 +2,7 @@
 import { TenonError } from "../../base/index.js";
 import { appendGraph, type OnnxModel, removeDead, run } from "../../onnx/index.js";
 import type { ModelCard } from "../card/card.js";
+import { sharedScale } from "./batch-variance.js";
 import { bodyOf, hiddenStates, onlyOutputs, type TokenInput, tokenInputs } from "./body.js";
 import { int8Row, type WeightRoom } from "./int8-row.js";
 import { EMBEDDING, type OutputType, tailOf, vectorSize } from "./tail.js";
@@ -25,6 +26,8 @@ export interface DenseGraph {
   readonly fullDims: number;
   /** The output with the vectors of tokens, where it was kept. */
   readonly hidden: string | undefined;
+  /** The operator by which a text's vector depends on its company, where there is one. */
+  readonly sharedScale: string | undefined;
 }
 
 /** Builds it. Throws DIMS_MISMATCH, and what reading a model throws. */
@@ -80,5 +83,6 @@ export async function denseGraph(
     dims,
     fullDims,
     hidden: options.tokenOutputs ? hidden.name : undefined,
+    sharedScale: sharedScale(read.model),
   };
 }

@@ -4,7 +4,7 @@ import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { TenonError } from "../../base/index.js";
 import { isFolder } from "../card/files.js";
-import { repositoryOf } from "./known.js";
+import { knownModel, repositoryOf } from "./known.js";
 import { checkHubName, checkRevision, isCommit, isHubName } from "./names.js";
 import { hubSettings } from "./settings.js";
 
@@ -13,12 +13,24 @@ export function cacheFolder(cache: string, repository: string): string {
   return join(cache, `models--${repository.split("/").join("--")}`);
 }
 
-/** The folder with the files of a revision; undefined where it was not pulled. */
-export function snapshotOf(cache: string, repository: string, revision: string): string | undefined {
+/** The folder with the files of a revision, or of the first that was pulled; undefined where none was. */
+export function snapshotOf(
+  cache: string,
+  repository: string,
+  revisions: string | readonly string[],
+): string | undefined {
   const folder = cacheFolder(cache, repository);
-  const commit = isCommit(revision) ? revision : commitIn(join(folder, "refs", revision));
-  const path = commit === undefined ? undefined : join(folder, "snapshots", commit);
-  return path !== undefined && isFolder(path) ? path : undefined;
+  return [revisions]
+    .flat()
+    .map((revision) => (isCommit(revision) ? revision : commitIn(join(folder, "refs", revision))))
+    .map((commit) => (commit === undefined ? "" : join(folder, "snapshots", commit)))
+    .find((path) => path !== "" && isFolder(path));
+}
+
+/** The revisions that a name alone stands for: the one that the registry compared, then `main`. */
+export function revisionsOf(name: string): readonly string[] {
+  const { revision } = knownModel(name)?.facts ?? {};
+  return revision === undefined ? ["main"] : [revision, "main"];
 }
 
 function commitIn(path: string): string | undefined {
@@ -34,12 +46,12 @@ function commitIn(path: string): string | undefined {
  * The folder of a model: a path as it is, a name as it was pulled. Throws MODEL_NOT_FOUND for a name that is in no cache, with
  * what to do; a path that is not there is given back, for its reader to refuse.
  */
-export function modelFolder(given: string, revision = "main"): string {
+export function modelFolder(given: string, revision?: string): string {
   if (isFolder(given) || !isHubName(given)) return given;
   checkHubName(given);
-  checkRevision(revision);
+  if (revision !== undefined) checkRevision(revision);
   const { cache } = hubSettings();
-  const found = snapshotOf(cache, repositoryOf(given), revision);
+  const found = snapshotOf(cache, repositoryOf(given), revision ?? revisionsOf(given));
   if (found !== undefined) return found;
   throw new TenonError("MODEL_NOT_FOUND", {
     problem: "there is no such folder, and no model of this name was pulled",

@@ -1,5 +1,7 @@
 /** Models that are known by a short name: where they lie, and what their authors say of their vectors. */
 import type { PoolingMode } from "../card/pooling.js";
+import { KNOWN_FACTS } from "./known.data.js";
+import type { KnownFacts } from "./known-facts.js";
 
 export interface KnownModel {
   readonly name: string;
@@ -11,17 +13,14 @@ export interface KnownModel {
   readonly maxTokens: number;
   /** Static models and rerankers have none. */
   readonly pooling?: PoolingMode;
-  /** Hashes of files that were compared with another source; pulled files must have them. */
-  readonly files?: Readonly<Record<string, string>>;
+  /**
+   * Its revision, hashes and golden vectors; undefined for a model of which no copy could be had when the table was made. Such
+   * a model's files are compared with the hub's own hashes alone, and its vectors with nothing.
+   */
+  readonly facts: KnownFacts | undefined;
 }
 
-function embedding(
-  repository: string,
-  dims: number,
-  maxTokens: number,
-  pooling?: PoolingMode,
-  files?: KnownModel["files"],
-): KnownModel {
+function embedding(repository: string, dims: number, maxTokens: number, pooling?: PoolingMode): KnownModel {
   return {
     name: repository.slice(repository.indexOf("/") + 1),
     repository,
@@ -29,7 +28,7 @@ function embedding(
     dims,
     maxTokens,
     ...(pooling === undefined ? {} : { pooling }),
-    ...(files === undefined ? {} : { files }),
+    facts: KNOWN_FACTS[repository],
   };
 }
 
@@ -40,13 +39,12 @@ function reranking(repository: string, maxTokens: number): KnownModel {
     task: "rerank",
     dims: 1,
     maxTokens,
+    facts: KNOWN_FACTS[repository],
   };
 }
 
 export const KNOWN_MODELS: readonly KnownModel[] = [
-  embedding("sentence-transformers/all-MiniLM-L6-v2", 384, 256, "mean", {
-    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-  }),
+  embedding("sentence-transformers/all-MiniLM-L6-v2", 384, 256, "mean"),
   embedding("sentence-transformers/all-MiniLM-L12-v2", 384, 128, "mean"),
   embedding("sentence-transformers/all-mpnet-base-v2", 768, 384, "mean"),
   embedding("sentence-transformers/multi-qa-MiniLM-L6-cos-v1", 384, 512, "mean"),

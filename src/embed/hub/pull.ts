@@ -1,12 +1,11 @@
 /** pull: a model's files from a hub into the cache that Hugging Face's tools share. */
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isTenonError, TenonError } from "../../base/index.js";
-import { cacheFolder, linkBlob, snapshotOf, writeRef } from "./cache.js";
+import { cacheFolder, linkBlob, revisionsOf, snapshotOf, writeRef } from "./cache.js";
 import { chooseFiles } from "./choose.js";
 import { HubClient, type HubFile } from "./client.js";
+import { fileHash } from "./file-hash.js";
 import { knownModel, repositoryOf } from "./known.js";
 import { checkHubName, checkRevision, isInside } from "./names.js";
 import { hubSettings } from "./settings.js";
@@ -46,10 +45,12 @@ const TRIES = 5;
 export async function pull(name: string, options: PullOptions = {}): Promise<Pulled> {
   checkHubName(name);
   const repository = repositoryOf(name);
-  const { revision = "main" } = options;
+  const wanted = options.revision === undefined ? revisionsOf(name) : [options.revision];
+  const revision = wanted[0]!;
   checkRevision(revision);
   const settings = hubSettings();
-  if (settings.offline) return offline(settings.cache, repository, revision);
+  if (settings.offline) return offline(settings.cache, repository, wanted);
+  const known = revision === knownModel(name)?.facts?.revision ? knownModel(name)?.facts?.files : undefined;
   const client = new HubClient(settings, options.signal);
   const { commit, files } = await client.repository(repository, revision);
   const outside = files.find((file) => !isInside(file));
@@ -75,20 +76,20 @@ export async function pull(name: string, options: PullOptions = {}): Promise<Pul
   for (const file of chosen) {
     const told = await client.file(repository, commit, file);
     const blob = join(folder, "blobs", told.hash);
-    checkKnown(name, file, told);
     if (!(await isThere(blob, told.bytes))) {
       bytes += await fetchBlob(blob, file, told, options, (start) =>
         client.open(repository, commit, file, start),
       );
     }
+    await checkKnown(known, blob, file);
     await linkBlob(blob, join(snapshot, file));
   }
   await writeRef(folder, revision, commit);
   return { repository, commit, folder: snapshot, files: chosen, bytes };
 }
 
-function offline(cache: string, repository: string, revision: string): Pulled {
-  const folder = snapshotOf(cache, repository, revision);
+function offline(cache: string, repository: string, revisions: readonly string[]): Pulled {
+  const folder = snapshotOf(cache, repository, revisions);
   if (folder !== undefined) return { repository, commit: folder.slice(-40), folder, files: [], bytes: 0 };
   throw new TenonError("MODEL_NOT_FOUND", {
     problem: "the model is not in the cache, and HF_HUB_OFFLINE forbids to ask for it",
@@ -97,14 +98,21 @@ function offline(cache: string, repository: string, revision: string): Pulled {
   });
 }
 
-/** A file whose hash the registry knows must have it. */
-function checkKnown(name: string, file: string, { hash }: HubFile): void {
-  const known = knownModel(name)?.files?.[file];
-  if (known === undefined || known === hash) return;
+/** A file whose hash the registry knows must have it, whatever the hub says. */
+async function checkKnown(
+  known: Readonly<Record<string, string>> | undefined,
+  blob: string,
+  file: string,
+): Promise<void> {
+  const expected = known?.[file];
+  if (expected === undefined) return;
+  const given = await fileHash(blob, "sha256");
+  if (given === expected) return;
   throw new TenonError("FILE_INVALID", {
     problem: `${file} is not the file that the registry knows`,
-    given: hash,
-    expected: known,
+    given,
+    expected,
+    do: "name the hub's revision that you mean, if it is another: --revision COMMIT",
   });
 }
 
@@ -190,14 +198,9 @@ async function append(
 async function checkBlob(path: string, file: string, { hash, bytes }: HubFile): Promise<void> {
   const size = (await sizeOf(path)) ?? 0;
   const kind = /^[0-9a-f]{64}$/.test(hash) ? "sha256" : /^[0-9a-f]{40}$/.test(hash) ? "sha1" : undefined;
-  let found = hash;
-  if (kind !== undefined) {
-    const sum = createHash(kind);
-    // git's hash of a blob.
-    if (kind === "sha1") sum.update(`blob ${size}\0`);
-    for await (const part of createReadStream(path)) sum.update(part as Buffer);
-    found = sum.digest("hex");
-  }
+  // Of git's blobs, whose hash begins with their kind and size.
+  const found =
+    kind === undefined ? hash : await fileHash(path, kind, kind === "sha1" ? `blob ${size}\0` : "");
   if (found === hash && (bytes === undefined || bytes === size)) return;
   await rm(path, { force: true });
   throw damaged(

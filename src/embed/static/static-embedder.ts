@@ -2,6 +2,7 @@
 import { TenonError } from "../../base/index.js";
 import type { Accuracy } from "../accuracy.js";
 import type { CardOptions, ModelCard, TruncateSide } from "../card/card.js";
+import type { GoldenCheck } from "../golden.js";
 import { checkOutput, type OutputType } from "../graph/tail.js";
 import { EmbedMatrix, type MatrixData } from "../matrix.js";
 import { type PromptOptions, promptFor, type TextRole } from "../prompts.js";
@@ -51,6 +52,7 @@ export class StaticEmbedder {
   readonly dims: number;
   readonly name: string;
   accuracy: Accuracy | undefined;
+  golden: GoldenCheck | undefined;
   readonly #model: StaticModel;
   readonly #options: StaticOptions;
   readonly #sums: Float64Array;
@@ -156,6 +158,8 @@ export class StaticEmbedder {
       output: this.#options.output ?? "float32",
       quant: "none" as const,
       accuracy: undefined,
+      golden: this.golden,
+      batchVariance: undefined,
       lanes: 1,
       budget: card.maxTokens.value,
       batches: texts,
