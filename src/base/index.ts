@@ -21,6 +21,7 @@ export { type EventMap, type EventName, emit, heard, on } from "./events.js";
 export type { Knob } from "./knob-kinds.js";
 export { flagOf, KNOB_NAMES, KNOBS, type KnobName, type Knobs, knob, variableOf } from "./knobs.js";
 export { LIMIT_NAMES, LIMITS, type Limit, type LimitName, limit } from "./limits.js";
+export { makeFolder } from "./make-folder.js";
 export {
   formatBytes,
   formatCount,

@@ -103,6 +103,10 @@ export const KNOBS = {
     "untrusted",
     "How far the authors of models are trusted; pinned loads what only costs much.",
   ),
+  privateHosts: list(
+    "Hosts at loopback or private addresses that URLs of input tables may lead to; none by default.",
+    "host,…",
+  ),
   cache: path(defaultCache(), "Folder of optimised models.", "off"),
   cacheMax: bytes("20GiB", "Size above which the least used cache entries are dropped.", { min: 2 ** 20 }),
   ortLib: path("auto", "ONNX Runtime's shared library; auto: the one of onnxruntime-node.", "auto"),

@@ -36,6 +36,7 @@ export const SCORE_SETTINGS = [
   "ortLib",
   "runDeadline",
   "modelMemory",
+  "privateHosts",
   "log",
 ] as const satisfies readonly KnobName[];
 
@@ -45,7 +46,7 @@ export function addScoreOptions(command: Command): Command {
   return command
     .option(
       "--input <files>",
-      "Parquet, CSV or JSON lines files, or a pattern with *, ? or **; repeatable",
+      "Parquet, CSV, JSON lines or Arrow files, or a pattern with *, ? or **; http, https or s3 URLs; repeatable",
       list,
       [],
     )
@@ -106,6 +107,14 @@ export function checkWays(options: ScoreOptions): void {
     throw new TenonError("USAGE", {
       problem: "a job is shared in one way at a time",
       given: given.map((way) => `--${way}`).join(" and "),
+    });
+  const shared = given.find((way) => way !== "shard") ?? (options.emit === undefined ? undefined : "emit");
+  const signed = options.input.find((path) => /^https?:.*\?/is.test(path));
+  if (shared !== undefined && signed !== undefined)
+    throw new TenonError("USAGE", {
+      problem: `URLs with a query are not handed on, since it may be a key; --${shared} needs others`,
+      given: signed.replace(/\?.*/s, ""),
+      do: "give s3:// URLs, whose keys come from the environment, or score in one process",
     });
   shardsOf(options.emit === undefined ? options.shard : undefined, 0); // refused before a plan is made
 }

@@ -23,7 +23,7 @@ export function scoreWorkerCommand(): Command {
     .option("--queue <url>", "queue of the shards: redis://… or postgres://…")
     .addOption(queueLock())
     .option("--model <file>", "the model, where it lies elsewhere than when the job was planned")
-    .option("--input-root <folder>", "folder of the input files, where it is another one here");
+    .option("--input-root <folder>", "folder or URL of the input files, where it is another one here");
   addSettings(command, SCORE_SETTINGS);
   return command.action(async (folder: string, options: WorkerOptions) => {
     const settings = await resolveSettings(command);
@@ -63,6 +63,7 @@ async function work(folder: string, options: WorkerOptions, { values, json }: Se
     await score.workOn(plan, source, {
       folder,
       inputRoot: options.inputRoot ?? plan.info.inputRoot,
+      remote: { privateHosts: values.privateHosts },
       scorer: model.scorer,
       inFlight: 2 * model.lanes,
       signal,

@@ -3,6 +3,7 @@ import { readdir } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { TenonError } from "../base/index.js";
+import type { RemoteOptions } from "../data/index.js";
 import type { ScorePlan, Success, WorkOptions } from "../score/index.js";
 import { interruptible } from "./interruption.js";
 import type { ScoringModel } from "./score-model.js";
@@ -77,7 +78,10 @@ async function runJob(
   try {
     const mapped = Object.keys(score.parseMapping(options.map));
     const model = await loadScoringModel(engine, file, values.runDeadline, mapped);
-    const wanted = await makePlan(file, options, model, engine.runtimeVersion);
+    const remote = { privateHosts: values.privateHosts };
+    const { expandGlobs } = await import("../data/index.js");
+    const input = await expandGlobs(options.input, remote);
+    const wanted = await makePlan(file, { ...options, input }, model, engine.runtimeVersion, remote);
     const { created, plan } = await score.writePlan(folder, wanted);
     const only = shardsOf(options.shard, plan.shards.length);
     const joins = only !== undefined || options.queue !== undefined;
@@ -99,6 +103,8 @@ async function runJob(
     const work: WorkOptions = {
       folder,
       inputRoot: wanted.info.inputRoot,
+      inputPaths: input,
+      remote,
       scorer: model.scorer,
       inFlight: 2 * model.lanes,
       signal,
@@ -133,6 +139,7 @@ async function makePlan(
   options: ScoreOptions,
   model: ScoringModel,
   runtimeVersion: string,
+  remote: RemoteOptions,
 ): Promise<ScorePlan> {
   const score = await import("../score/index.js");
   return score.makePlan({
@@ -142,6 +149,7 @@ async function makePlan(
     ort: runtimeVersion,
     tool: `tenon ${packageVersion()}`,
     input: options.input,
+    remote,
     map: score.parseMapping(options.map),
     keep: keepOf(options.keep),
     where: whereOf(options.where),

@@ -1,9 +1,9 @@
 /** A sweep as a job of the scoring engine: a table of trials, one shard each, scored by running them. */
 import { createHash } from "node:crypto";
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { TenonError } from "../base/index.js";
+import { makeFolder, TenonError } from "../base/index.js";
 import { columnValue, parquet, sink } from "../data/index.js";
 import { makePlan, type ScorePlan, type Scorer } from "../score/index.js";
 import { tensorFromStorage } from "../tensor/index.js";
@@ -43,7 +43,11 @@ export async function planSweep(loaded: LoadedSweep, folder: string, trials: num
   const { sweep, seed } = loaded;
   const text = JSON.stringify([sweep.space, seed, trials]);
   const name = `trials-${createHash("sha256").update(text).digest("hex").slice(0, 12)}.parquet`;
-  await mkdir(folder, { recursive: true });
+  try {
+    await makeFolder(folder);
+  } catch (cause) {
+    throw new TenonError("USAGE", { problem: "the folder of --output cannot be made", given: folder, cause });
+  }
   const table = join(folder, name);
   if ((await stat(table).catch(() => undefined)) === undefined) await writeTrials(table, loaded, trials);
   return makePlan({

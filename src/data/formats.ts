@@ -5,6 +5,7 @@ import type { Schema } from "./column.js";
 import { Dataset } from "./dataset.js";
 import { parquetSource } from "./parquet/scan.js";
 import { emptyPlan } from "./plan.js";
+import type { RemoteOptions } from "./remote/locate.js";
 import type { Source } from "./scan.js";
 import { ArrowFormat } from "./sink/arrow.js";
 import { AtomicFile } from "./sink/atomic-file.js";
@@ -17,7 +18,7 @@ import { textSource } from "./text/scan.js";
 
 interface TableFormat {
   readonly endings: readonly string[];
-  readonly source: (paths: readonly string[]) => Source;
+  readonly source: (paths: readonly string[], remote: RemoteOptions) => Source;
 }
 
 /** Formats that are read. */
@@ -26,27 +27,29 @@ export type TableKind = "parquet" | "csv" | "jsonl" | "arrow";
 const TABLE_FORMATS: Readonly<Record<TableKind, TableFormat>> = {
   parquet: {
     endings: [".parquet", ".pq", ".parq"],
-    source: (paths) => parquetSource(paths, {}),
+    source: (paths, remote) => parquetSource(paths, { remote }),
   },
   csv: {
     endings: [".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst"],
-    source: (paths) => textSource(paths, csvFormat({})),
+    source: (paths, remote) => textSource(paths, csvFormat({}), { remote }),
   },
   jsonl: {
     endings: [".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst", ".ndjson.zst"],
-    source: (paths) => textSource(paths, jsonLinesFormat({})),
+    source: (paths, remote) => textSource(paths, jsonLinesFormat({}), { remote }),
   },
   arrow: {
     endings: [".arrow", ".arrows", ".feather", ".ipc"],
-    source: (paths) => arrowSource(paths, {}),
+    source: (paths, remote) => arrowSource(paths, { remote }),
   },
 };
 
 /** The format that the endings of all paths name. Throws USAGE when they name none, or several. */
 export function tableKind(paths: readonly string[]): TableKind {
   const kinds = Object.keys(TABLE_FORMATS) as TableKind[];
-  const kindOf = (path: string): TableKind | undefined =>
-    kinds.find((kind) => TABLE_FORMATS[kind].endings.some((ending) => path.toLowerCase().endsWith(ending)));
+  const kindOf = (path: string): TableKind | undefined => {
+    const name = withoutQuery(path).toLowerCase();
+    return kinds.find((kind) => TABLE_FORMATS[kind].endings.some((ending) => name.endsWith(ending)));
+  };
   const [first] = paths;
   const kind = first === undefined ? undefined : kindOf(first);
   const other = paths.find((path) => kindOf(path) !== kind);
@@ -54,14 +57,19 @@ export function tableKind(paths: readonly string[]): TableKind {
   throw new TenonError("USAGE", {
     problem:
       kind === undefined ? "the input's format cannot be told by its name" : "the inputs differ in format",
-    given: other ?? first ?? "no path",
+    given: withoutQuery(other ?? first ?? "no path"),
     expected: `files or patterns that all end in ${kinds.map((each) => TABLE_FORMATS[each].endings.join(", ")).join("; or ")}`,
   });
 }
 
-/** A dataset over files of a format; columns have the types that the files themselves tell. */
-export function table(kind: TableKind, paths: readonly string[]): Dataset {
-  return new Dataset(emptyPlan(TABLE_FORMATS[kind].source(paths)));
+/** A URL as messages may show it; what stands behind "?" may be a key. */
+export function withoutQuery(path: string): string {
+  return /^https?:/i.test(path) ? path.replace(/[?#].*$/s, "") : path;
+}
+
+/** A dataset over files or URLs of a format; columns have the types that the files themselves tell. */
+export function table(kind: TableKind, paths: readonly string[], remote: RemoteOptions = {}): Dataset {
+  return new Dataset(emptyPlan(TABLE_FORMATS[kind].source(paths, remote)));
 }
 
 /** What a sink of any format is told. */

@@ -2,19 +2,22 @@
 import { readdir, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { TenonError } from "../base/index.js";
+import type { RemoteOptions } from "./remote/locate.js";
 
 const WILD = /[*?]/;
 
-/** The files of `patterns`, each pattern's own sorted by path. A pattern without a file throws FILE_NOT_FOUND. */
-export async function expandGlobs(patterns: readonly string[]): Promise<string[]> {
+/**
+ * The files of `patterns`, each pattern's own sorted by path. URLs of http and https are taken as they are; those of S3 may have
+ * wildcards, or end with "/": then all below is meant but what starts with "_" or ".". Throws FILE_NOT_FOUND for a pattern
+ * without a file.
+ */
+export async function expandGlobs(
+  patterns: readonly string[],
+  remote: RemoteOptions = {},
+): Promise<string[]> {
   const files: string[] = [];
   for (const pattern of patterns) {
-    // Parquet's reader opens URLs; for them nothing is a wildcard.
-    if (isUrl(pattern)) {
-      files.push(pattern);
-      continue;
-    }
-    const found = WILD.test(pattern) ? await matches(pattern) : await plain(pattern);
+    const found = isUrl(pattern) ? await behindUrl(pattern, remote) : await onDisk(pattern);
     if (found.length === 0) {
       throw new TenonError("FILE_NOT_FOUND", {
         problem: "no file matches",
@@ -31,13 +34,36 @@ export function isUrl(path: string): boolean {
   return /^[a-z][a-z0-9+.-]+:\/\//i.test(path);
 }
 
-/** Throws USAGE for URLs, where files alone are read. */
-export function noUrls(paths: readonly string[], kind: string): void {
-  if (paths.some(isUrl))
-    throw new TenonError("USAGE", {
-      problem: `${kind} is read from files, not from URLs`,
-      do: "download the file, or write it as Parquet",
-    });
+async function behindUrl(pattern: string, remote: RemoteOptions): Promise<string[]> {
+  if (!/^s3:/i.test(pattern)) return [pattern];
+  const { parseS3 } = await import("./remote/s3.js");
+  const { bucket, key } = parseS3(pattern);
+  if (!WILD.test(key) && key !== "" && !key.endsWith("/")) return [pattern];
+  const prefix = /^[^*?]*/.exec(key)![0];
+  const wanted = WILD.test(key) ? keyExpression(key) : /^/;
+  const { listKeys } = await import("./remote/s3-list.js");
+  const found: string[] = [];
+  for await (const each of listKeys(bucket, prefix, remote)) {
+    const hidden = /(^|\/)[_.]/.test(each.slice(prefix.length)) && !WILD.test(key);
+    if (wanted.test(each) && !hidden && !each.endsWith("/")) found.push(`s3://${bucket}/${each}`);
+  }
+  return found.sort();
+}
+
+/** The keys that a pattern means, by the rules of paths. */
+function keyExpression(pattern: string): RegExp {
+  const parts = pattern.split("/");
+  const text = parts.map((part, i) => {
+    if (part === "**") return i === parts.length - 1 ? "(?!.)" : "(?:(?!\\.)[^/]+/)*";
+    const visible = WILD.test(part) && !part.startsWith(".") ? "(?!\\.)" : "";
+    return `${visible}${expressionText(part)}${i === parts.length - 1 ? "" : "/"}`;
+  });
+  return new RegExp(`^${text.join("")}$`, "s");
+}
+
+/** A file whose name has a wildcard is itself. */
+async function onDisk(pattern: string): Promise<string[]> {
+  return WILD.test(pattern) && !(await isFile(pattern)) ? matches(pattern) : plain(pattern);
 }
 
 async function plain(path: string): Promise<string[]> {
@@ -97,9 +123,12 @@ async function isFile(path: string): Promise<boolean> {
 }
 
 function expression(part: string): RegExp {
-  const text = part
+  return new RegExp(`^${expressionText(part)}$`, "s");
+}
+
+function expressionText(part: string): string {
+  return part
     .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-    .replace(/\*/g, ".*")
-    .replace(/\?/g, ".");
-  return new RegExp(`^${text}$`, "s");
+    .replace(/\*/g, "[^/]*")
+    .replace(/\?/g, "[^/]");
 }

@@ -46,8 +46,9 @@ export {
   table,
   tableKind,
   tableSink,
+  withoutQuery,
 } from "./formats.js";
-export { noUrls } from "./glob.js";
+export { expandGlobs, isUrl } from "./glob.js";
 export {
   type Interleaved,
   type InterleavedBatch,
@@ -57,12 +58,13 @@ export {
 } from "./interleaved.js";
 export type { Batch, IterateOptions, PipelineIterator, PipelineStats } from "./iterator.js";
 export type { PaddingOptions } from "./padding.js";
-export type { RemoteOptions } from "./parquet/remote-file.js";
 export type { ParquetOptions } from "./parquet/scan.js";
 export type { SplitRange } from "./plan.js";
 export { canonicalJson } from "./plan.js";
 export { BatchMemory } from "./pool.js";
 export type { Position } from "./position.js";
+export type { RemoteOptions } from "./remote/locate.js";
+export type { S3Options } from "./remote/s3.js";
 export { sliceColumn, takeRows } from "./rows.js";
 export type { SourceFile } from "./scan.js";
 export type { ArrowSinkOptions } from "./sink/arrow.js";
@@ -90,6 +92,7 @@ export {
 export type { CsvOptions, JsonLinesOptions } from "./text/format.js";
 export type { CellType } from "./text/types.js";
 export type { Condition, Literal, Where } from "./where.js";
+export { sha256OfFile } from "./whole-file.js";
 export { Dataset };
 
 /**

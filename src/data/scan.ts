@@ -25,6 +25,8 @@ export interface SourceFile {
   readonly size: number;
   /** sha256 of the content, or of a Parquet file's footer, which tells all of it but the values. */
   readonly contentHash: string;
+  /** Of a file behind a URL: the server's own word on which content it is, `ETag` or `Last-Modified`; may be empty. */
+  readonly version?: string;
   /** Changes when the file does: hash of name, size, time of change and `contentHash`. */
   readonly fingerprint: string;
 }

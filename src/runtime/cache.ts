@@ -1,20 +1,9 @@
 /** Compiled-model cache: models optimised once by ONNX Runtime, weights beside them in a file that processes share. */
 import { createHash, randomBytes } from "node:crypto";
-import {
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  utimes,
-  writeFile,
-} from "node:fs/promises";
+import { mkdtemp, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { emit, KNOBS } from "../base/index.js";
+import { emit, KNOBS, makeFolder } from "../base/index.js";
 import type { Finding } from "../onnx/index.js";
 
 /** Raised when the layout of an entry or the way it is built changes. */
@@ -72,7 +61,7 @@ export class ModelCache {
     for (const candidate of [folder, undefined]) {
       try {
         const used = candidate ?? (await mkdtemp(join(tmpdir(), "tenon-")));
-        await mkdir(join(used, "compiled"), { recursive: true, mode: 0o700 });
+        await makeFolder(join(used, "compiled"), 0o700);
         const probe = join(used, `.probe-${randomBytes(6).toString("hex")}`);
         await writeFile(probe, "", { mode: 0o600 });
         await rm(probe);
@@ -132,7 +121,7 @@ export class ModelCache {
   ): Promise<CompiledEntry> {
     const folder = this.entryFolder(key);
     const temporary = `${folder}.${process.pid}.${randomBytes(6).toString("hex")}`;
-    await mkdir(temporary, { recursive: true, mode: 0o700 });
+    await makeFolder(temporary, 0o700);
     try {
       await build(temporary);
       const files: Record<string, number> = {};
@@ -190,7 +179,7 @@ export class ModelCache {
     const file = join(this.folder, "notes", `${key}-${name}.json`);
     const temporary = `${file}.${process.pid}.${randomBytes(6).toString("hex")}`;
     try {
-      await mkdir(join(this.folder, "notes"), { recursive: true, mode: 0o700 });
+      await makeFolder(join(this.folder, "notes"), 0o700);
       await writeFile(temporary, JSON.stringify(value), { mode: 0o600 });
       await rename(temporary, file);
     } catch {

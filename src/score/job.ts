@@ -5,17 +5,19 @@ import { TenonError } from "../base/index.js";
 import {
   checkSpecs,
   type Dataset,
-  noUrls,
+  expandGlobs,
+  type RemoteOptions,
   type SinkKind,
   type SourceFile,
   type SplitRange,
+  sha256OfFile,
   sink,
   table,
   tableKind,
   tableSink,
   type Where,
 } from "../data/index.js";
-import { belowRoot, plannedInput } from "./input.js";
+import { belowRoot, type InputPlace, plannedInput } from "./input.js";
 import { expandColumns, type Mapping, specsFor } from "./mapping.js";
 import { type FinishedPart, finishedPart, partName, sha256Of } from "./part.js";
 import { type OnError, type PlanInfo, type PlannedFile, planOf, type ScorePlan } from "./plan.js";
@@ -28,7 +30,10 @@ export interface PlanRequest {
   readonly modelPath: string;
   readonly ort: string;
   readonly tool: string;
+  /** Paths, URLs and patterns. */
   readonly input: readonly string[];
+  /** How URLs are asked for. */
+  readonly remote?: RemoteOptions;
   readonly map: Mapping;
   /** Columns in front of the outputs; `all`: those that no input uses. */
   readonly keep: "all" | "none" | readonly string[];
@@ -54,9 +59,9 @@ const AUTO_BATCH_TEXTS = 256;
 export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
   const { scorer } = request;
   const { signature } = scorer;
-  noUrls(request.input, "the table of a job");
-  const kind = tableKind(request.input);
-  const input = table(kind, request.input).where(request.where);
+  const paths = await expandGlobs(request.input, request.remote);
+  const kind = tableKind(paths);
+  const input = table(kind, paths, request.remote).where(request.where);
   const { schema, files, splits } = await input.inspect();
   const tensors = specsFor(signature, schema, request.map);
   checkSpecs(tensors, schema);
@@ -96,7 +101,12 @@ export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
       },
       input: {
         kind,
-        files: await plannedFiles(files, names, request.verify === "full"),
+        files: await plannedFiles(
+          files,
+          names,
+          request.verify === "full" ? paths : undefined,
+          request.remote,
+        ),
         where: request.where,
         keep,
       },
@@ -124,15 +134,17 @@ export async function makePlan(request: PlanRequest): Promise<ScorePlan> {
 async function plannedFiles(
   files: readonly SourceFile[],
   names: readonly string[],
-  whole: boolean,
+  whole: readonly string[] | undefined,
+  remote: RemoteOptions | undefined,
 ): Promise<PlannedFile[]> {
   const planned: PlannedFile[] = [];
-  for (const [i, { name, size, contentHash }] of files.entries())
+  for (const [i, { size, contentHash, version }] of files.entries())
     planned.push({
       name: names[i]!,
       size,
       contentSha256: contentHash,
-      ...(whole ? { sha256: await sha256Of(name) } : {}),
+      ...(version === undefined ? {} : { version }),
+      ...(whole === undefined ? {} : { sha256: await sha256OfFile(whole[i]!, remote) }),
     });
   return planned;
 }
@@ -173,8 +185,9 @@ function shardsOf(
   return shards.map((each, i) => ({ i, splits: each }));
 }
 
-export interface JobOptions extends Pick<ShardOptions, "folder" | "scorer" | "inFlight" | "signal"> {
-  readonly inputRoot: string;
+export interface JobOptions
+  extends InputPlace,
+    Pick<ShardOptions, "folder" | "scorer" | "inFlight" | "signal"> {
   /** Only these shards. Default: all. */
   readonly shards?: readonly number[];
   readonly onProgress?: (progress: ShardProgress) => void;
@@ -191,7 +204,7 @@ export interface Success {
 
 /** Scores the shards one after the other; gives `_SUCCESS` where every part of the job is there then. */
 export async function runJob(plan: ScorePlan, options: JobOptions): Promise<Success | undefined> {
-  const input: Dataset = await plannedInput(plan, options.inputRoot);
+  const input: Dataset = await plannedInput(plan, options);
   const known = new Map<string, string>();
   const memory = shardMemory();
   for (const shard of options.shards ?? plan.shards.map(({ i }) => i)) {

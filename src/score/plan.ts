@@ -1,8 +1,8 @@
 /** The plan of a scoring job: written once, the identity of everything that follows from it. */
 import { createHash } from "node:crypto";
-import { link, mkdir, open, readFile, unlink } from "node:fs/promises";
+import { link, open, readFile, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { TenonError } from "../base/index.js";
+import { makeFolder, TenonError } from "../base/index.js";
 import {
   canonicalJson,
   type SinkKind,
@@ -22,6 +22,8 @@ export interface PlannedFile {
   readonly size: number;
   /** sha256 of the file's footer. */
   readonly contentSha256: string;
+  /** Of a file behind a URL: the `ETag` or `Last-Modified` that its server gave. */
+  readonly version?: string;
   /** sha256 of the whole file, where it is to be checked. */
   readonly sha256?: string;
 }
@@ -83,7 +85,7 @@ export async function writePlan(
   plan: ScorePlan,
 ): Promise<{ readonly plan: ScorePlan; readonly created: boolean }> {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
   } catch (cause) {
     throw new TenonError("USAGE", {
       problem: "the folder of the result cannot be made",

@@ -203,16 +203,15 @@ describe("parquet over http", () => {
     assert.match(message, /silent/);
   });
 
-  it("refuses other protocols, passwords in URLs, and engines and formats that read files", async () => {
+  it("refuses other protocols, passwords in URLs, and engines that read files", async () => {
     for (const text of [
-      "s3://bucket/x.parquet",
+      "s3:///x.parquet",
+      "s3://bucket/a/../x.parquet",
+      "s3://evil.example:80/x.parquet",
       "ftp://host/x.parquet",
       "http://a:secret@127.0.0.1/x.parquet",
     ])
       assert.equal((await refusal(parquet(text))).code, "USAGE");
-    const { csv, arrow } = await import("tenon/data");
-    assert.equal((await refusal(csv(url("x.csv?key=secret")))).code, "USAGE");
-    assert.equal((await refusal(arrow(url("x.arrow?key=secret")))).code, "USAGE");
     const other = parquet(url(), { engine: "duckdb", remote: { privateHosts: ["127.0.0.1"] } });
     assert.equal((await refusal(other)).code, "USAGE");
   });

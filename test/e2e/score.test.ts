@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { columnValue, parquet, sink } from "tenon/data";
@@ -38,7 +38,7 @@ describe("tenon score", () => {
       "--input",
       join(folder, "in.parquet"),
       "--output",
-      join(folder, output),
+      resolve(folder, output),
       "--isolation",
       "inline",
       "--cache",
@@ -156,6 +156,11 @@ describe("tenon score", () => {
     const onFile = await score("in.parquet", ...map);
     assert.equal(onFile.code, 2);
     assert.match(onFile.stderr, /folder of the result cannot be made/);
+    if (process.platform === "linux") {
+      const onProc = await score("/proc/x", ...map);
+      assert.equal(onProc.code, 2);
+      assert.match(onProc.stderr, /folder of the result cannot be made/);
+    }
   });
 
   it("proposes a mapping where there is none", async () => {

@@ -7,8 +7,9 @@ import { after, before, describe, it } from "node:test";
 import { isTenonError, TenonError } from "tenon/base";
 import { columnValue, parquet, type SinkKind, sink, type Where } from "tenon/data";
 import type { ValueSignature } from "tenon/runtime";
-import { makePlan, type OnError, runJob, type Scorer, writePlan } from "tenon/score";
+import { makePlan, type OnError, type PlanRequest, runJob, type Scorer, writePlan } from "tenon/score";
 import { type DType, tensor } from "tenon/tensor";
+import { serveFiles } from "../support/file-server.js";
 
 const value = (name: string, dtype: DType, dims: readonly (number | string)[]): ValueSignature => ({
   name,
@@ -79,6 +80,38 @@ describe("a scoring job", () => {
     return runJob(plan, { folder: join(folder, output), scorer, inputRoot: plan.info.inputRoot });
   }
 
+  it("refuses an object whose tag changed, takes a copy of it on disk, and tells mixed places apart", async () => {
+    await using files = await serveFiles(join(folder, "in"));
+    const remote = { privateHosts: ["127.0.0.1"] };
+    const request: Omit<PlanRequest, "input"> = {
+      ...{ scorer: texts, modelSha256: "0", modelPath: "", ort: "0", tool: "test", map: {}, where: {} },
+      keep: "all",
+      format: "jsonl",
+      batch: 4,
+      rowsPerShard: 10,
+      onError: "quarantine",
+      remote,
+    };
+    const plan = await makePlan({ ...request, input: [`${files.origin}/1.parquet`] });
+    const output = join(folder, "remote");
+    await writePlan(output, plan);
+    files.bend = (_, response) => {
+      const setHead = response.writeHead.bind(response);
+      response.writeHead = ((status: number, head: Record<string, string>) =>
+        setHead(status, { ...head, etag: '"other"' })) as never;
+      return false;
+    };
+    const { inputRoot } = plan.info;
+    await assert.rejects(runJob(plan, { folder: output, scorer: texts, inputRoot, remote }), {
+      code: "PLAN_MISMATCH",
+    });
+    const copy = await runJob(plan, { folder: output, scorer: texts, inputRoot: join(folder, "in") });
+    assert.equal(copy?.rows, 10);
+    files.bend = () => false;
+    const mixed = [`${files.origin}/1.parquet`, join(folder, "in/11.parquet")];
+    await assert.rejects(makePlan({ ...request, input: mixed }), { code: "USAGE" });
+  });
+
   async function rowsOf(output: string): Promise<[unknown, unknown][]> {
     const found: [unknown, unknown][] = [];
     for await (const { data, rows } of parquet(join(folder, output, "part-*.parquet")))
@@ -144,6 +177,7 @@ describe("a scoring job", () => {
     await assert.rejects(run("to-npy", { ...csvJob, format: "npy", keep: "none" }), (error) =>
       isTenonError(error, "TENSOR_DTYPE"),
     );
+    writeFileSync(join(folder, "in.txt"), "");
     await assert.rejects(run("unknown", { input: "in.txt" }), /told by its name/);
   });
 

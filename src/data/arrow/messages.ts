@@ -1,7 +1,7 @@
 /** Messages of Arrow's IPC format (Message.fbs, File.fbs): files with a footer, and streams, found by their heads alone. */
 import { createHash } from "node:crypto";
 import { TenonError } from "../../base/index.js";
-import type { TextBytes } from "../text/text-file.js";
+import type { SeekableBytes } from "../byte-source.js";
 import { damaged, FlatTable } from "./flat.js";
 
 /** A batch in the file: where its message and its body lie. */
@@ -27,7 +27,7 @@ const SCHEMA = 1;
 const DICTIONARY = 2;
 const RECORDS = 3;
 
-async function readExactly(file: TextBytes, position: number, length: number): Promise<Uint8Array> {
+async function readExactly(file: SeekableBytes, position: number, length: number): Promise<Uint8Array> {
   if (length > MAX_BODY) throw damaged("a batch is too large", `${length} bytes`);
   if (position + length > file.size) throw damaged("it is cut off");
   const bytes = new Uint8Array(length);
@@ -36,7 +36,7 @@ async function readExactly(file: TextBytes, position: number, length: number): P
 }
 
 /** Reads the heads of all messages. Throws FILE_INVALID. */
-export async function indexMessages(file: TextBytes): Promise<ArrowIndex> {
+export async function indexMessages(file: SeekableBytes): Promise<ArrowIndex> {
   const head = new TextDecoder("latin1").decode(await readExactly(file, 0, Math.min(8, file.size)));
   if (head.startsWith("FEA1"))
     throw new TenonError("FILE_INVALID", {
@@ -85,7 +85,7 @@ export async function indexMessages(file: TextBytes): Promise<ArrowIndex> {
 }
 
 /** A message's length stands behind a mark; before version 0.15 it stood alone. */
-async function messageLength(file: TextBytes, at: number): Promise<{ length: number; next: number }> {
+async function messageLength(file: SeekableBytes, at: number): Promise<{ length: number; next: number }> {
   const head = await readExactly(file, at, Math.min(8, file.size - at));
   const view = new DataView(head.buffer);
   const first = view.getInt32(0, true);
@@ -95,7 +95,7 @@ async function messageLength(file: TextBytes, at: number): Promise<{ length: num
 
 /** The content of a message and its body. */
 export async function readBlock(
-  file: TextBytes,
+  file: SeekableBytes,
   { start, metadata, body }: ArrowBlock,
 ): Promise<{ content: FlatTable; body: Uint8Array }> {
   const bytes = await readExactly(file, start, metadata + body);

@@ -1,13 +1,14 @@
 /** Arrow IPC files and streams as a scan: a split per record batch. */
 import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { TenonError } from "../../base/index.js";
+import type { SeekableBytes } from "../byte-source.js";
 import { type Column, type FieldType, printType, type Schema, sameLogical } from "../column.js";
-import { expandGlobs, noUrls } from "../glob.js";
+import { expandGlobs } from "../glob.js";
 import { constantColumn, partitionsOf } from "../partitions.js";
+import type { RemoteOptions } from "../remote/locate.js";
 import type { Chunk, Scan, Source, SourceFile, Split } from "../scan.js";
-import { openPlain, type TextBytes } from "../text/text-file.js";
+import { openWhole } from "../whole-file.js";
 import { type Dictionaries, readBatch, readDictionary } from "./batch.js";
 import { type ArrowIndex, indexMessages, readBlock } from "./messages.js";
 import { type ArrowField, fieldsOf, leavesOf } from "./schema.js";
@@ -15,16 +16,21 @@ import { type ArrowField, fieldsOf, leavesOf } from "./schema.js";
 export interface ArrowOptions {
   /** `key=value` folders become text columns. Default true. */
   readonly hive?: boolean;
+  /** How files behind URLs are asked for; they are fetched whole, into the temporary folder. */
+  readonly remote?: RemoteOptions;
 }
 
 export function arrowSource(paths: readonly string[], options: ArrowOptions): Source {
   const hive = options.hive ?? true;
-  return { identity: { kind: "arrow", paths, hive }, open: () => openArrowFiles(paths, hive) };
+  return {
+    identity: { kind: "arrow", paths, hive },
+    open: () => openArrowFiles(paths, hive, options.remote),
+  };
 }
 
 interface OpenFile {
   readonly file: SourceFile;
-  readonly bytes: TextBytes;
+  readonly bytes: SeekableBytes;
   readonly index: ArrowIndex;
   readonly fields: readonly ArrowField[];
   readonly schema: Schema;
@@ -33,11 +39,14 @@ interface OpenFile {
 }
 
 /** Opens the files of `patterns`. Throws FILE_NOT_FOUND, FILE_INVALID. */
-export async function openArrowFiles(patterns: readonly string[], hive: boolean): Promise<Scan> {
-  noUrls(patterns, "Arrow IPC");
+export async function openArrowFiles(
+  patterns: readonly string[],
+  hive: boolean,
+  remote?: RemoteOptions,
+): Promise<Scan> {
   const files: OpenFile[] = [];
   try {
-    for (const path of await expandGlobs(patterns)) files.push(await openFile(path, hive));
+    for (const path of await expandGlobs(patterns, remote)) files.push(await openFile(path, hive, remote));
     return new ArrowScan(files);
   } catch (error) {
     await Promise.all(files.map(({ bytes }) => bytes.close()));
@@ -45,10 +54,9 @@ export async function openArrowFiles(patterns: readonly string[], hive: boolean)
   }
 }
 
-async function openFile(path: string, hive: boolean): Promise<OpenFile> {
-  const bytes = await openPlain(path);
+async function openFile(path: string, hive: boolean, remote: RemoteOptions | undefined): Promise<OpenFile> {
+  const { name, bytes, size, version } = await openWhole(path, false, remote);
   try {
-    const { mtimeMs } = await stat(path);
     const index = await indexMessages(bytes);
     const fields = fieldsOf(index.schema);
     const schema = new Map<string, FieldType>();
@@ -57,11 +65,12 @@ async function openFile(path: string, hive: boolean): Promise<OpenFile> {
         throw new TenonError("FILE_INVALID", { problem: `two columns have the name "${name}"` });
       schema.set(name, type);
     }
-    const text = JSON.stringify([basename(path), bytes.size, mtimeMs, index.hash]);
+    const text = JSON.stringify([basename(name), size, version, index.hash]);
     return {
       file: {
-        name: path,
-        size: bytes.size,
+        name,
+        size,
+        ...(typeof version === "string" ? { version } : {}),
         contentHash: index.hash,
         fingerprint: createHash("sha256").update(text).digest("hex"),
       },
@@ -70,16 +79,16 @@ async function openFile(path: string, hive: boolean): Promise<OpenFile> {
       fields,
       schema,
       dictionaries: await dictionariesOf(bytes, index, fields),
-      partitions: hive ? partitionsOf(path) : new Map(),
+      partitions: hive ? partitionsOf(name) : new Map(),
     };
   } catch (error) {
     await bytes.close();
-    throw within(error, path);
+    throw within(error, name);
   }
 }
 
 async function dictionariesOf(
-  bytes: TextBytes,
+  bytes: SeekableBytes,
   { dictionaries }: ArrowIndex,
   fields: readonly ArrowField[],
 ): Promise<Dictionaries> {

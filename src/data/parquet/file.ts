@@ -2,16 +2,16 @@
 import { createHash } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { TenonError } from "../../base/index.js";
+import { type ByteSource, openFile } from "../byte-source.js";
 import type { Column } from "../column.js";
 import { isUrl } from "../glob.js";
+import type { RemoteOptions } from "../remote/locate.js";
 import { SpareBytes } from "../spare-bytes.js";
 import type { ColumnMemory } from "../workspace.js";
-import { type ByteSource, openFile } from "./byte-source.js";
 import { decodeChunk } from "./decode.js";
 import { type ChunkMeta, type Footer, footerLength, parseFooter, TAIL_BYTES } from "./footer.js";
 import { type Leaf, leavesOf } from "./leaf.js";
 import { PageScratch } from "./page.js";
-import { openRemote, type RemoteOptions } from "./remote-file.js";
 import { invalid } from "./thrift.js";
 
 /** Chunks that lie closer than this are read together. */
@@ -44,7 +44,9 @@ export class ParquetFile {
 
   /** Opens a file or a URL, and reads the footer. Throws FILE_NOT_FOUND, FILE_INVALID, for URLs USAGE. */
   static async open(path: string, remote?: RemoteOptions): Promise<ParquetFile> {
-    const file = isUrl(path) ? await openRemote(path, remote) : await openFile(path);
+    const file = isUrl(path)
+      ? await (await import("../remote/remote-file.js")).openRemote(path, remote)
+      : await openFile(path);
     const { size, name } = file;
     try {
       const tail = await readAt(file, Math.max(0, size - TAIL_BYTES), Math.min(size, TAIL_BYTES));
@@ -162,12 +164,7 @@ async function readAt(
   length: number,
   bytes: Uint8Array = new Uint8Array(length),
 ): Promise<Uint8Array> {
-  let done = 0;
-  while (done < length) {
-    const read = await source.read(bytes.subarray(done), position + done);
-    if (read === 0) throw invalid("the file is shorter than it was");
-    done += read;
-  }
+  if ((await source.read(bytes, position)) < length) throw invalid("the file is shorter than it was");
   return bytes;
 }
 

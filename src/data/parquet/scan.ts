@@ -5,11 +5,11 @@ import { TenonError } from "../../base/index.js";
 import { type FieldType, printType, type Schema, sameLogical } from "../column.js";
 import { expandGlobs, isUrl } from "../glob.js";
 import { constantColumn, partitionsOf } from "../partitions.js";
+import type { RemoteOptions } from "../remote/locate.js";
 import type { Chunk, Scan, Source, SourceFile, Split } from "../scan.js";
 import { type ColumnMemory, FRESH_MEMORY } from "../workspace.js";
 import { ParquetFile } from "./file.js";
 import { mayHold } from "./prune.js";
-import type { RemoteOptions } from "./remote-file.js";
 
 export interface ParquetOptions {
   /**
@@ -19,7 +19,7 @@ export interface ParquetOptions {
   readonly engine?: "ts" | "duckdb" | "polars";
   /** `key=value` folders become text columns. Default true. */
   readonly hive?: boolean;
-  /** How files behind http and https URLs are asked for; only the built-in engine reads them. */
+  /** How files behind URLs are asked for; only the built-in engine reads them. */
   readonly remote?: RemoteOptions;
 }
 
@@ -65,11 +65,10 @@ async function openParquet(
 ): Promise<ParquetScan> {
   const opened: OpenFile[] = [];
   try {
-    for (const path of await expandGlobs(patterns))
-      opened.push({
-        file: await ParquetFile.open(path, remote),
-        partitions: hive ? partitionsOf(path) : new Map(),
-      });
+    for (const path of await expandGlobs(patterns, remote)) {
+      const file = await ParquetFile.open(path, remote);
+      opened.push({ file, partitions: hive ? partitionsOf(file.path) : new Map() });
+    }
     return new ParquetScan(opened, opened.map(identify));
   } catch (error) {
     await Promise.all(opened.map(({ file }) => file.close()));
@@ -80,7 +79,14 @@ async function openParquet(
 function identify({ file }: OpenFile): SourceFile {
   const text = JSON.stringify([basename(file.path), file.size, file.version, file.footerHash]);
   const fingerprint = createHash("sha256").update(text).digest("hex");
-  return { name: file.path, size: file.size, contentHash: file.footerHash, fingerprint };
+  const { path, size, version, footerHash } = file;
+  return {
+    name: path,
+    size,
+    contentHash: footerHash,
+    ...(typeof version === "string" ? { version } : {}),
+    fingerprint,
+  };
 }
 
 class ParquetScan implements Scan {

@@ -1,10 +1,10 @@
 /** A file that appears under its name whole or not at all: written beside it, synced to disk, then renamed. */
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
+import { type FileHandle, open, readdir, rename, stat, unlink } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { TenonError } from "../../base/index.js";
+import { makeFolder, TenonError } from "../../base/index.js";
 
 /** Small writes are collected up to this size. */
 const BUFFER_BYTES = 2 ** 18;
@@ -30,7 +30,7 @@ export class AtomicFile {
     const folder = dirname(path);
     const temporary = join(folder, temporaryName(basename(path)));
     try {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       return new AtomicFile(path, temporary, await open(temporary, "wx+", 0o644));
     } catch (cause) {
       throw new TenonError("USAGE", {

@@ -1,7 +1,7 @@
 /** Blocks of a text file: runs of whole records that can be read by themselves, found in one pass over its bytes. */
 import { createHash } from "node:crypto";
 import { TenonError } from "../../base/index.js";
-import type { TextBytes } from "./text-file.js";
+import type { SeekableBytes } from "../byte-source.js";
 
 export interface Block {
   /** First byte and number of bytes. */
@@ -43,7 +43,7 @@ const BLANK = 3;
 /** Finds the blocks of the records from byte `start`, line `line` on; `name` is for messages. Throws FILE_INVALID. */
 export async function indexBlocks(
   name: string,
-  file: TextBytes,
+  file: SeekableBytes,
   rules: RecordRules,
   start: number,
   line: number,
@@ -112,7 +112,7 @@ export async function indexBlocks(
 }
 
 /** The bytes of one block. Throws FILE_INVALID when the file was cut meanwhile. */
-export async function readBlock(name: string, file: TextBytes, block: Block): Promise<Uint8Array> {
+export async function readBlock(name: string, file: SeekableBytes, block: Block): Promise<Uint8Array> {
   const bytes = new Uint8Array(block.length);
   const read = await file.read(bytes, block.start);
   if (read === block.length) return bytes;

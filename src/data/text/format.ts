@@ -1,12 +1,13 @@
 /** What the text formats give to the scan around them: where records start, how they end, and how blocks are read. */
 import { extname } from "node:path";
 import { TenonError } from "../../base/index.js";
+import type { SeekableBytes } from "../byte-source.js";
 import type { Column, FieldType, Schema } from "../column.js";
+import type { RemoteOptions } from "../remote/locate.js";
 import { type Block, type BlockIndex, MAX_RECORD, type RecordRules, readBlock } from "./blocks.js";
 import { type Builder, builderOf } from "./builder.js";
 import { parseHeader, parseRecords } from "./csv.js";
 import { type JsonColumn, JsonTypes, parseLines } from "./jsonl.js";
-import type { TextBytes } from "./text-file.js";
 import { type CellType, fieldOf, type Seen, seenIn, widest } from "./types.js";
 
 export interface BlockReader {
@@ -24,7 +25,7 @@ export interface TextFormat {
   /** Reads the head of a file. */
   begin(
     path: string,
-    bytes: TextBytes,
+    bytes: SeekableBytes,
   ): Promise<{
     readonly at: number;
     readonly line: number;
@@ -34,7 +35,14 @@ export interface TextFormat {
   }>;
 }
 
-export interface CsvOptions {
+export interface TextSourceOptions {
+  /** `key=value` folders become text columns. Default true. */
+  readonly hive?: boolean;
+  /** How files behind URLs are asked for; they are fetched whole, into the temporary folder. */
+  readonly remote?: RemoteOptions;
+}
+
+export interface CsvOptions extends TextSourceOptions {
   /** One ASCII character. Default: a tab for `.tsv`, else a comma. */
   readonly delimiter?: string;
   /** Names of the columns where the file has no header. Default: the first record names them. */
@@ -44,8 +52,6 @@ export interface CsvOptions {
    * block of the first file tells. An empty cell is a null.
    */
   readonly types?: "infer" | Readonly<Record<string, CellType>>;
-  /** `key=value` folders become text columns. Default true. */
-  readonly hive?: boolean;
 }
 
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
@@ -61,7 +67,7 @@ function textStart(path: string, head: Uint8Array): number {
   return BYTE_ORDER_MARK.every((byte, i) => head[i] === byte) ? 3 : 0;
 }
 
-async function headOf(bytes: TextBytes, size: number): Promise<Uint8Array> {
+async function headOf(bytes: SeekableBytes, size: number): Promise<Uint8Array> {
   const head = new Uint8Array(Math.min(size, bytes.size));
   return head.subarray(0, await bytes.read(head, 0));
 }
@@ -155,7 +161,7 @@ function checkNames(where: string, names: readonly string[]): void {
 /** The first record, without its line end, and where the rest starts. */
 async function headerRecord(
   path: string,
-  bytes: TextBytes,
+  bytes: SeekableBytes,
   wanted: boolean,
 ): Promise<{ record: Uint8Array; end: number; lines: number }> {
   for (let size = 65_536; ; size *= 4) {
@@ -210,11 +216,9 @@ function inferred(
   return seen.map((type) => (type === "nothing" ? "utf8" : type));
 }
 
-export interface JsonLinesOptions {
+export interface JsonLinesOptions extends TextSourceOptions {
   /** Types by column, `outer.inner` for objects in objects; the first block of the first file tells the others. */
   readonly types?: Readonly<Record<string, CellType>>;
-  /** `key=value` folders become text columns. Default true. */
-  readonly hive?: boolean;
 }
 
 export function jsonLinesFormat(options: JsonLinesOptions): TextFormat {

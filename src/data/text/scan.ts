@@ -1,20 +1,16 @@
 /** CSV and JSON lines as a scan: a split per block of records, the same order, resume and shuffle as Parquet has. */
 import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { TenonError } from "../../base/index.js";
+import type { SeekableBytes } from "../byte-source.js";
 import { type FieldType, printType, type Schema } from "../column.js";
-import { expandGlobs, noUrls } from "../glob.js";
+import { expandGlobs } from "../glob.js";
 import { constantColumn, partitionsOf } from "../partitions.js";
+import type { RemoteOptions } from "../remote/locate.js";
 import type { Chunk, Scan, Source, SourceFile, Split } from "../scan.js";
+import { openWhole } from "../whole-file.js";
 import { type BlockIndex, indexBlocks, readBlock } from "./blocks.js";
-import type { BlockReader, TextFormat } from "./format.js";
-import { compressionOf, openCompressed, openPlain, type TextBytes } from "./text-file.js";
-
-export interface TextSourceOptions {
-  /** `key=value` folders become text columns. Default true. */
-  readonly hive?: boolean;
-}
+import type { BlockReader, TextFormat, TextSourceOptions } from "./format.js";
 
 export function textSource(
   paths: readonly string[],
@@ -24,25 +20,29 @@ export function textSource(
   const hive = options.hive ?? true;
   return {
     identity: { kind: format.kind, paths, hive, ...format.identity },
-    open: () => openText(paths, format, hive),
+    open: () => openText(paths, format, hive, options.remote),
   };
 }
 
 /** A file with its blocks. */
 interface OpenFile {
   readonly file: SourceFile;
-  readonly bytes: TextBytes;
+  readonly bytes: SeekableBytes;
   readonly index: BlockIndex;
   readonly reader: BlockReader;
   readonly partitions: ReadonlyMap<string, string | null>;
 }
 
-async function openText(patterns: readonly string[], format: TextFormat, hive: boolean): Promise<Scan> {
-  noUrls(patterns, "text");
+async function openText(
+  patterns: readonly string[],
+  format: TextFormat,
+  hive: boolean,
+  remote: RemoteOptions | undefined,
+): Promise<Scan> {
   const files: OpenFile[] = [];
   try {
-    for (const path of await expandGlobs(patterns))
-      files.push(await openFile(path, format, hive, files.find(hasColumns)?.reader));
+    for (const path of await expandGlobs(patterns, remote))
+      files.push(await openFile(path, format, hive, remote, files.find(hasColumns)?.reader));
     return new TextScan(files);
   } catch (error) {
     await Promise.all(files.map(({ bytes }) => bytes.close()));
@@ -59,26 +59,24 @@ async function openFile(
   path: string,
   format: TextFormat,
   hive: boolean,
+  remote: RemoteOptions | undefined,
   like: BlockReader | undefined,
 ): Promise<OpenFile> {
-  const { mtimeNs, ctimeNs, size, ino } = await stat(path, { bigint: true }).catch((cause: unknown) => {
-    throw new TenonError("FILE_NOT_FOUND", { problem: "a file cannot be read", given: path, cause });
-  });
-  const compression = compressionOf(path);
-  const bytes = compression === undefined ? await openPlain(path) : await openCompressed(path, compression);
+  const { name, bytes, size, version, key } = await openWhole(path, true, remote);
   try {
-    const start = await format.begin(path, bytes);
-    const version = `${path} ${mtimeNs} ${ctimeNs} ${size} ${ino} ${JSON.stringify(start.rules)} ${start.at}`;
-    const index = await indexed(version, () => indexBlocks(path, bytes, start.rules, start.at, start.line));
+    const start = await format.begin(name, bytes);
+    const known = `${key} ${JSON.stringify(start.rules)} ${start.at}`;
+    const index = await indexed(known, () => indexBlocks(name, bytes, start.rules, start.at, start.line));
     const reader = await start.reader(index, like);
-    const text = JSON.stringify([basename(path), Number(size), Number(mtimeNs) / 1e6, index.sha256]);
+    const text = JSON.stringify([basename(name), size, version, index.sha256]);
     const file: SourceFile = {
-      name: path,
-      size: Number(size),
+      name,
+      size,
       contentHash: index.sha256,
+      ...(typeof version === "string" ? { version } : {}),
       fingerprint: createHash("sha256").update(text).digest("hex"),
     };
-    return { file, bytes, index, reader, partitions: hive ? partitionsOf(path) : new Map() };
+    return { file, bytes, index, reader, partitions: hive ? partitionsOf(name) : new Map() };
   } catch (error) {
     await bytes.close();
     throw error;

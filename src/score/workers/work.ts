@@ -1,14 +1,13 @@
 /** A worker's part of a job: shards from a source until none is left. */
-import { plannedInput } from "../input.js";
+import { type InputPlace, plannedInput } from "../input.js";
 import { type FinishedPart, finishedPart } from "../part.js";
 import type { ScorePlan } from "../plan.js";
 import type { Scorer } from "../scorer.js";
 import { type ShardProgress, scoreShard, shardMemory } from "../shard.js";
 import type { ShardSource } from "./shard-source.js";
 
-export interface WorkOptions {
+export interface WorkOptions extends InputPlace {
   readonly folder: string;
-  readonly inputRoot: string;
   readonly scorer: Scorer;
   readonly signal: AbortSignal;
   readonly inFlight?: number;
@@ -20,7 +19,7 @@ export interface WorkOptions {
 /** Scores shards of `source`. Throws what the plan's input and the source throw; CANCELLED-like reasons after `signal`. */
 export async function workOn(plan: ScorePlan, source: ShardSource, options: WorkOptions): Promise<void> {
   const { folder, signal } = options;
-  const input = await plannedInput(plan, options.inputRoot);
+  const input = await plannedInput(plan, options);
   const memory = shardMemory();
   const left = new Set(plan.shards.map(({ i }) => i));
   const found = (part: FinishedPart, own: boolean): void => {
