@@ -89,10 +89,10 @@ describe("s3 and moto", { skip: process.env.TENON_PYTHON ? false : "TENON_PYTHON
   });
 
   it("lists page after page", async () => {
-    const last = await ids(csv("s3://tables/many/*99.csv", remote(null)));
+    const last = await ids(csv("s3://tables/many/*9.csv", remote(null)));
     assert.deepEqual(
       last,
-      Array.from({ length: 11 }, (_, i) => 100 * i + 99),
+      Array.from({ length: 12 }, (_, i) => 10 * i + 9),
     );
   });
 

@@ -1,8 +1,11 @@
 """An S3 server (moto) on loopback with the files of a folder; after a line on stdin it checks signatures."""
 import json
+import os
 import pathlib
 import sys
 import urllib.request
+
+os.environ["MOTO_S3_DEFAULT_MAX_KEYS"] = "50"  # keys on a page of a list
 
 import boto3
 from moto.server import ThreadedMotoServer
@@ -21,7 +24,7 @@ for path in sorted(folder.rglob("*")):
     if path.is_file():
         s3.upload_file(str(path), BUCKET, path.relative_to(folder).as_posix(), ExtraArgs={"ACL": "public-read"})
 # More than a page of a list.
-for i in range(1100):
+for i in range(120):
     s3.put_object(Bucket=BUCKET, Key=f"many/part-{i:05d}.csv", Body=f"id\n{i}\n".encode(), ACL="public-read")
 iam = boto3.client("iam", **options)
 iam.create_user(UserName="reader")
