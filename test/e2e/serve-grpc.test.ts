@@ -167,7 +167,7 @@ describe("gRPC", () => {
       "an unknown datatype",
       { inputs: [{ ...input, datatype: "INT4" }, second] },
       status.INVALID_ARGUMENT,
-      /invalid datatype for input INPUT0/,
+      /data-type is '<invalid>', but model 'simple' expects 'INT32'/,
     ],
     [
       "a wrong shape",
@@ -179,7 +179,7 @@ describe("gRPC", () => {
       "a negative dimension",
       { inputs: [{ ...input, shape: [-1, 16] }, second] },
       status.INVALID_ARGUMENT,
-      /dimension -1/,
+      /should be specified for input 'INPUT0' for model 'simple', got \[-1,16\]$/,
     ],
     [
       "a dimension beyond 2^53",
@@ -247,7 +247,7 @@ describe("gRPC", () => {
         ],
       });
     assert.match((await failure(send(2, 128))).details, /128 does not fit INT8/);
-    assert.match((await failure(send(4, 1))).details, /values in int_contents only/);
+    assert.match((await failure(send(4, 1))).details, /of type 'UINT32', expected datatype 'INT8'/);
   });
 
   it("refuses typed values that are too few for their shape", async () => {
@@ -261,7 +261,7 @@ describe("gRPC", () => {
           inputs: [{ name: "x", datatype: "INT8", shape, contents: contents(2, (w) => w.int32(1)) }],
         }),
       );
-      assert.match(error.details, /unexpected number of values for input 'x'/);
+      assert.match(error.details, /input byte size mismatch for input 'x' .* Expected \d+, got 1$/);
     }
   });
 

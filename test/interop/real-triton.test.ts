@@ -1,13 +1,9 @@
 /** The same requests to a real Triton server and to ours: statuses and bodies must be the same, but for what is listed. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { freePort } from "../support/free-port.js";
 import {
   accumulator,
   accumulatorConfig,
@@ -15,6 +11,7 @@ import {
   serveRepository,
 } from "../support/repository.js";
 import { DATATYPES, identityModel, simpleModel } from "../support/served.js";
+import { type RealTriton, startTriton } from "./triton-server.js";
 
 const value = (name: string, type: string, dims: string): string =>
   `{ name: "${name}" data_type: TYPE_${type} dims: [ ${dims} ] }`;
@@ -50,64 +47,6 @@ const onnxOf = (name: string): Uint8Array => {
   if (name === "sequence") return accumulator();
   return identityModel(DATATYPES[name.slice("identity_".length) as keyof typeof DATATYPES]);
 };
-
-/** The server inside the Python package nvidia-pytriton. */
-async function startTriton(home: string, folder: string): Promise<{ child: ChildProcess; url: string }> {
-  const [python] = readdirSync(join(home, "triton/lib"));
-  const packages = join(home, "triton/lib", python!, "site-packages");
-  const server = join(packages, "pytriton/tritonserver");
-  const backends = join(folder, "backends");
-  cpSync(join(server, "backends"), backends, { recursive: true });
-  const stub = `python_backend_stubs/${python!.replace("python", "")}/triton_python_backend_stub`;
-  cpSync(join(server, stub), join(backends, "python/triton_python_backend_stub"));
-  const models = join(folder, "models");
-  const code = resolve(import.meta.dirname, "../../../test/interop/triton_model.py");
-  for (const [name, config] of Object.entries(CONFIGS)) {
-    mkdirSync(join(models, name, "1"), { recursive: true });
-    writeFileSync(
-      join(models, name, "config.pbtxt"),
-      `name: "${name}" backend: "python"\n${config.replace(/ state \[.*\]\n/, "")}`,
-    );
-    cpSync(code, join(models, name, "1/model.py"));
-  }
-  const [http, grpc, metrics] = [await freePort(), await freePort(), await freePort()];
-  const child = spawn(
-    join(server, "bin/tritonserver"),
-    [
-      `--model-repository=${models}`,
-      `--backend-directory=${backends}`,
-      "--model-control-mode=explicit",
-      "--load-model=*",
-      `--http-port=${http}`,
-      `--grpc-port=${grpc}`,
-      `--metrics-port=${metrics}`,
-      "--http-address=127.0.0.1",
-    ],
-    {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: {
-        ...process.env,
-        LD_LIBRARY_PATH: join(packages, "nvidia_pytriton.libs"),
-        PYTHONPATH: packages,
-        PATH: `${join(home, "triton/bin")}:${process.env.PATH}`,
-      },
-    },
-  );
-  let log = "";
-  for (const stream of [child.stdout!, child.stderr!])
-    stream.on("data", (chunk: Buffer) => {
-      log = (log + chunk).slice(-20_000);
-    });
-  const url = `http://127.0.0.1:${http}`;
-  for (let i = 0; i < 600; i++) {
-    if (child.exitCode !== null) throw new Error(`tritonserver ended:\n${log}`);
-    const answer = await fetch(`${url}/v2/health/ready`).catch(() => undefined);
-    if (answer?.status === 200) return { child, url };
-    await sleep(200);
-  }
-  child.kill("SIGKILL");
-  throw new Error(`tritonserver is not ready after two minutes:\n${log}`);
-}
 
 interface Ask {
   readonly path: string;
@@ -163,6 +102,20 @@ const step = (parameters: object, shape: readonly number[] = [1, 1]): Ask =>
     outputs: [{ name: "SUM" }],
     parameters,
   });
+
+/** Raw tensors behind a header for one input `x`. */
+const raw = (type: string, shape: string, bytes: Uint8Array, size = bytes.length): Ask => {
+  const header = `{"inputs":[{"name":"x","datatype":"${type}","shape":${shape},"parameters":{"binary_data_size":${size}}}]}`;
+  return {
+    path: `/v2/models/identity_${type === "INT4" ? "INT32" : type}/infer`,
+    body: Buffer.concat([Buffer.from(header), bytes]),
+    headers: { "Inference-Header-Content-Length": String(header.length) },
+  };
+};
+const element = (text: string): Buffer => {
+  const bytes = Buffer.from(text);
+  return Buffer.concat([Buffer.of(bytes.length, 0, 0, 0), bytes]);
+};
 
 /** Every request of the script, by what it tries. */
 const SCRIPT: Readonly<Record<string, Ask>> = {
@@ -226,6 +179,40 @@ const SCRIPT: Readonly<Record<string, Ask>> = {
     body: Buffer.concat([Buffer.from('{"inputs":[]}'), Buffer.alloc(4)]),
     headers: { "Inference-Header-Content-Length": "13" },
   },
+  "raw floats": raw("FP32", "[1,2]", Buffer.alloc(8)),
+  "too few raw bytes": raw("FP32", "[1,2]", Buffer.alloc(4)),
+  "too many raw bytes": raw("FP32", "[1,2]", Buffer.alloc(12)),
+  "raw bytes that are missing": raw("FP32", "[1,2]", Buffer.alloc(4), 8),
+  "raw bytes of no datatype": raw("INT4", "[1,2]", Buffer.alloc(8)),
+  "raw texts": raw("BYTES", "[1,2]", Buffer.concat([element("a"), element("")])),
+  "a raw text that ends too early": raw(
+    "BYTES",
+    "[1,2]",
+    Buffer.concat([element("a"), Buffer.of(9, 0, 0, 0, 65)]),
+  ),
+  "one raw text too few": raw("BYTES", "[1,2]", element("a")),
+  "one raw text too many": raw("BYTES", "[1,2]", Buffer.concat(["a", "b", "c"].map(element))),
+  "a length of a raw text that is cut off": raw(
+    "BYTES",
+    "[1,2]",
+    Buffer.concat([element("a"), Buffer.of(1, 0)]),
+  ),
+  "no raw text": raw("BYTES", "[1,2]", Buffer.alloc(0)),
+  "a body of raw floats alone": {
+    path: "/v2/models/identity_FP32/infer",
+    body: Buffer.alloc(8),
+    headers: { "Inference-Header-Content-Length": "0" },
+  },
+  "a raw body of no whole elements": {
+    path: "/v2/models/identity_FP32/infer",
+    body: Buffer.alloc(7),
+    headers: { "Inference-Header-Content-Length": "0" },
+  },
+  "a raw body for two inputs": {
+    path: "/v2/models/simple/infer",
+    body: Buffer.alloc(64),
+    headers: { "Inference-Header-Content-Length": "0" },
+  },
   "an unknown encoding": infer("simple", { inputs: both }, { "Content-Encoding": "br" }),
   "64-bit integers": identity("INT64", "[9223372036854775807,-9223372036854775808]"),
   "unsigned 64-bit integers": identity("UINT64", "[18446744073709551615,0]"),
@@ -274,16 +261,17 @@ const DIFFERENT: Readonly<Record<string, string>> = {
   "a negative dimension": CLIENTS_FAULT,
   "floats that are rounded":
     "the shortest text that reads back as the same float32, theirs as the same double",
+  "raw bytes of no datatype": "our text is that of the same request in JSON",
   "an empty row": "some kernels of ONNX Runtime do not survive dimensions of 0",
 };
 
 describe("a real Triton server and ours", () => {
   const home = process.env.TENON_INTEROP!;
   const folder = mkdtempSync(join(tmpdir(), "tenon-triton-"));
-  let triton: Awaited<ReturnType<typeof startTriton>>;
+  let triton: RealTriton;
   let ours: ServedRepository;
   before(async () => {
-    triton = await startTriton(home, folder);
+    triton = await startTriton(home, folder, CONFIGS);
     ours = await serveRepository(
       Object.fromEntries(
         Object.entries(CONFIGS).flatMap(([name, config]) => [
@@ -299,10 +287,7 @@ describe("a real Triton server and ours", () => {
   });
   after(async () => {
     await ours?.[Symbol.asyncDispose]();
-    if (triton !== undefined && triton.child.exitCode === null) {
-      triton.child.kill("SIGKILL");
-      await once(triton.child, "close");
-    }
+    await triton?.end();
     rmSync(folder, { recursive: true, force: true });
   });
 

@@ -2,6 +2,7 @@
 import { TenonError } from "../../base/index.js";
 import {
   allocateStorage,
+  byteLengthOf,
   type DType,
   dtypeInfo,
   type NumericArray,
@@ -9,6 +10,7 @@ import {
   type Tensor,
   tensorFromStorage,
 } from "../../tensor/index.js";
+import { longString, type StringPlace, sizeMismatch, wrongElements } from "../oip/binary.js";
 import { WireReader } from "../protobuf/decode.js";
 
 type Read = (reader: WireReader) => number | bigint;
@@ -41,20 +43,23 @@ const SLOTS: Partial<Readonly<Record<DType, Slot>>> = {
   float64: { field: 7, name: "fp64_contents", wireType: 1, read: (reader) => reader.double() },
 };
 
+/** What each field of `InferTensorContents` holds, in the words of its errors. */
+const FIELD_TYPES = [undefined, "BOOL", "INT32", "INT64", "UINT32", "UINT64", "FP32", "FP64", "BYTES"];
 const BYTES_FIELD = 8;
 const DELIMITED = 2;
 
 /** The tensor of typed contents. Throws REQUEST_INVALID, INPUT_SIZE or INPUT_VALUE. */
 export function tensorFromContents(
   bytes: Uint8Array,
-  input: string,
+  place: StringPlace,
   dtype: DType,
   shape: readonly number[],
   size: number,
   maxStringBytes: number,
 ): Tensor {
+  const { input } = place;
   const reader = new WireReader(bytes, "InferTensorContents");
-  if (dtype === "string") return stringTensor(reader, input, shape, size, maxStringBytes);
+  if (dtype === "string") return stringTensor(reader, place, shape, size, maxStringBytes);
   const slot = SLOTS[dtype];
   if (slot === undefined) {
     throw new TenonError("REQUEST_INVALID", {
@@ -62,21 +67,20 @@ export function tensorFromContents(
     });
   }
   // Each value takes a byte at least, so memory is bounded by what came.
-  if (size > bytes.length) throw wrongCount(input, size, "fewer");
-  const storage = allocateStorage(dtype, size);
-  let filled = 0;
+  const storage = allocateStorage(dtype, Math.min(size, bytes.length));
+  let got = 0;
   const take = (): void => {
     const value = slot.read(reader);
-    if (filled === size) throw wrongCount(input, size, "more");
+    if (got++ >= size) return;
     if (slot.lowest !== undefined && (value < slot.lowest || value > slot.highest!)) {
       throw new TenonError("INPUT_VALUE", {
         problem: `${value} does not fit ${dtypeInfo(dtype).oip ?? dtype} in input '${input}'`,
         details: { input },
       });
     }
-    (storage as NumericArray)[filled++] = value as never; // the slot reads what the dtype stores
+    (storage as NumericArray)[got - 1] = value as never; // the slot reads what the dtype stores
   };
-  forEachField(reader, input, slot.field, slot.name, (wireType) => {
+  forEachField(reader, place, dtype, slot.field, (wireType) => {
     if (wireType === slot.wireType) take();
     else if (wireType === DELIMITED) {
       const length = reader.length();
@@ -86,32 +90,30 @@ export function tensorFromContents(
       reader.end = outer;
     } else reader.fail(`${slot.name} has wire type ${wireType}`);
   });
-  if (filled !== size) throw wrongCount(input, size, String(filled));
+  if (got !== size)
+    throw sizeMismatch(input, place.model, byteLengthOf(dtype, size), byteLengthOf(dtype, got));
   return tensorFromStorage(dtype, shape, storage as never); // made for this dtype
 }
 
 function stringTensor(
   reader: WireReader,
-  input: string,
+  place: StringPlace,
   shape: readonly number[],
   size: number,
   maxBytes: number,
 ): Tensor {
   const elements: Uint8Array[] = [];
+  let got = 0;
   let total = 0;
-  forEachField(reader, input, BYTES_FIELD, "bytes_contents", (wireType) => {
+  forEachField(reader, place, "string", BYTES_FIELD, (wireType) => {
     if (wireType !== DELIMITED) reader.fail(`bytes_contents has wire type ${wireType}`);
     const element = reader.delimited();
-    if (elements.length === size) throw wrongCount(input, size, "more");
-    if (element.length > maxBytes) {
-      throw new TenonError("INPUT_SIZE", {
-        problem: `a string element of more than ${maxBytes} bytes for inference input '${input}'`,
-      });
-    }
+    if (++got > size) return;
+    if (element.length > maxBytes) throw longString(maxBytes, place);
     total += element.length;
     elements.push(element);
   });
-  if (elements.length !== size) throw wrongCount(input, size, String(elements.length));
+  if (got !== size) throw wrongElements(got, size, place);
   const text = new Uint8Array(total);
   const offsets = new Uint32Array(size + 1);
   let at = 0;
@@ -126,9 +128,9 @@ function stringTensor(
 /** Calls `read` at each value of one field; another field's values are of the wrong datatype. */
 function forEachField(
   reader: WireReader,
-  input: string,
+  { input, model }: StringPlace,
+  dtype: DType,
   field: number,
-  name: string,
   read: (wireType: number) => void,
 ): void {
   while (reader.at < reader.end) {
@@ -142,13 +144,9 @@ function forEachField(
     // An empty packed field says nothing.
     if ((tag & 7) === DELIMITED && reader.at - before <= 1) continue;
     throw new TenonError("REQUEST_INVALID", {
-      problem: `input '${input}' must have its values in ${name} only, or in raw_input_contents`,
+      problem:
+        `unexpected explicit tensor data for input tensor '${input}' for model '${model}' of type ` +
+        `'${FIELD_TYPES[tag >>> 3] ?? "unknown"}', expected datatype '${dtypeInfo(dtype).oip ?? dtype}'`,
     });
   }
-}
-
-function wrongCount(input: string, size: number, got: string): TenonError {
-  return new TenonError("INPUT_SIZE", {
-    problem: `unexpected number of values for input '${input}': its shape makes ${size}, got ${got}`,
-  });
 }

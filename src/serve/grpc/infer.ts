@@ -1,7 +1,7 @@
 /** ModelInfer: message → tensors → run → message; raw contents are views on both ways. */
 import { TenonError } from "../../base/index.js";
 import { byteLengthOf, type DType, dtypeFromOip, dtypeInfo, type Tensor } from "../../tensor/index.js";
-import { BinarySection, encodeTensor } from "../oip/binary.js";
+import { BinarySection, encodeTensor, sizeMismatch } from "../oip/binary.js";
 import { duplicateInput, formOf, type InferOutput } from "../oip/request.js";
 import type { Parameters, ParameterValue } from "../oip/request-parameters.js";
 import { checkStrikes, type Ran, runRequest } from "../oip/run.js";
@@ -111,7 +111,8 @@ function parametersOf(map: ParameterMap): Parameters {
     if (key.startsWith("triton_") && key !== EMPTY_FINAL) {
       throw new TenonError("REQUEST_INVALID", {
         problem:
-          "parameter keys starting with 'triton_' are reserved for Triton usage and should not be specified.",
+          "parameter keys starting with 'triton_' are reserved for Triton usage. Only the following keys starting " +
+          `with 'triton_' are allowed: ${EMPTY_FINAL}`,
       });
     }
     parameters.set(key, parameterValue(key, parameter));
@@ -149,9 +150,14 @@ function tensorsOf(
     if (Object.hasOwn(tensors, name)) throw duplicateInput(name);
     const dtype = dtypeFromOip(input.datatype);
     if (dtype === undefined) {
-      throw new TenonError("REQUEST_INVALID", { problem: `invalid datatype for input ${name}` });
+      const spec = model.signature.inputs.find((each) => each.name === name);
+      if (spec === undefined) throw new TenonError("INPUT_UNKNOWN", { details: { input: name } });
+      throw new TenonError("INPUT_DTYPE", {
+        problem: `invalid datatype for input ${name}`,
+        details: { input: name, dtype: "<invalid>", expectedDtype: spec.dtype },
+      });
     }
-    const { shape, size } = shapeOf(call, name, input.shape);
+    const { shape, size } = shapeOf(call, name, model, input.shape);
     const shared = input.parameters.size === 0 ? undefined : sharedPlace(parametersOf(input.parameters));
     if (shared !== undefined) {
       const section = new BinarySection(memory.read(shared), model.name, stringBytes);
@@ -174,7 +180,14 @@ function tensorsOf(
       tensors[name] = section.take(name, dtype, shape, size, checkedLength(bytes, name, model, dtype, size));
     } else {
       const contents = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
-      tensors[name] = tensorFromContents(contents, name, dtype, shape, size, stringBytes);
+      tensors[name] = tensorFromContents(
+        contents,
+        { input: name, model: model.name },
+        dtype,
+        shape,
+        size,
+        stringBytes,
+      );
     }
   }
   if (next < raw.length) {
@@ -193,9 +206,7 @@ function checkedLength(
   size: number,
 ): number {
   if (dtype !== "string" && bytes.length !== byteLengthOf(dtype, size)) {
-    throw new TenonError("INPUT_SIZE", {
-      problem: `input byte size mismatch for input '${name}' for model '${model.name}'. Expected ${byteLengthOf(dtype, size)}, got ${bytes.length}`,
-    });
+    throw sizeMismatch(name, model.name, byteLengthOf(dtype, size), bytes.length);
   }
   return bytes.length;
 }
@@ -203,6 +214,7 @@ function checkedLength(
 function shapeOf(
   call: Call,
   input: string,
+  model: ServedModel,
   dims: readonly (number | bigint)[],
 ): { readonly shape: readonly number[]; readonly size: number } {
   const { tensorElements, tensorRank } = call.calls.settings;
@@ -212,7 +224,13 @@ function shapeOf(
     throw refuse(`has ${dims.length} dimensions; at most ${tensorRank} are allowed`);
   let size = 1;
   const shape = dims.map((dim) => {
-    if (typeof dim !== "number" || dim < 0) throw refuse(`has the dimension ${dim}; 0 or more is expected`);
+    if (typeof dim !== "number") throw refuse(`has the dimension ${dim}`);
+    if (dim < 0) {
+      throw new TenonError("REQUEST_INVALID", {
+        problem: `All input dimensions should be specified for input '${input}' for model '${model.name}', got [${dims.join(",")}]`,
+        details: { named: true },
+      });
+    }
     size *= dim;
     return dim;
   });

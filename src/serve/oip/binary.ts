@@ -55,21 +55,12 @@ export class BinarySection {
     const bytes = this.#bytes.subarray(this.#at, this.#at + size);
     this.#at += size;
     if (dtype === "string") {
-      return tensorFromStorage(
-        dtype,
-        shape,
-        decodeStrings(bytes, elements, (problem) => this.#wrong(problem, name), this.#maxStringBytes),
-      );
+      const place = { input: name, model: this.#model };
+      return tensorFromStorage(dtype, shape, decodeStrings(bytes, elements, place, this.#maxStringBytes));
     }
     const expected = byteLengthOf(dtype, elements);
     if (size !== expected) throw sizeMismatch(name, this.#model, expected, size);
     return numericTensor(dtype, shape, bytes);
-  }
-
-  #wrong(problem: string, input: string): TenonError {
-    return new TenonError("INPUT_SIZE", {
-      problem: `${problem} for inference input '${input}' for model '${this.#model}'`,
-    });
   }
 
   /** Throws INPUT_SIZE when bytes are left over. */
@@ -85,6 +76,7 @@ export class BinarySection {
 export function sizeMismatch(input: string, model: string, expected: number, got: number): TenonError {
   return new TenonError("INPUT_SIZE", {
     problem: `input byte size mismatch for input '${input}' for model '${model}'. Expected ${expected}, got ${got}`,
+    details: { named: true },
   });
 }
 
@@ -100,41 +92,83 @@ export function numericTensor(
   return tensorFromBytes(dtype, shape, bytes);
 }
 
+/** Where a string tensor stands, for its errors. */
+export interface StringPlace {
+  readonly input: string;
+  readonly model: string;
+}
+
 /** Elements of a string tensor: each a little-endian uint32 length and as many bytes. */
 function decodeStrings(
   bytes: Uint8Array,
   elements: number,
-  wrong: (problem: string) => TenonError,
+  place: StringPlace,
   maxBytes: number,
 ): StringStorage {
-  if (elements * 4 > bytes.length) {
-    throw wrong(`unexpected number of string elements: expecting ${elements} in ${bytes.length} bytes`);
-  }
+  if (elements * 4 > bytes.length) throw wrongStrings(bytes, elements, place);
   const lengths = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const offsets = new Uint32Array(elements + 1);
   const text = new Uint8Array(bytes.length - 4 * elements);
   let at = 0;
   let filled = 0;
   for (let i = 0; i < elements; i++) {
-    if (at + 4 > bytes.length) throw wrong("incomplete string length indicator");
+    if (at + 4 > bytes.length) throw wrongStrings(bytes, elements, place);
     const length = lengths.getUint32(at, true);
     at += 4;
-    if (length > bytes.length - at) throw wrong(`incomplete string data: expecting ${length} bytes`);
     // The length words of the elements to come must still have their place.
-    if (filled + length > text.length) throw wrong("incomplete string length indicator");
-    if (length > maxBytes) throw wrong(`a string element of more than ${maxBytes} bytes`);
+    if (length > bytes.length - at || filled + length > text.length)
+      throw wrongStrings(bytes, elements, place);
+    if (length > maxBytes) throw longString(maxBytes, place);
     if (length > 32) text.set(bytes.subarray(at, at + length), filled);
     else for (let j = 0; j < length; j++) text[filled + j] = bytes[at + j]!;
     at += length;
     filled += length;
     offsets[i + 1] = filled;
   }
-  if (at !== bytes.length) {
-    throw wrong(
-      `unexpected number of string elements: ${bytes.length - at} bytes behind the last of ${elements}`,
-    );
-  }
+  if (at !== bytes.length) throw wrongStrings(bytes, elements, place);
   return StringStorage.fromBytes(text.subarray(0, filled), offsets);
+}
+
+export function longString(maxBytes: number, { input, model }: StringPlace): TenonError {
+  return new TenonError("INPUT_SIZE", {
+    problem: `a string element of more than ${maxBytes} bytes for inference input '${input}' for model '${model}'`,
+  });
+}
+
+/** Bytes that are not `elements` strings, in Triton's words: the first string that is cut off, else how many there are. */
+function wrongStrings(bytes: Uint8Array, elements: number, place: StringPlace): TenonError {
+  const { input, model } = place;
+  const lengths = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let got = 0;
+  for (let at = 0; at < bytes.length; got++) {
+    const left = bytes.length - at;
+    if (left < 4) {
+      return new TenonError("INPUT_SIZE", {
+        problem: `incomplete string length indicator for inference input '${input}' for model '${model}', expecting 4 bytes but only ${left} bytes available. Please make sure the string length indicator is in one buffer.`,
+        details: { named: true },
+      });
+    }
+    const length = lengths.getUint32(at, true);
+    if (length > left - 4) {
+      return new TenonError("INPUT_SIZE", {
+        problem: `incomplete string data for inference input '${input}', expecting string of length ${length} but only ${left - 4} bytes available`,
+      });
+    }
+    at += 4 + length;
+  }
+  return wrongElements(got, elements, place);
+}
+
+/** A string tensor of more or fewer elements than its shape makes. */
+export function wrongElements(got: number, elements: number, { input, model }: StringPlace): TenonError {
+  const whose = `for inference input '${input}' for model '${model}'`;
+  return new TenonError("INPUT_SIZE", {
+    problem:
+      got < elements
+        ? `expected ${elements} string elements ${whose}, got ${got}`
+        : `unexpected number of string elements ${got} ${whose}, expecting ${elements}`,
+    details: { named: true },
+  });
 }
 
 /** The raw form of a tensor: its own bytes when it is dense, else a dense copy; strings with their lengths. */

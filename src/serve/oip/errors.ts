@@ -24,6 +24,10 @@ function withId(words: Words): Words {
   return (error, context) => `[request id: ${context.id || "<id_unknown>"}] ${words(error, context)}`;
 }
 
+/** As written, behind the request's name where Triton names it there. */
+const asWrittenFor: Words = (error, context) =>
+  error.details.named === true ? withId(asWritten)(error, context) : error.message;
+
 // Total: a new code does not compile before it has its words.
 const WORDS: { readonly [Code in ErrorCode]: Words } = {
   INTERNAL: codeOnly,
@@ -79,14 +83,15 @@ const WORDS: { readonly [Code in ErrorCode]: Words } = {
       ? `inference request batch-size must be <= ${maxBatch} for '${model}'`
       : `input '${text(details.input)}' batch size does not match other inputs for '${model}'`,
   ),
-  INPUT_SIZE: asWritten,
+  INPUT_SIZE: asWrittenFor,
   INPUT_VALUE: asWritten,
   INPUT_QUARANTINED: withId(codeOnly),
   OUTPUT_UNKNOWN: ({ details }, { model }) =>
     `unexpected inference output '${text(details.output)}' for model '${model}'`,
-  REQUEST_INVALID: asWritten,
+  REQUEST_INVALID: asWrittenFor,
   REQUEST_NOT_FOUND: (error) => (error.details.spoken === true ? error.message : "Not Found"),
-  REQUEST_METHOD: () => "Method Not Allowed",
+  REQUEST_METHOD: ({ details }) =>
+    details.path === undefined ? "Method Not Allowed" : `unknown method '${text(details.path)}'`,
   REQUEST_TOO_LARGE: asWritten,
   REQUEST_TIMEOUT: asWritten,
   REQUEST_UNSUPPORTED: asWritten,

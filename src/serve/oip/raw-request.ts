@@ -11,6 +11,7 @@ export function rawInput(model: ServedModel, body: Buffer): Tensor {
   if (input === undefined || count !== 1) {
     throw new TenonError("REQUEST_INVALID", {
       problem: `Raw request must only have 1 input (found 1) to be deduced but got ${count} inputs in '${model.name}' model configuration`,
+      details: { named: true },
     });
   }
   const { name, dtype, dims } = input;
@@ -23,6 +24,7 @@ export function rawInput(model: ServedModel, body: Buffer): Tensor {
     if (own.length !== 1 || (own[0] !== 1 && own[0] !== -1)) {
       throw new TenonError("REQUEST_INVALID", {
         problem: `For BYTE datatype raw input '${name}', the model must have input shape [1]`,
+        details: { named: true },
       });
     }
     const offsets = Uint32Array.of(0, body.length);
@@ -36,7 +38,7 @@ export function rawInput(model: ServedModel, body: Buffer): Tensor {
   const fixed = own.reduce((size, dim) => (dim === -1 ? size : size * dim), 1);
   const step = byteLengthOf(dtype, fixed);
   if (variable === 0 ? body.length !== step : step === 0 || body.length % step !== 0) {
-    throw sizeMismatch(name, model.name, step, body.length);
+    throw sizeMismatch("raw_input", model.name, step, body.length);
   }
   const full = shape.map((dim) => (dim === -1 ? body.length / step : dim));
   return numericTensor(dtype, full, body);
@@ -45,5 +47,6 @@ export function rawInput(model: ServedModel, body: Buffer): Tensor {
 function undeducible(input: string): TenonError {
   return new TenonError("REQUEST_INVALID", {
     problem: `The shape of the raw input '${input}' can not be deduced because there are more than one variable-sized dimension`,
+    details: { named: true },
   });
 }
