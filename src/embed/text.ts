@@ -32,9 +32,13 @@ export class TextEncoder {
     this.#includePrompt = card.includePrompt;
   }
 
-  /** With the tokenizer of the model's folder. Throws MODEL_INCOMPLETE, TOKENIZER_UNSUPPORTED, FILE_INVALID. */
-  static async open(card: EncoderCard, truncate: TruncateSide): Promise<TextEncoder> {
-    return new TextEncoder(await openTokenizer(tokenizerFile(card)), card, truncate);
+  /** With the tokenizer of the model's folder, unless another is given. Throws MODEL_INCOMPLETE, TOKENIZER_UNSUPPORTED, FILE_INVALID. */
+  static async open(
+    card: EncoderCard,
+    truncate: TruncateSide,
+    tokenizer: string | object = tokenizerFile(card),
+  ): Promise<TextEncoder> {
+    return new TextEncoder(await openTokenizer(tokenizer), card, truncate);
   }
 
   /** `name` tells the text in errors. Throws TEXT_TOO_LONG where texts are not to be cut. */

@@ -1,10 +1,10 @@
 /** Models of images: which of them embed texts too, and what is said of those that do not. */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { imageEmbedder, type Pixels } from "tenon/embed";
+import { embedder, imageEmbedder, type Pixels } from "tenon/embed";
 import { graph, saveModel } from "tenon/onnx";
 import { Engine } from "tenon/runtime";
 import { tensor } from "tenon/tensor";
@@ -75,11 +75,42 @@ describe("models of images", () => {
   });
 
   test("models whose texts are not read say so", async () => {
-    await using siglip = await imageEmbedder(await saved({ model_type: "siglip" }, "image_embeds"), {
-      engine,
-    });
-    await assert.rejects(siglip.texts(["a"]), { code: "MODEL_UNSUPPORTED", message: /siglip/ });
+    await using vit = await imageEmbedder(await saved({ model_type: "vit" }, "image_embeds"), { engine });
+    await assert.rejects(vit.texts(["a"]), { code: "MODEL_UNSUPPORTED", message: /vit/ });
     await using bare = await imageEmbedder(await saved(clip, "pooler_output"), { engine });
     await assert.rejects(bare.texts(["a"]), { code: "MODEL_UNSUPPORTED", message: /pooler_output/ });
+  });
+
+  test("texts of SigLIP are filled up to its length, and the filling is not counted", async () => {
+    const siglip = { model_type: "siglip", text_config: { max_position_embeddings: 6, pad_token_id: 5 } };
+    await using model = await imageEmbedder(await saved(siglip, "pooler_output"), { engine });
+    const { data, tokens, truncated } = await model.texts(["b", "a b a", "b b b b b b"]);
+    assert.deepEqual([...data.filter((_, i) => i % 3 === 0)], [3, 3, 0]);
+    assert.deepEqual([[...tokens], truncated], [[3, 5, 6], [2]]);
+    assert.equal((await model.texts(["b"])).data[0], 3);
+  });
+
+  test("a folder of sentence-transformers has its model inside, and other modules are refused", async () => {
+    const inner = await saved(clip, "image_embeds");
+    const folder = join(root, "sentence");
+    mkdirSync(folder);
+    renameSync(inner, join(folder, "0_CLIPModel"));
+    const modules = (...kinds: readonly (readonly [string, string])[]): void =>
+      writeFileSync(
+        join(folder, "modules.json"),
+        JSON.stringify(kinds.map(([path, kind]) => ({ path, type: `sentence_transformers.models.${kind}` }))),
+      );
+    modules(["0_CLIPModel", "CLIPModel"], ["1_Normalize", "Normalize"]);
+    await using model = await imageEmbedder(folder, { engine, name: "sentence" });
+    const [x] = (await model.images([PIXELS])).data;
+    assert.ok(Math.abs(x! - 1 / Math.sqrt(3)) < 1e-6);
+    await assert.rejects(embedder(folder, { engine }), {
+      code: "MODEL_UNSUPPORTED",
+      message: /imageEmbedder/,
+    });
+    modules(["0_CLIPModel", "CLIPModel"], ["1_Dense", "Dense"]);
+    await assert.rejects(imageEmbedder(folder, { engine }), { code: "MODEL_UNSUPPORTED", message: /Dense/ });
+    modules(["../sentence/0_CLIPModel", "CLIPModel"]);
+    await assert.rejects(imageEmbedder(folder, { engine }), { code: "FILE_INVALID", message: /inside/ });
   });
 });

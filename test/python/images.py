@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig, PreTrainedTokenizerFast, SiglipConfig, SiglipModel
+from sentence_transformers import SentenceTransformer
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig, PreTrainedTokenizerFast, SiglipConfig, SiglipModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
@@ -83,8 +84,17 @@ for name, options in {
     names[name] = path
 path = names["siglip"] = os.path.join(folder, "siglip")
 sizes_of = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2)
-model = SiglipModel(SiglipConfig(text_config=dict(sizes_of, vocab_size=20), vision_config=dict(sizes_of, image_size=32, patch_size=8))).eval()
+# SigLIP's kind of tokenizer: Unigram, lower case without punctuation, an end that is the padding as well.
+pieces = Tokenizer(models.Unigram())
+pieces.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace(Regex(r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]\^_`{|}~]"), ""), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()])
+pieces.pre_tokenizer = pre_tokenizers.Metaspace()
+pieces.train_from_iterator(texts, trainers.UnigramTrainer(vocab_size=120, special_tokens=["<unk>", "</s>"], unk_token="<unk>", show_progress=False))
+pieces.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+fill = PreTrainedTokenizerFast(tokenizer_object=pieces, eos_token="</s>", pad_token="</s>", unk_token="<unk>", model_max_length=16, model_input_names=["input_ids"])
+text = dict(sizes_of, vocab_size=pieces.get_vocab_size(), max_position_embeddings=16, projection_size=16)
+model = SiglipModel(SiglipConfig(text_config=text, vision_config=dict(sizes_of, image_size=32, patch_size=8))).eval()
 model.save_pretrained(path)
+fill.save_pretrained(path)
 processor = SiglipImageProcessorPil(size={"height": 32, "width": 32})
 processor.save_pretrained(path)
 saved = json.load(open(os.path.join(path, "preprocessor_config.json")))
@@ -93,5 +103,32 @@ with torch.no_grad():
     pixels = processor([Image.fromarray(tensors[f"image.{i}"].numpy()) for i in range(len(sizes))], return_tensors="pt")["pixel_values"]
     tensors["siglip.pixels"] = pixels.contiguous()
     tensors["siglip.vectors"] = model.vision_model(pixel_values=pixels).pooler_output.contiguous()
+    found = fill(texts, padding="max_length", truncation=True, return_tensors="pt")
+    assert list(found) == ["input_ids"]
+    tensors["siglip.texts"] = model.text_model(**found).pooler_output.contiguous()
+# As sentence-transformers once wrote CLIP: a folder in the folder, with the tokenizer's old files alone.
+path = names["sentence"] = os.path.join(folder, "sentence")
+inner = os.path.join(path, "0_CLIPModel")
+model = clip(end)
+model.save_pretrained(inner)
+state = json.loads(tokens.to_str())["model"]
+vocab = {**state["vocab"], "<|startoftext|>": start, "<|endoftext|>": end}
+json.dump(vocab, open(os.path.join(inner, "vocab.json"), "w"))
+with open(os.path.join(inner, "merges.txt"), "w") as merges:
+    merges.write("#version: 0.2\n" + "".join(" ".join(pair) + "\n" for pair in state["merges"]))
+CLIPTokenizer(vocab=vocab, merges=[tuple(pair) for pair in state["merges"]], model_max_length=24).save_pretrained(inner)
+processor = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+processor.save_pretrained(inner)
+saved = json.load(open(os.path.join(inner, "preprocessor_config.json")))
+json.dump({**saved, "image_processor_type": "CLIPImageProcessor"}, open(os.path.join(inner, "preprocessor_config.json"), "w"))
+kinds = [("0_CLIPModel", "CLIPModel"), ("1_Normalize", "Normalize")]
+modules = [{"idx": i, "name": str(i), "path": where, "type": f"sentence_transformers.models.{kind}"} for i, (where, kind) in enumerate(kinds)]
+json.dump(modules, open(os.path.join(path, "modules.json"), "w"))
+model = SentenceTransformer(path, device="cpu")
+pictures = [Image.fromarray(tensors[f"image.{i}"].numpy()) for i in range(len(sizes))]
+tensors["sentence.vectors"] = torch.from_numpy(model.encode(pictures))
+tensors["sentence.texts"] = torch.from_numpy(model.encode(texts))
+tensors["sentence.pixels"] = processor(pictures, return_tensors="pt")["pixel_values"].contiguous()
+os.remove(os.path.join(inner, "tokenizer.json"))
 save_file(tensors, out)
 print(json.dumps(names))

@@ -178,6 +178,9 @@ function refuseUnknown(modules: readonly Module[]): void {
       problem: "modules.json names a module that is not known",
       given: unknown.kind.slice(0, 80) + (OTHER_KINDS[unknown.kind] ? `, ${OTHER_KINDS[unknown.kind]}` : ""),
       expected: KINDS.join(", "),
+      ...(unknown.kind === "CLIPModel"
+        ? { do: "open it with imageEmbedder(folder), which has texts(…) too" }
+        : {}),
     });
   }
   const kinds = modules.map(({ kind }) => kind).filter((kind) => kind !== "Dropout");

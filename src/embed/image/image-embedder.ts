@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { TenonError } from "../../base/index.js";
 import { type OnnxModel, readModel } from "../../onnx/index.js";
 import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
-import { incomplete } from "../card/card.js";
-import { isFile } from "../card/files.js";
+import { incomplete, modulesOf } from "../card/card.js";
+import { isFile, readFields } from "../card/files.js";
 import { assertModelFolder } from "../card/model-files.js";
 import type { ScoreOptions } from "../heads.js";
 import { modelFolder } from "../hub/cache.js";
@@ -15,7 +15,7 @@ import { type ImageRules, preprocess, readImageRules } from "./preprocess.js";
 import { TextTower } from "./text-tower.js";
 
 export interface ImageEmbedderOptions extends OpenOptions {
-  /** Vectors get length 1. Default false, as the model gives them. */
+  /** Vectors get length 1. Default: as the model gives them, which is so where its modules end in Normalize. */
   readonly normalize?: boolean;
   /** Images of one run. Default 4. */
   readonly batch?: number;
@@ -39,8 +39,9 @@ export async function imageEmbedder(
   given: string,
   options: ImageEmbedderOptions = {},
 ): Promise<ImageEmbedder> {
-  const folder = modelFolder(given);
-  assertModelFolder(folder);
+  const whole = modelFolder(given);
+  assertModelFolder(whole);
+  const { folder, unit } = placeOf(whole);
   const rules = readImageRules(folder);
   const { batch = 4 } = options;
   if (!Number.isInteger(batch) || batch < 1)
@@ -57,7 +58,7 @@ export async function imageEmbedder(
       expected: `pixel_values to ${OUTPUTS.join(" or ")}`,
     });
   }
-  const { normalize = false } = options;
+  const { normalize = unit } = options;
   return onEngine(
     given,
     options,
@@ -65,6 +66,25 @@ export async function imageEmbedder(
     async (read, load) =>
       new ImageEmbedder({ folder, rules, opened: await load(read), output, batch, normalize }),
   );
+}
+
+/** Where sentence-transformers put the model, and whether it brings vectors to length 1 behind it. */
+function placeOf(folder: string): { readonly folder: string; readonly unit: boolean } {
+  const modules = modulesOf(folder);
+  if (modules === undefined) return { folder, unit: false };
+  const [first, ...rest] = modules;
+  const isKnown = ["CLIPModel", "Transformer"].includes(first!.kind);
+  if (isKnown && rest.every(({ kind }) => kind === "Normalize"))
+    return { folder: first!.folder, unit: rest.length > 0 };
+  throw new TenonError("MODEL_UNSUPPORTED", {
+    problem: "modules.json has other modules than a model of images",
+    given: modules
+      .map(({ kind }) => kind)
+      .join(", ")
+      .slice(0, 200),
+    expected: "CLIPModel or Transformer, then Normalize or nothing",
+    do: "embedder opens models of texts alone",
+  });
 }
 
 async function graphOf(folder: string): Promise<OnnxModel> {
@@ -115,8 +135,8 @@ export class ImageEmbedder {
   }
 
   /**
-   * A vector a text, in their order, in the space of the images: their products tell how well they go together. For CLIP's
-   * folders with `tokenizer.json`; the part that reads texts is loaded by the first call. Rejects with MODEL_INCOMPLETE,
+   * A vector a text, in their order, in the space of the images: their products tell how well they go together. For folders of
+   * CLIP and SigLIP with `tokenizer.json`, of CLIP also with `vocab.json` and `merges.txt`; the part that reads texts is loaded by the first call. Rejects with MODEL_INCOMPLETE,
    * MODEL_UNSUPPORTED, FILE_INVALID, USAGE, TEXT_TOO_LONG, CANCELLED, ENGINE_CLOSED.
    */
   async texts(texts: readonly string[], options: ScoreOptions = {}): Promise<EmbedMatrix<Float32Array>> {
@@ -145,7 +165,9 @@ export class ImageEmbedder {
 
   async #openTower(): Promise<TextTower> {
     const { folder, opened, output } = this.#parts;
-    if (output !== SHARED) {
+    // SigLIP has no projection behind its pooled vectors.
+    const isSiglip = /^siglip/.test(String(readFields(folder, "config.json")?.model_type));
+    if (output !== SHARED && !isSiglip) {
       throw new TenonError("MODEL_UNSUPPORTED", {
         problem: "the graph gives vectors of images before they come to the space of texts",
         given: output,

@@ -1,6 +1,9 @@
-/** SigLIP's image encoder: patches without a class vector, pooled by attention from one learned query. */
+/**
+ * SigLIP: an image encoder of patches without a class vector, pooled by attention from one learned query, and a text encoder
+ * that reads texts of one length, filled up and with the filling seen, and is pooled at their last place.
+ */
 import { activationOf } from "./activations.js";
-import { type Architecture, BATCH, type Body, type Build } from "./architecture.js";
+import { type Architecture, BATCH, type Body, type Build, SEQUENCE } from "./architecture.js";
 import { attention, splitHeads } from "./attention.js";
 import { part, towerLayers } from "./clip.js";
 import type { Config } from "./config.js";
@@ -9,6 +12,8 @@ import type { Network } from "./network.js";
 import { gridOf, pixels, tiles } from "./patches.js";
 
 const IMAGE = "vision_model.";
+const TEXT = "text_model.";
+const ASIDE = /^(logit_scale|logit_bias)$|^(text|vision)_model\./;
 
 interface Tower extends Body {
   readonly path: string;
@@ -68,11 +73,61 @@ function embeds({ net }: Build, config: Config, path: string): void {
   output(net, tower.hidden, "last_hidden_state", BATCH, tower.length!, tower.size);
 }
 
-/** The whole model's folder, of which the images' part is built. */
+function textTower(net: Network, config: Config, path: string): Body & { readonly pooled: string } {
+  const size = config.size("hidden_size", 768);
+  const ids = net.g.input("input_ids", "int64", [BATCH, SEQUENCE]);
+  const words = net.embedding(
+    ids,
+    `${path}embeddings.token_embedding`,
+    config.size("vocab_size", 32000),
+    size,
+  );
+  const places = config.size("max_position_embeddings", 64);
+  const positions = net.embedding(
+    net.positions(ids, 1),
+    `${path}embeddings.position_embedding`,
+    places,
+    size,
+  );
+  const last = towerLayers(net, config, net.add(words, positions), path, {
+    size: 768,
+    heads: 12,
+    inner: 3072,
+    activation: "gelu_pytorch_tanh",
+    epsilon: 1e-6,
+  });
+  const hidden = net.layerNorm(last, `${path}final_layer_norm`, size, epsilonOf(config));
+  const end = net.g.add("Gather", [hidden, net.int(-1)], { axis: 1 });
+  return { hidden, size, pooled: net.linear(end, `${path}head`, size, projection(config, size)) };
+}
+
+function projection(config: Config, size: number): number {
+  return config.size("projection_size", size);
+}
+
+function texts({ net }: Build, config: Config, path: string, name: string): void {
+  const { hidden, size, pooled: vector } = textTower(net, config, path);
+  output(net, vector, name, BATCH, projection(config, size));
+  output(net, hidden, "last_hidden_state", BATCH, SEQUENCE, size);
+}
+
+/** The whole model's folder, of which one of both parts is built. */
 export const SIGLIP: Architecture = {
   prefix: "siglip",
-  aside: /^(logit_scale|logit_bias)$|^text_model\./,
-  heads: { "image-embeds": (build) => embeds(build, part(build.config, "vision_config"), IMAGE) },
+  aside: ASIDE,
+  heads: {
+    "image-embeds": (build) => embeds(build, part(build.config, "vision_config"), IMAGE),
+    "text-embeds": (build) => texts(build, part(build.config, "text_config"), TEXT, "text_embeds"),
+  },
+};
+
+export const SIGLIP_TEXT: Architecture = {
+  prefix: "text_model",
+  aside: /^$/,
+  heads: {
+    none: (build) => texts(build, build.config, build.net.book.inside(""), "pooler_output"),
+    "text-embeds": (build) => texts(build, build.config, build.net.book.inside(""), "text_embeds"),
+  },
 };
 
 export const SIGLIP_VISION: Architecture = {

@@ -8,7 +8,7 @@ import { DISTILBERT } from "./distilbert.js";
 import { MODERNBERT } from "./modernbert.js";
 import { MPNET } from "./mpnet.js";
 import { NOMIC_BERT } from "./nomic-bert.js";
-import { SIGLIP, SIGLIP_VISION } from "./siglip.js";
+import { SIGLIP, SIGLIP_TEXT, SIGLIP_VISION } from "./siglip.js";
 import { VIT } from "./vit.js";
 
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
@@ -34,5 +34,6 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   clip_text_model: CLIP_TEXT,
   clip_vision_model: CLIP_VISION,
   siglip: SIGLIP,
+  siglip_text_model: SIGLIP_TEXT,
   siglip_vision_model: SIGLIP_VISION,
 };
