@@ -1,8 +1,8 @@
 /** Added tokens: literal texts that are found before anything else is done, the leftmost and then the longest first. */
 import { classes, classOf, SPACE, WORD } from "./characters.js";
+import { DoubleArray } from "./double-array.js";
 import type { Line } from "./line.js";
 import { countAt, flagAt, type Part, textAt } from "./parts.js";
-import { Trie } from "./trie.js";
 import type { Vocabulary } from "./vocabulary.js";
 
 export interface AddedToken {
@@ -55,19 +55,39 @@ export interface AddedVisitor {
 }
 
 export class AddedTokens {
-  readonly #trie = new Trie(1, 64);
+  readonly #trie: DoubleArray;
   readonly #tokens: AddedToken[] = [];
   /** 1 for units with which a token begins. */
   readonly #first = new Uint8Array(65536);
 
   constructor(tokens: readonly AddedToken[], contentOf: (token: AddedToken) => string) {
+    const contents: string[] = [];
     for (const token of tokens) {
       const content = contentOf(token);
       if (content === "") continue;
-      this.#trie.add(content, this.#tokens.length);
+      contents.push(content);
       this.#tokens.push(token);
       this.#first[content.charCodeAt(0)] = 1;
     }
+    this.#trie = DoubleArray.ofList(contents);
+  }
+
+  get isEmpty(): boolean {
+    return this.#tokens.length === 0;
+  }
+
+  /** Whether a token begins with this unit. */
+  mayBegin(unit: number): boolean {
+    return this.#first[unit] !== 0;
+  }
+
+  /** Whether a token's text is at `index`. */
+  at(units: Uint16Array, index: number, end: number): boolean {
+    let found = false;
+    this.#trie.prefixes(units, index, end, () => {
+      found = true;
+    });
+    return found;
   }
 
   /** Walks [start, end) of a line; `skip` names tokens that count as text. */
@@ -82,19 +102,16 @@ export class AddedTokens {
     if (this.#tokens.length > 0) {
       const { units } = line;
       const first = this.#first;
-      for (let i = start; i < end; i++) {
-        if (first[units[i]!] === 0) continue;
-        let node = 0;
+      for (let i = start; ; i++) {
+        while (i < end && first[units[i]!] === 0) i++;
+        if (i >= end) break;
         let found = -1;
         let to = i;
-        for (let at = i; at < end; at++) {
-          node = this.#trie.next(node, units[at]!);
-          if (node === -1) break;
-          const value = this.#trie.value(node);
-          if (value === -1 || skip?.(this.#tokens[value]!)) continue;
+        this.#trie.prefixes(units, i, end, (value, at) => {
+          if (skip?.(this.#tokens[value]!)) return;
           found = value;
-          to = at + 1;
-        }
+          to = at;
+        });
         if (found === -1) continue;
         const token = this.#tokens[found]!;
         const from = i;

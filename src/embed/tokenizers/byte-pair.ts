@@ -23,57 +23,54 @@ export interface BytePairOptions {
   readonly suffix: string;
 }
 
+/** Numbers of a slot: both ids of a pair, its rank, and the id that it becomes. A look touches one line of memory. */
+const WIDTH = 4;
+
 /** Ranks and results of merges by pair of ids. */
 class Merges {
   readonly #mask: number;
-  readonly #lefts: Int32Array;
-  readonly #rights: Int32Array;
-  readonly #ranks: Int32Array;
-  readonly #results: Int32Array;
+  readonly #slots: Int32Array;
 
   constructor(count: number) {
     let size = 1024;
-    while (size < count * 2.5) size *= 2;
+    while (size < count * 1.3) size *= 2;
     this.#mask = size - 1;
-    this.#lefts = new Int32Array(size).fill(-1);
-    this.#rights = new Int32Array(size);
-    this.#ranks = new Int32Array(size);
-    this.#results = new Int32Array(size);
+    this.#slots = new Int32Array(WIDTH * size).fill(-1);
   }
 
   /** The later of two merges of the same pair counts. */
   add(left: number, right: number, rank: number, result: number): void {
-    let slot = this.#slot(left, right);
-    while (this.#lefts[slot] !== -1 && !(this.#lefts[slot] === left && this.#rights[slot] === right))
-      slot = (slot + 1) & this.#mask;
-    this.#lefts[slot] = left;
-    this.#rights[slot] = right;
-    this.#ranks[slot] = rank;
-    this.#results[slot] = result;
+    const slots = this.#slots;
+    let at = this.#first(left, right);
+    while (slots[at] !== -1 && !(slots[at] === left && slots[at + 1] === right)) at = this.#next(at);
+    slots[at] = left;
+    slots[at + 1] = right;
+    slots[at + 2] = rank;
+    slots[at + 3] = result;
   }
 
-  /** The slot of a pair, or -1. */
+  /** Where the rank of a pair stands, its result behind it; -1 for a pair that is not joined. */
   find(left: number, right: number): number {
-    let slot = this.#slot(left, right);
-    for (;;) {
-      const found = this.#lefts[slot]!;
-      if (found === left && this.#rights[slot] === right) return slot;
+    const slots = this.#slots;
+    for (let at = this.#first(left, right); ; at = this.#next(at)) {
+      const found = slots[at]!;
+      if (found === left && slots[at + 1] === right) return at + 2;
       if (found === -1) return -1;
-      slot = (slot + 1) & this.#mask;
     }
   }
 
-  rank(slot: number): number {
-    return this.#ranks[slot]!;
+  /** What stands at a place that `find` gave. */
+  at(place: number): number {
+    return this.#slots[place]!;
   }
 
-  result(slot: number): number {
-    return this.#results[slot]!;
-  }
-
-  #slot(left: number, right: number): number {
+  #first(left: number, right: number): number {
     const hash = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);
-    return (hash ^ (hash >>> 15)) & this.#mask;
+    return WIDTH * ((hash ^ (hash >>> 15)) & this.#mask);
+  }
+
+  #next(at: number): number {
+    return WIDTH * ((at / WIDTH + 1) & this.#mask);
   }
 }
 
@@ -102,6 +99,9 @@ export function bytePair(options: BytePairOptions): WordModel {
   let symbols = new Int32Array(256);
   let starts = new Int32Array(256);
   let ends = new Int32Array(256);
+  // Of a symbol and the next: the rank of their merge, and what it gives.
+  let ranks = new Int32Array(256);
+  let results = new Int32Array(256);
   let links = new Int32Array(256);
   let backs = new Int32Array(256);
   let count = 0;
@@ -113,6 +113,8 @@ export function bytePair(options: BytePairOptions): WordModel {
       bigger.set(array);
       return bigger;
     }) as [Int32Array<ArrayBuffer>, Int32Array<ArrayBuffer>, Int32Array<ArrayBuffer>];
+    ranks = new Int32Array(size);
+    results = new Int32Array(size);
     links = new Int32Array(size);
     backs = new Int32Array(size);
   };
@@ -186,33 +188,42 @@ export function bytePair(options: BytePairOptions): WordModel {
     }
   };
 
-  const mergeByScan = (): void => {
-    // links[i]: the slot of the merge of symbols i and i + 1.
-    for (let i = 0; i + 1 < count; i++) links[i] = merges.find(symbols[i]!, symbols[i + 1]!);
+  const NONE = 0x7fffffff;
+  const look = (i: number): void => {
+    const place = merges.find(symbols[i]!, symbols[i + 1]!);
+    ranks[i] = place === -1 ? NONE : merges.at(place);
+    results[i] = place === -1 ? NONE : merges.at(place + 1);
+  };
+
+  const mergeByScan = (spans: boolean): void => {
+    for (let i = 0; i + 1 < count; i++) look(i);
     for (;;) {
       let best = -1;
-      let bestRank = 0x7fffffff;
-      for (let i = 0; i + 1 < count; i++) {
-        const slot = links[i]!;
-        if (slot === -1) continue;
-        const rank = merges.rank(slot);
-        if (rank < bestRank) {
-          bestRank = rank;
+      let bestRank = NONE;
+      const last = count - 1;
+      for (let i = 0; i < last; i++) {
+        if (ranks[i]! < bestRank) {
+          bestRank = ranks[i]!;
           best = i;
         }
       }
       if (best === -1) return;
-      symbols[best] = merges.result(links[best]!);
-      ends[best] = ends[best + 1]!;
+      symbols[best] = results[best]!;
+      if (spans) ends[best] = ends[best + 1]!;
       count--;
       for (let i = best + 1; i < count; i++) {
         symbols[i] = symbols[i + 1]!;
-        starts[i] = starts[i + 1]!;
-        ends[i] = ends[i + 1]!;
-        links[i] = links[i + 1]!;
+        ranks[i] = ranks[i + 1]!;
+        results[i] = results[i + 1]!;
       }
-      if (best + 1 < count) links[best] = merges.find(symbols[best]!, symbols[best + 1]!);
-      if (best > 0) links[best - 1] = merges.find(symbols[best - 1]!, symbols[best]!);
+      if (spans) {
+        for (let i = best + 1; i < count; i++) {
+          starts[i] = starts[i + 1]!;
+          ends[i] = ends[i + 1]!;
+        }
+      }
+      if (best + 1 < count) look(best);
+      if (best > 0) look(best - 1);
     }
   };
 
@@ -225,15 +236,15 @@ export function bytePair(options: BytePairOptions): WordModel {
     const offer = (at: number): void => {
       const next = at < 0 ? -1 : links[at]!;
       if (next === -1) return;
-      const slot = merges.find(symbols[at]!, symbols[next]!);
-      if (slot !== -1) heap.push(merges.rank(slot), at, symbols[at]!, symbols[next]!);
+      const place = merges.find(symbols[at]!, symbols[next]!);
+      if (place !== -1) heap.push(merges.at(place), at, symbols[at]!, symbols[next]!);
     };
     for (let i = 0; i + 1 < count; i++) offer(i);
     while (heap.pop()) {
       const { at, left, right } = heap;
       const next = links[at]!;
       if (symbols[at] !== left || next === -1 || symbols[next] !== right) continue;
-      symbols[at] = merges.result(merges.find(left, right));
+      symbols[at] = merges.at(merges.find(left, right) + 1);
       ends[at] = ends[next]!;
       symbols[next] = -2;
       links[at] = links[next]!;
@@ -267,7 +278,7 @@ export function bytePair(options: BytePairOptions): WordModel {
       if (options.byteLevel) splitBytes(units, start, end);
       else splitCharacters(units, start, end);
       if (count > MOST_BY_SCAN) mergeByHeap();
-      else if (count > 1) mergeByScan();
+      else if (count > 1) mergeByScan(out.spans);
       for (let i = 0; i < count; i++) out.push(symbols[i]!, starts[i]!, ends[i]!);
     },
   };

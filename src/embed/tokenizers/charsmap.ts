@@ -2,6 +2,7 @@
 import type { Line, Normalizer } from "./line.js";
 import { invalid } from "./parts.js";
 import { Rewriting } from "./rewriting.js";
+import { DROPPED, NEIGHBOURS } from "./unit-rules.js";
 
 /** Clusters of at least so many bytes are looked up a code point at a time. */
 const LONG_CLUSTER = 6;
@@ -94,7 +95,7 @@ export function charsmap(base64: string): Normalizer {
     rewriting.write(source, 0, out);
   };
 
-  return (source, out) => {
+  const normalizer: Normalizer = (source, out) => {
     if (out.aligned) {
       aligned(source, out);
       return;
@@ -117,6 +118,14 @@ export function charsmap(base64: string): Normalizer {
       i = end;
     }
   };
+  return Object.assign(normalizer, {
+    unit(unit: number): number {
+      if (!alone[unit] || (unit & 0xf800) === 0xd800) return NEIGHBOURS;
+      const text = lookUp(String.fromCharCode(unit)) ?? String.fromCharCode(unit);
+      if (text === "") return DROPPED;
+      return text.length === 1 ? text.charCodeAt(0) : NEIGHBOURS;
+    },
+  });
 }
 
 function offsetOf(unit: number): number {

@@ -76,6 +76,28 @@ export function sliced(sequence: Sequence, start: number, end: number): Sequence
 
 const SPECIAL = 255;
 
+/** The ids [from, to) of one text, without places, and `special` tokens of a template around them, or none. */
+export function assembleOne(
+  template: readonly TemplatePiece[],
+  special: number,
+  all: Int32Array,
+  from: number,
+  to: number,
+  truncated: boolean,
+): Encoding {
+  const length = special + to - from;
+  const ids = new Int32Array(length);
+  const typeIds = new Uint8Array(length);
+  let at = 0;
+  for (const piece of template) {
+    const start = at;
+    if (piece.sequence !== undefined) for (let i = from; i < to; i++) ids[at++] = all[i]!;
+    else if (special > 0) for (const id of piece.ids) ids[at++] = id;
+    if (piece.typeId !== 0) typeIds.fill(piece.typeId, start, at);
+  }
+  return { ids, typeIds, offsets: undefined, sequences: undefined, truncated };
+}
+
 /** Sequences with the special tokens of a template around them. */
 export function assemble(
   template: readonly TemplatePiece[],

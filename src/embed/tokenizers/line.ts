@@ -1,5 +1,8 @@
 /** Line: text as UTF-16 units in memory that is used again, with the place in the source that each unit came from. */
 
+/** From this length on one call that copies a text is quicker than a loop over its units. */
+const COPIED_WHOLE = 24;
+
 /** A growing run of UTF-16 units. `from[i]` and `to[i]` bound the source units that unit i stands for. */
 export class Line {
   units: Uint16Array<ArrayBuffer> = new Uint16Array(1024);
@@ -8,6 +11,8 @@ export class Line {
   length = 0;
   /** Whether `from` and `to` are kept; without them nothing is written there. */
   aligned = false;
+  /** The memory of `units`, where it was asked for. */
+  #bytes: Buffer = Buffer.alloc(0);
   /** Whether the line opens the text that is encoded. */
   atStart = true;
 
@@ -45,17 +50,16 @@ export class Line {
     const { length } = text;
     this.reserve(length);
     const { units } = this;
+    if (length < COPIED_WHOLE) for (let i = 0; i < length; i++) units[i] = text.charCodeAt(i);
+    else {
+      if (this.#bytes.buffer !== units.buffer) this.#bytes = Buffer.from(units.buffer);
+      this.#bytes.write(text, 0, "utf16le");
+    }
     for (let i = 0; i < length; i++) {
-      const unit = text.charCodeAt(i);
-      if ((unit & 0xf800) !== 0xd800) {
-        units[i] = unit;
-        continue;
-      }
-      const next = i + 1 < length ? text.charCodeAt(i + 1) : 0;
-      if (unit < 0xdc00 && (next & 0xfc00) === 0xdc00) {
-        units[i] = unit;
-        units[++i] = next;
-      } else units[i] = 0xfffd;
+      if ((units[i]! & 0xf800) !== 0xd800) continue;
+      const isPair = units[i]! < 0xdc00 && i + 1 < length && (units[i + 1]! & 0xfc00) === 0xdc00;
+      if (isPair) i++;
+      else units[i] = 0xfffd;
     }
     this.length = length;
     if (!aligned) return;
@@ -142,4 +146,11 @@ export function copyBytes(source: Line, start: number, end: number, out: Line): 
 }
 
 /** Appends the normal form of the whole of `source` to `out`, which is empty. */
-export type Normalizer = (source: Line, out: Line) => void;
+export interface Normalizer {
+  (source: Line, out: Line): void;
+  /**
+   * The unit that a unit becomes where all others in the text have one, too, with `SET_APART` where spaces are put around it;
+   * `DROPPED`, or `NEIGHBOURS` where that cannot be told.
+   */
+  unit?(unit: number): number;
+}

@@ -3,6 +3,7 @@ import { bytePair } from "./byte-pair.js";
 import { countAt, flagAt, invalid, isPart, listAt, type Part, textAt, unsupported } from "./parts.js";
 import type { WordModel } from "./tokens.js";
 import { unigram } from "./unigram.js";
+import { inParts } from "./unigram-parts.js";
 import { Vocabulary } from "./vocabulary.js";
 import { wordLevel } from "./word-level.js";
 import { wordPiece } from "./word-piece.js";
@@ -59,11 +60,15 @@ export function modelOf(part: Part, byteLevel: boolean): ModelOfWords {
       const unknown = part.unk_id;
       return {
         vocabulary,
-        words: unigram({
-          pieces,
-          unknown: typeof unknown === "number" && unknown < pieces.length ? unknown : undefined,
-          byteFallback: flagAt(part, "byte_fallback", false),
-        }),
+        words: inParts(
+          unigram({
+            pieces,
+            vocabulary,
+            unknown: typeof unknown === "number" && unknown < pieces.length ? unknown : undefined,
+            byteFallback: flagAt(part, "byte_fallback", false),
+          }),
+          vocabulary,
+        ),
       };
     }
     case "WordLevel": {

@@ -6,6 +6,7 @@ import { copyBytes, Line, type Normalizer } from "./line.js";
 import { flagAt, type Part, partsAt, textAt, typeOf, unsupported } from "./parts.js";
 import { REFERENCE_UNICODE, rangesOf, setOf } from "./reference-unicode.js";
 import { unicodeForm } from "./unicode-forms.js";
+import { DROPPED, NEIGHBOURS, SET_APART } from "./unit-rules.js";
 
 const KINDS: Readonly<Record<string, (part: Part) => readonly Normalizer[]>> = {
   Sequence: (part) => partsAt(part, "normalizers").flatMap(normalizersOf),
@@ -75,7 +76,8 @@ function bert(options: BertOptions): Normalizer {
     perCodePoint(withoutMarks),
     ...(options.lowercase ? [perCodePoint((text) => text.toLowerCase())] : []),
   ]);
-  return (source, out) => (out.aligned ? inSteps : atOnce)(source, out);
+  const normalizer: Normalizer = (source, out) => (out.aligned ? inSteps : atOnce)(source, out);
+  return Object.assign(normalizer, { unit: atOnce.unit! });
 }
 
 /** Without characters that are none; white space as spaces. */
@@ -113,60 +115,75 @@ function perPoint(text: string, change: (one: string) => string): string {
   return out;
 }
 
-const UNKNOWN = 0;
-const KEPT = 1;
-const TEXT = 2;
-
 /** A normaliser that looks at one code point at a time; each is worked out once. */
 function perCodePoint(change: (text: string) => string): Normalizer {
-  // By unit: not known yet, kept as it is, one other unit (`ones`), or a text (`texts`).
-  const kinds = new Uint8Array(65536);
-  const ones = new Uint16Array(65536);
+  // By unit: the unit that it becomes and 1, `TEXT` for what is in `texts`, 0 for what is not known yet.
+  const known = new Int32Array(65536);
   const texts = new Map<number, string>();
-  const astral = new Map<number, string>();
   const MOST = 40_000;
   const learn = (point: number): void => {
-    const text = String.fromCodePoint(point);
-    const made = change(text);
+    const made = change(String.fromCodePoint(point));
     if (point < 65536 && made.length === 1) {
-      kinds[point] = KEPT;
-      ones[point] = made.charCodeAt(0);
+      known[point] = made.charCodeAt(0) + 1;
       return;
     }
-    if (point < 65536) {
-      kinds[point] = TEXT;
-      texts.set(point, made);
-      return;
-    }
-    if (astral.size > MOST) astral.clear();
-    astral.set(point, made);
+    if (point < 65536) known[point] = TEXT;
+    // Those below are never forgotten: there is a bounded number of them.
+    else if (texts.size > MOST) for (const each of texts.keys()) if (each > 65535) texts.delete(each);
+    texts.set(point, made);
   };
-  return (source, out) => {
+  const textOf = (point: number): string => {
+    if (!texts.has(point)) learn(point);
+    return texts.get(point)!;
+  };
+  const normalizer: Normalizer = (source, out) => {
     const { units, length } = source;
     out.reserve(length + 16);
-    for (let i = 0; i < length; i++) {
-      const unit = units[i]!;
-      let kind = kinds[unit]!;
-      if (kind === UNKNOWN) {
-        if ((unit & 0xfc00) === 0xd800 && i + 1 < length) {
-          const point = source.codePoint(i);
-          let text = astral.get(point);
-          if (text === undefined) {
-            learn(point);
-            text = astral.get(point)!;
-          }
-          out.replace(text, source, i, i + 2);
-          i++;
+    for (let i = 0; i < length; ) {
+      if (!out.aligned) {
+        // Most text: units that become one other unit.
+        const to = out.units;
+        const end = Math.min(length, i + to.length - out.length);
+        let at = out.length;
+        for (; i < end; i++) {
+          const made = known[units[i]!]!;
+          if (made <= 0) break;
+          to[at++] = made - 1;
+        }
+        out.length = at;
+        if (i === length) return;
+        if (i === end) {
+          out.reserve(length - i);
           continue;
         }
-        learn(unit);
-        kind = kinds[unit]!;
       }
-      if (kind === KEPT) out.put(ones[unit]!, source, i, i + 1);
-      else out.replace(texts.get(unit)!, source, i, i + 1);
+      const unit = units[i]!;
+      if ((unit & 0xfc00) === 0xd800 && i + 1 < length) {
+        out.replace(textOf(source.codePoint(i)), source, i, i + 2);
+        i += 2;
+        continue;
+      }
+      if (known[unit] === 0) learn(unit);
+      const made = known[unit]!;
+      if (made === TEXT) out.replace(texts.get(unit)!, source, i, i + 1);
+      else out.put(made - 1, source, i, i + 1);
+      i++;
     }
   };
+  return Object.assign(normalizer, {
+    unit(unit: number): number {
+      if ((unit & 0xf800) === 0xd800) return NEIGHBOURS;
+      const made = change(String.fromCharCode(unit));
+      if (made.length === 1) return made.charCodeAt(0);
+      if (made === "") return DROPPED;
+      return made.length === 3 && made[0] === " " && made[2] === " "
+        ? made.charCodeAt(1) | SET_APART
+        : NEIGHBOURS;
+    },
+  });
 }
+
+const TEXT = -1;
 
 /** What SentencePiece's normal form for machine translation drops and takes for spaces. */
 function nmt(text: string): string {

@@ -4,6 +4,7 @@ import { matchesOf, patternAt } from "./expression.js";
 import { copyBytes, Line } from "./line.js";
 import { countAt, flagAt, type Part, partsAt, textAt, typeOf, unsupported } from "./parts.js";
 import { REFERENCE_UNICODE, rangesOf, WORD_CHARACTERS } from "./reference-unicode.js";
+import { ALONE, CUT, STARTS, WORD } from "./unit-rules.js";
 
 /** Words as spans of a line; every step leaves its result here. */
 export class Words {
@@ -12,9 +13,10 @@ export class Words {
   starts = new Int32Array(256);
   ends = new Int32Array(256);
   count = 0;
+  /** Words of the result so far; for those who write them into `room`. */
+  made = 0;
   #nextStarts = new Int32Array(256);
   #nextEnds = new Int32Array(256);
-  #nextCount = 0;
 
   /** One word: the whole line. */
   reset(line: Line): void {
@@ -29,16 +31,24 @@ export class Words {
   /** A word of the result. Empty ones are left out. */
   emit(start: number, end: number): void {
     if (start >= end) return;
-    if (this.#nextCount === this.#nextStarts.length) {
-      const starts = new Int32Array(2 * this.#nextCount);
-      const ends = new Int32Array(2 * this.#nextCount);
+    if (this.made === this.#nextStarts.length) this.room(1);
+    this.#nextStarts[this.made] = start;
+    this.#nextEnds[this.made++] = end;
+  }
+
+  /** Where the words of the result start and end, with room for so many more from `made` on. */
+  room(count: number): readonly [starts: Int32Array, ends: Int32Array] {
+    const needed = this.made + count;
+    if (needed > this.#nextStarts.length) {
+      const size = Math.max(needed, 2 * this.#nextStarts.length);
+      const starts = new Int32Array(size);
+      const ends = new Int32Array(size);
       starts.set(this.#nextStarts);
       ends.set(this.#nextEnds);
       this.#nextStarts = starts;
       this.#nextEnds = ends;
     }
-    this.#nextStarts[this.#nextCount] = start;
-    this.#nextEnds[this.#nextCount++] = end;
+    return [this.#nextStarts, this.#nextEnds];
   }
 
   /** Cuts every word by `cut`, which emits its parts. */
@@ -65,10 +75,10 @@ export class Words {
     const { starts, ends } = this;
     this.starts = this.#nextStarts;
     this.ends = this.#nextEnds;
-    this.count = this.#nextCount;
+    this.count = this.made;
     this.#nextStarts = starts;
     this.#nextEnds = ends;
-    this.#nextCount = 0;
+    this.made = 0;
   }
 }
 
@@ -80,6 +90,16 @@ export interface PreTokenization {
   readonly byteLevel: boolean;
   /** A step asks whether a word opens the text, which only places in the text tell once it is normalised. */
   readonly asksPlaces: boolean;
+  /** All of it, where it looks at one unit at a time. */
+  readonly local: LocalCut | undefined;
+}
+
+/** How a text is cut by looking at one unit at a time. */
+export interface LocalCut {
+  /** What becomes of a unit, surrogates excepted. */
+  rule(unit: number): number;
+  /** A unit that is put before the first word, or before every word that does not begin with it. */
+  readonly opening: { readonly unit: number; readonly everyWord: boolean } | undefined;
 }
 
 type Behavior = "Removed" | "Isolated" | "MergedWithPrevious" | "MergedWithNext" | "Contiguous";
@@ -142,7 +162,44 @@ export function preTokenization(part: Part | undefined, readsBytes: boolean): Pr
     steps,
     byteLevel,
     asksPlaces: parts.some((each) => typeOf(each) === "Metaspace" && each.prepend_scheme === "first"),
+    local: localCut(parts),
   };
+}
+
+const bySpaces: LocalCut = {
+  rule: (unit) => (classOf(unit) & SPACE ? CUT : WORD | unit),
+  opening: undefined,
+};
+
+/** By the kinds of the steps. */
+const LOCAL: Readonly<Record<string, (last: Part) => LocalCut | undefined>> = {
+  BertPreTokenizer: () => ({
+    rule: (unit) => (classOf(unit) & PUNCTUATION ? ALONE | unit : bySpaces.rule(unit)),
+    opening: undefined,
+  }),
+  WhitespaceSplit: () => bySpaces,
+  Metaspace: (part) => {
+    const { mark, scheme, split } = metaspaceAt(part);
+    const begins = split ? STARTS : WORD;
+    return {
+      rule: (unit) => (unit === mark || unit === 0x20 ? begins | mark : WORD | unit),
+      opening: scheme === "never" ? undefined : { unit: mark, everyWord: false },
+    };
+  },
+  "WhitespaceSplit Metaspace": (part) => {
+    const { mark, scheme, split } = metaspaceAt(part);
+    if (scheme === "first") return undefined;
+    const begins = split ? STARTS : WORD;
+    return {
+      rule: (unit) => (unit === mark ? begins | mark : bySpaces.rule(unit)),
+      opening: scheme === "never" ? undefined : { unit: mark, everyWord: true },
+    };
+  },
+};
+
+function localCut(parts: readonly Part[]): LocalCut | undefined {
+  const kinds = parts.map(typeOf).join(" ");
+  return Object.hasOwn(LOCAL, kinds) ? LOCAL[kinds]!(parts.at(-1)!) : undefined;
 }
 
 function flattened(part: Part): readonly Part[] {
@@ -187,47 +244,72 @@ function cutSpaces(words: Words, line: Line, start: number, end: number): void {
   words.emit(from, end);
 }
 
+const OTHERS = 0;
+const LETTERS = 1;
+const NUMBERS = 2;
+const SPACES = 3;
+/** The first half of a character of two units. */
+const HALF = 4;
+
+let runKinds: Uint8Array | undefined;
+
+/** By unit: the kind of run that it is part of. */
+function runs(): Uint8Array {
+  if (runKinds === undefined) {
+    const flags = classes();
+    runKinds = new Uint8Array(65536);
+    for (let unit = 0; unit < 65536; unit++)
+      runKinds[unit] = (unit & 0xfc00) === 0xd800 ? HALF : runOf(flags[unit]!);
+  }
+  return runKinds;
+}
+
+function runOf(flags: number): number {
+  if (flags & LETTER) return LETTERS;
+  if (flags & NUMBER) return NUMBERS;
+  return flags & SPACE ? SPACES : OTHERS;
+}
+
 /** The pattern of GPT-2, scanned by hand. */
 function cutGpt2(words: Words, line: Line, start: number, end: number): void {
-  const flags = classes();
+  const kinds = runs();
   const { units } = line;
-  const flagAtIndex = (i: number): number => {
-    const unit = units[i]!;
-    return (unit & 0xfc00) === 0xd800 ? classOf(line.codePoint(i)) : flags[unit]!;
-  };
-  const KIND = LETTER | NUMBER | SPACE;
+  const [starts, ends] = words.room(end - start);
+  let count = words.made;
   for (let i = start; i < end; ) {
     const unit = units[i]!;
+    starts[count] = i;
     if (unit === 0x27) {
       const size = contraction(units, i + 1, end);
       if (size > 0) {
-        words.emit(i, i + 1 + size);
         i += 1 + size;
+        ends[count++] = i;
         continue;
       }
     }
     // A space goes with the run behind it.
     let at = unit === 0x20 && i + 1 < end ? i + 1 : i;
-    let kind = flagAtIndex(at) & KIND;
-    if (kind & SPACE) {
-      at = i;
-      while (at < end && flags[units[at]!]! & SPACE) at++;
+    let kind = kinds[units[at]!]!;
+    if (kind === SPACES) {
+      at = i + 1;
+      while (at < end && kinds[units[at]!] === SPACES) at++;
       // The last space before something else is left for it.
       if (at < end && at - i > 1) at--;
-      words.emit(i, at);
+      ends[count++] = at;
       i = at;
       continue;
     }
-    if (kind & LETTER) kind = LETTER;
-    while (at < end) {
-      const size = (units[at]! & 0xfc00) === 0xd800 ? 2 : 1;
-      const here = (size === 1 ? flags[units[at]!]! : classOf(line.codePoint(at))) & KIND;
-      if (here !== kind) break;
-      at += size;
+    if (kind === HALF) kind = runOf(classOf(line.codePoint(at)));
+    for (; at < end; at++) {
+      const here = kinds[units[at]!]!;
+      if (here === kind) continue;
+      if (here !== HALF || runOf(classOf(line.codePoint(at))) !== kind) break;
+      at++;
     }
-    words.emit(i, at);
+    ends[count++] = at;
     i = at;
   }
+  words.made = count;
 }
 
 /** Units of `s`, `t`, `re`, `ve`, `m`, `ll` or `d` at `i`. */
@@ -266,13 +348,24 @@ function fixedLength(length: number): PreTokenizer {
     });
 }
 
-function metaspace(part: Part): readonly PreTokenizer[] {
+interface Metaspace {
+  readonly mark: number;
+  readonly scheme: string;
+  readonly split: boolean;
+}
+
+function metaspaceAt(part: Part): Metaspace {
   const replacement = textAt(part, "replacement", "\u2581");
   if (replacement.length !== 1) throw unsupported(`Metaspace replacement ${replacement}`);
   const mark = replacement.charCodeAt(0);
   const legacy = part.add_prefix_space === false ? "never" : "always";
   const scheme = textAt(part, "prepend_scheme", legacy);
   if (!["always", "first", "never"].includes(scheme)) throw unsupported(`prepend_scheme ${scheme}`);
+  return { mark, scheme, split: flagAt(part, "split", true) };
+}
+
+function metaspace(part: Part): readonly PreTokenizer[] {
+  const { mark, scheme, split } = metaspaceAt(part);
   const steps: PreTokenizer[] = [
     (words) =>
       words.rewrite((source, start, end, out) => {
@@ -284,7 +377,7 @@ function metaspace(part: Part): readonly PreTokenizer[] {
         for (let i = start; i < end; i++) out.put(units[i] === 0x20 ? mark : units[i]!, source, i, i + 1);
       }),
   ];
-  if (flagAt(part, "split", true)) {
+  if (split) {
     steps.push((words) =>
       words.cut((line, start, end) => {
         let from = start;

@@ -2,7 +2,17 @@
 import { TenonError } from "../../base/index.js";
 import { type AddedToken, AddedTokens, type AddedVisitor, addedTokens } from "./added-tokens.js";
 import { decoderOf } from "./decoders.js";
-import { assemble, counted, type Encoding, kept, type Sequence, sliced, trimmed } from "./encoding.js";
+import { DirectScan } from "./direct.js";
+import {
+  assemble,
+  assembleOne,
+  counted,
+  type Encoding,
+  kept,
+  type Sequence,
+  sliced,
+  trimmed,
+} from "./encoding.js";
 import { Line, type Normalizer } from "./line.js";
 import { modelKind, modelOf } from "./model.js";
 import { normalizersOf } from "./normalizers.js";
@@ -54,6 +64,7 @@ export class Tokenizer {
   readonly #decode: (tokens: readonly string[]) => string;
   readonly #raw: AddedTokens;
   readonly #normal: AddedTokens;
+  readonly #direct: DirectScan | undefined;
   #addedTexts: ReadonlyMap<number, string> | undefined;
   #normalForms: ReadonlyMap<number, string> | undefined;
   readonly #spaces = new Map<number, readonly [before: number, after: number]>();
@@ -81,7 +92,7 @@ export class Tokenizer {
     this.#asksPlaces = pre.asksPlaces && this.#normalizers.length > 0;
     const { words, vocabulary } = modelOf(model, pre.byteLevel);
     this.#vocabulary = vocabulary;
-    this.#words = cached(words);
+    this.#words = words.remembers ? words : cached(words);
     this.#template = templateOf(componentAt(file, "post_processor"));
     this.#decode = decoderOf(componentAt(file, "decoder"));
     const listed = file.added_tokens === undefined ? [] : partsAt(file, "added_tokens");
@@ -95,6 +106,7 @@ export class Tokenizer {
       added.filter((token) => token.normalized),
       (token) => this.#normalText(token.content),
     );
+    if (!this.#asksPlaces) this.#direct = DirectScan.of(this.#normalizers, pre, this.#raw, this.#normal);
     let { highest } = vocabulary;
     for (const { id } of added) if (id > highest) highest = id;
     this.vocabularySize = highest + 1;
@@ -146,6 +158,13 @@ export class Tokenizer {
     const template = pair === undefined ? this.#template.single : this.#template.pair;
     const special = (options.addSpecialTokens ?? true) ? counted(template) : 0;
     const room = Math.max(0, maxTokens - special);
+    if (pair === undefined && !spans) {
+      this.#run(text, false, skip);
+      const { ids, length } = this.#tokens;
+      const keep = Math.min(length, room);
+      const from = options.truncate === "left" ? length - keep : 0;
+      return assembleOne(template, special, ids, from, from + keep, keep < length);
+    }
     const first = this.#sequence(text, spans, skip);
     const second = pair === undefined ? undefined : this.#sequence(pair, spans, skip);
     const [keepFirst, keepSecond] = truncatePair(
@@ -255,6 +274,8 @@ export class Tokenizer {
     this.#aligned = spans || this.#asksPlaces;
     this.#skip = skip;
     this.#source.fill(text, this.#aligned);
+    this.#tokens.reset(spans);
+    if (!spans && this.#direct?.encode(this.#source, this.#words, this.#tokens)) return;
     this.#tokens.reset(spans);
     this.#raw.split(this.#source, 0, this.#source.length, skip, this.#rawVisitor);
   }

@@ -46,4 +46,6 @@ function grown(array: Int32Array<ArrayBuffer>, size: number): Int32Array<ArrayBu
 /** What turns one word into tokens. A word is the units [start, end) of a line, never empty. */
 export interface WordModel {
   encode(units: Uint16Array, start: number, end: number, out: Tokens): void;
+  /** It remembers words itself. */
+  readonly remembers?: true;
 }

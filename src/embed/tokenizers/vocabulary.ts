@@ -18,7 +18,7 @@ export class Vocabulary {
   readonly #units: Uint16Array;
   readonly #starts: Int32Array;
   readonly #ids: Int32Array;
-  #entries: Int32Array | undefined;
+  #entryOf: Int32Array | undefined;
 
   /** Of two equal tokens the later counts. Throws FILE_INVALID for ids that are no counts, or too large. */
   constructor(tokens: readonly string[], idOf: (index: number) => unknown) {
@@ -116,18 +116,17 @@ export class Vocabulary {
 
   /** The token of an id. */
   textOf(id: number): string | undefined {
-    if (this.#entries === undefined) {
-      this.#entries = new Int32Array(this.highest + 1).fill(-1);
-      for (let entry = 0; entry < this.size; entry++) this.#entries[this.#ids[entry]!] = entry;
+    if (this.#entryOf === undefined) {
+      this.#entryOf = new Int32Array(this.highest + 1).fill(-1);
+      for (let entry = 0; entry < this.size; entry++) this.#entryOf[this.#ids[entry]!] = entry;
     }
-    const entry = this.#entries[id] ?? -1;
+    const entry = this.#entryOf[id] ?? -1;
     return entry === -1 ? undefined : this.#text(entry);
   }
 
-  /** Calls `visit` with the units and the id of every entry. */
-  forEach(visit: (units: Uint16Array, start: number, end: number, id: number) => void): void {
-    for (let entry = 0; entry < this.size; entry++)
-      visit(this.#units, this.#starts[entry]!, this.#starts[entry + 1]!, this.#ids[entry]!);
+  /** The entries, in their order: the units [starts[i], starts[i + 1]) have the id ids[i]. */
+  get entries(): { readonly units: Uint16Array; readonly starts: Int32Array; readonly ids: Int32Array } {
+    return { units: this.#units, starts: this.#starts, ids: this.#ids };
   }
 
   #text(entry: number): string {
