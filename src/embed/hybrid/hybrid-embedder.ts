@@ -7,6 +7,7 @@ import { modelFolder } from "../hub/cache.js";
 import { EmbedMatrix } from "../matrix.js";
 import { type OpenedModel, type OpenOptions, onEngine } from "../opened.js";
 import { promptFor } from "../prompts.js";
+import { groupEnd } from "../schedule/groups.js";
 import { inSlices } from "../schedule/slices.js";
 import { type RunnerLimits, type TextRunner, textRunner } from "../schedule/text-runner.js";
 import { type SparseVector, sparseOf } from "../sparse/sparse-vector.js";
@@ -26,10 +27,6 @@ export interface HybridVectors {
   /** A vector of length 1 for each token behind the first. */
   readonly multi: EmbedMatrix<Float32Array>[];
 }
-
-/** Rows that are held at once while they are taken apart: texts, and numbers. */
-const AT_ONCE = 64;
-const NUMBERS_AT_ONCE = 2 ** 24;
 
 /**
  * Opens a folder in the layout of BGE-M3: an embedder's, with `sparse_linear.pt` and `colbert_linear.pt` beside the model.
@@ -107,8 +104,9 @@ export class HybridEmbedder {
       const name = `text ${row}`;
       return this.#runner.checked(text.encode(one, prompt, name, options.truncate), name);
     });
+    const counts = tokens.map(({ ids }) => ids.length);
     for (let from = 0; from < tokens.length; ) {
-      const to = this.#end(tokens, from);
+      const to = groupEnd(counts, from, (length) => this.#width(length));
       const { data, width } = await this.#rows(texts, tokens, from, to, options);
       await inSlices(tokens.slice(from, to), ({ ids, truncated }, i) => {
         const row = data.subarray(i * width, (i + 1) * width);
@@ -143,17 +141,6 @@ export class HybridEmbedder {
 
   #width(length: number): number {
     return this.dims + length * (1 + this.multiDims);
-  }
-
-  /** Behind the last text that is run together with the one at `from`. */
-  #end(tokens: readonly Tokens[], from: number): number {
-    let longest = tokens[from]!.ids.length;
-    let to = from + 1;
-    for (; to < tokens.length && to - from < AT_ONCE; to++) {
-      longest = Math.max(longest, tokens[to]!.ids.length);
-      if ((to - from + 1) * this.#width(longest) > NUMBERS_AT_ONCE) break;
-    }
-    return to;
   }
 
   /** The rows of some texts. A batch's are as long as its longest text, and begin with the text's own tokens. */

@@ -6,6 +6,7 @@ import type { HeadOptions, RankHit, ScoreOptions } from "../heads.js";
 import { modelFolder } from "../hub/cache.js";
 import { EmbedMatrix } from "../matrix.js";
 import { type OpenedModel, onEngine } from "../opened.js";
+import { groupEnd } from "../schedule/groups.js";
 import { inSlices } from "../schedule/slices.js";
 import { type TextRunner, textRunner } from "../schedule/text-runner.js";
 import { checkTexts, TextEncoder, type Tokens } from "../text.js";
@@ -15,9 +16,6 @@ import { type MultiGraph, maxSimGraph, multiGraph, TOKEN_VECTORS } from "./multi
 export interface MultiEmbedderOptions
   extends MultiOptions,
     Pick<HeadOptions, "memory" | "budget" | "engine" | "name" | "lanes" | "cache"> {}
-
-/** Documents whose vectors are held at once while they are made. */
-const AT_ONCE = 64;
 
 /**
  * Opens a late-interaction model: a folder of PyLate, of sentence-transformers' MultiVectorEncoder, or a checkpoint of the
@@ -122,13 +120,17 @@ export class MultiEmbedder {
   ): Promise<EmbedMatrix<Float32Array>[]> {
     checkTexts(texts);
     const { card } = this;
+    const tokens = await inSlices(texts, (text) =>
+      this.#tokens(text, card.markers.document, card.documentLength),
+    );
+    const lengths = tokens.map(({ ids }) => ids.length);
     const all: EmbedMatrix<Float32Array>[] = [];
-    for (let from = 0; from < texts.length; from += AT_ONCE) {
-      const some = texts.slice(from, from + AT_ONCE);
-      const tokens = await inSlices(some, (text) =>
-        this.#tokens(text, card.markers.document, card.documentLength),
+    for (let from = 0; from < texts.length; from = all.length) {
+      const to = groupEnd(lengths, from, (length) => length * this.dims);
+      const isKept = (id: number): boolean => !this.#skipped.has(id);
+      all.push(
+        ...(await this.#vectors(texts.slice(from, to), tokens.slice(from, to), from, isKept, options)),
       );
-      all.push(...(await this.#vectors(some, tokens, from, (id) => !this.#skipped.has(id), options)));
     }
     return all;
   }
@@ -139,11 +141,17 @@ export class MultiEmbedder {
     documents: readonly EmbedMatrix<Float32Array>[],
   ): Promise<Float32Array> {
     const scores = new Float32Array(documents.length);
-    const order = documents.map((_, i) => i).sort((a, b) => documents[a]!.rows - documents[b]!.rows);
     // Documents of like length together; a document without a token of its own answers nothing.
-    for (let from = 0; from < order.length; from += AT_ONCE) {
-      const some = order.slice(from, from + AT_ONCE).filter((at) => documents[at]!.rows > 0);
-      if (some.length > 0) await this.#score(query, documents, some, scores);
+    const order = [...documents.keys()]
+      .filter((at) => documents[at]!.rows > 0)
+      .sort((a, b) => documents[a]!.rows - documents[b]!.rows);
+    const lengths = order.map((at) => documents[at]!.rows);
+    // Beside a document's vectors there are its products with the query's.
+    const numbersOf = (rows: number): number => rows * (this.dims + query.rows);
+    for (let from = 0; from < order.length; ) {
+      const to = groupEnd(lengths, from, numbersOf);
+      await this.#score(query, documents, order.slice(from, to), scores);
+      from = to;
     }
     return scores;
   }
