@@ -87,15 +87,22 @@ describe("models of texts over HTTP", () => {
     const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
     const create = (body: object): Promise<unknown> =>
       client.embeddings.create({ model: "tiny-embedder", input: "a", ...body } as never);
-    await assert.rejects(create({ model: "nope" }), (error: unknown) => {
-      assert.ok(error instanceof OpenAI.NotFoundError);
-      assert.equal(error.code, "model_not_found");
-      assert.match(error.message, /loaded: tiny-embedder$/);
-      return true;
-    });
+    for (const [model, message] of [
+      ["nope", /does not exist; loaded: tiny-embedder$/],
+      ["moods", /makes no vectors: it is a classifier model; loaded: tiny-embedder$/],
+    ] as const) {
+      await assert.rejects(create({ model }), (error: unknown) => {
+        assert.ok(error instanceof OpenAI.NotFoundError);
+        assert.deepEqual([error.code, error.param], ["model_not_found", "model"]);
+        assert.match(error.message, message);
+        return true;
+      });
+    }
     const wrong: readonly (readonly [body: object, param: string])[] = [
       [{ input: [1.5] }, "input"],
       [{ input: { text: "a" } }, "input"],
+      [{ input: [999] }, "input"],
+      [{ input: [[1], [-1]] }, "input"],
       [{ dimensions: 0 }, "dimensions"],
       [{ dimensions: 9 }, "dimensions"],
       [{ encoding_format: "hex" }, "encoding_format"],
@@ -108,9 +115,56 @@ describe("models of texts over HTTP", () => {
         return true;
       });
     }
-    const broken = await fetch(`${url}/v1/embeddings`, { method: "POST", body: "{" });
-    assert.equal(broken.status, 400);
-    assert.equal(((await broken.json()) as { error: { type: string } }).error.type, "invalid_request_error");
+    for (const [request, status] of [
+      [{ method: "POST", body: "{" }, 400],
+      [{ method: "GET" }, 405],
+    ] as const) {
+      const broken = await fetch(`${url}/v1/embeddings`, request);
+      assert.equal(broken.status, status);
+      const { error } = (await broken.json()) as { error: { type: string; message: string } };
+      assert.equal(error.type, "invalid_request_error");
+      assert.ok(error.message.length > 0);
+    }
+  });
+
+  test("a key that is missing is told in the words of each client", async () => {
+    const args = [
+      "serve",
+      "models/tiny-embedder",
+      "--http-port",
+      "0",
+      "--isolation",
+      "inline",
+      "--metrics-port",
+      "off",
+    ];
+    const started = startCli([...args, "--json"], {
+      cwd,
+      env: {
+        TENON_CACHE: join(cwd, "cache"),
+        TENON_GRPC_PORT: "off",
+        TENON_API_KEY: "a-key-of-some-letters",
+      },
+    });
+    try {
+      const locked = (JSON.parse(await firstLine(started)) as { url: string }).url;
+      const client = new OpenAI({ baseURL: `${locked}/v1`, apiKey: "none", maxRetries: 0 });
+      await assert.rejects(
+        client.embeddings.create({ model: "tiny-embedder", input: "a" }),
+        (error: unknown) => {
+          assert.ok(error instanceof OpenAI.AuthenticationError);
+          assert.equal(error.code, "invalid_api_key");
+          assert.doesNotMatch(error.message, /no body/);
+          return true;
+        },
+      );
+      const other = await fetch(`${locked}/embed`, { method: "POST", body: '{"inputs":"a"}' });
+      assert.equal(other.status, 401);
+      assert.equal(((await other.json()) as { error_type: string }).error_type, "Validation");
+    } finally {
+      started.kill("SIGTERM");
+      await once(started, "close");
+    }
   });
 
   test("the routes of text-embeddings-inference for vectors", async () => {
@@ -207,6 +261,13 @@ describe("models of texts over HTTP", () => {
       ["/embed?model=nope", { inputs: "a" }, 400, "Validation"],
       ["/tokenize", { inputs: "a" }, 400, "Validation"],
       ["/rerank", { query: "a", texts: [] }, 400, "Empty"],
+      ["/similarity", { inputs: { source_sentence: "a", sentences: [] } }, 400, "Empty"],
+      [
+        "/similarity",
+        { inputs: { source_sentence: "a", sentences: ["b"] }, parameters: [] },
+        413,
+        "Validation",
+      ],
       ["/predict?model=moods", { inputs: [["a", "b", "c"]] }, 413, "Validation"],
     ];
     for (const [path, given, status, kind] of cases) {

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { type ErrorCode, emit, heard } from "../../base/index.js";
 import { type Traced, type Tracing, traceIdOf } from "../observe/tracing.js";
+import type { ErrorDialect } from "../openapi/route-doc.js";
 import type { BodyPool } from "./body-pool.js";
 import type { Caller } from "./key-ring.js";
 import type { HandlerSettings } from "./settings.js";
@@ -25,6 +26,8 @@ export interface Exchanges {
   /** Requests without an answer, and answers that the client has not taken yet. */
   readonly open: Set<Exchange>;
   draining: boolean;
+  /** How the routes of a path write their errors. */
+  dialectOf(path: string): ErrorDialect | undefined;
 }
 
 /** A piece of an answer's body. */

@@ -82,6 +82,7 @@ export function makeHandler(oip: OipServer, settings: HandlerSettings, keys: Key
     bodies: new BodyPool(),
     open: new Set(),
     draining: false,
+    dialectOf: (path) => textRouter.dialectOf(path),
   };
   const { texts } = settings;
   const textRoutes =
@@ -198,10 +199,15 @@ function answerError(exchange: Exchange, thrown: unknown): void {
     maxBatch: exchange.model?.maxBatch ?? 0,
     id: exchange.bodyId,
   };
-  const body = asOneByteUnits(JSON.stringify({ error: errorText(error, context) }));
+  const body = asOneByteUnits(JSON.stringify(bodyOf(exchange, error, errorText(error, context))));
   // A body within the limit is read to its end and dropped, so that the connection can go on.
   if (hasBody(exchange.req) && leavesUnread(exchange, code)) exchange.refuse(status, headers, body, code);
   else exchange.answer(status, headers, [body], code);
+}
+
+/** As the clients of the path read errors. */
+function bodyOf({ exchanges, path }: Exchange, error: TenonError, text: string): object {
+  return exchanges.dialectOf(path)?.bodyOf?.(error, text) ?? { error: text };
 }
 
 /** Refusals that are not worth reading a body for. */

@@ -1,7 +1,7 @@
 /** The route table's matcher: paths of fixed words and `{model}`, `{version}` places, found again by their URL. */
 import { TenonError } from "../../base/index.js";
 import { isModelName } from "../../runtime/index.js";
-import type { RouteDoc } from "../openapi/route-doc.js";
+import type { ErrorDialect, RouteDoc } from "../openapi/route-doc.js";
 import type { Exchange } from "./exchange.js";
 
 /** Verbs that routes answer. */
@@ -90,6 +90,12 @@ export class Router {
     } catch {
       return false;
     }
+  }
+
+  /** How the routes of this path write their errors. */
+  dialectOf(path: string): ErrorDialect | undefined {
+    if (!this.knows(path)) return undefined;
+    return [...this.match(path)!.routes.values()].find(({ doc }) => doc.dialect !== undefined)?.doc.dialect;
   }
 
   #find(path: string): Match | undefined {

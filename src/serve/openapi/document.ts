@@ -108,8 +108,8 @@ function responsesOf(route: Route, keyed: boolean): Schema {
       codes.set(status, (codes.get(status) ?? new Set()).add(code));
     }
   };
-  add(PROTOCOL, gateFailures(route, keyed));
   const dialect = doc.dialect ?? PROTOCOL;
+  add({ ...dialect, statusOf: PROTOCOL.statusOf }, gateFailures(route, keyed));
   add(dialect, routeFailures(route));
   for (const status of dialect.also ?? [])
     answers.set(status, (answers.get(status) ?? new Set()).add(dialect.schema));

@@ -1,11 +1,13 @@
 /** RouteDoc: what the row of a route says of itself, from which the OpenAPI document is made. */
-import { ERROR_CODES, type ErrorCode } from "../../base/index.js";
+import { ERROR_CODES, type ErrorCode, type TenonError } from "../../base/index.js";
 import type { SchemaName } from "./schemas.js";
 
 /** How a family of routes writes its errors. */
 export interface ErrorDialect {
   readonly schema: SchemaName;
   readonly statusOf: (code: ErrorCode) => number;
+  /** The body, also of refusals before the route is reached. Default: `{ error: text }`. */
+  readonly bodyOf?: (error: TenonError, text: string) => object;
   /** Statuses that hang on more than the code. */
   readonly also?: readonly number[];
 }

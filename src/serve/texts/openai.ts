@@ -20,7 +20,7 @@ import { base64Row, cutVectors, writeRows } from "./vectors.js";
 
 const JSON_HEADERS = ["Content-Type", "application/json"];
 
-const DIALECT: ErrorDialect = { schema: "OpenAiError", statusOf: (code) => STATUS[code] };
+const DIALECT: ErrorDialect = { schema: "OpenAiError", statusOf: (code) => STATUS[code], bodyOf };
 const EMBEDDINGS: RouteDoc = {
   summary: "Vectors of texts, in OpenAI's form.",
   body: "EmbeddingsRequest",
@@ -29,7 +29,11 @@ const EMBEDDINGS: RouteDoc = {
   fails: ["MODEL_NOT_FOUND", ...TEXT_FAILS],
   dialect: DIALECT,
 };
-const MODELS: RouteDoc = { summary: "The models, in OpenAI's form.", answer: "OpenAiModels" };
+const MODELS: RouteDoc = {
+  summary: "The models, in OpenAI's form.",
+  answer: "OpenAiModels",
+  dialect: DIALECT,
+};
 const MODEL: RouteDoc = { summary: "One of the models.", answer: "OpenAiModel", dialect: DIALECT };
 
 export function openaiRoutes(texts: TextModels, engine: Engine): readonly Route[] {
@@ -92,12 +96,13 @@ function embeddingModel(texts: TextModels, name: string): VectorModel {
   throw unknownModel(
     name,
     all.filter(({ kind }) => kind === "embedding").map((model) => model.name),
+    found === undefined ? "does not exist" : `makes no vectors: it is a ${found.kind} model`,
   );
 }
 
-function unknownModel(name: string, names: readonly string[]): TenonError {
+function unknownModel(name: string, names: readonly string[], what = "does not exist"): TenonError {
   return new Problem("MODEL_NOT_FOUND", {
-    problem: `The model \`${name.slice(0, 128)}\` does not exist`,
+    problem: `The model \`${name.slice(0, 128)}\` ${what}`,
     details: { openai: true, names },
   });
 }
@@ -114,21 +119,36 @@ async function answered(exchange: Exchange, run: () => Promise<void>): Promise<v
         { id: exchange.id, code: error.code, err: error },
         error.message,
       );
-    const body = {
-      error: {
-        message: messageOf(error, exchange),
-        type: status >= 500 ? "server_error" : status === 429 ? "rate_limit_error" : "invalid_request_error",
-        param: typeof error.details.field === "string" ? error.details.field : null,
-        code: codeOf(error),
-      },
-    };
+    const body = bodyOf(error, messageOf(error, exchange));
     const headers = retry === undefined ? JSON_HEADERS : [...JSON_HEADERS, "Retry-After", String(retry)];
     exchange.answer(status, headers, [Buffer.from(JSON.stringify(body))], error.code);
   }
 }
 
+function bodyOf(error: TenonError, message: string): object {
+  const status = STATUS[error.code];
+  const { field } = error.details;
+  return {
+    error: {
+      message,
+      type: status >= 500 ? "server_error" : status === 429 ? "rate_limit_error" : "invalid_request_error",
+      param: typeof field === "string" ? field : (PARAMS[error.code] ?? null),
+      code: codeOf(error),
+    },
+  };
+}
+
+/** The field that is wrong, of errors that come from a model. */
+const PARAMS: Partial<Readonly<Record<ErrorCode, string>>> = {
+  MODEL_NOT_FOUND: "model",
+  INPUT_VALUE: "input",
+  TEXT_TOO_LONG: "input",
+  DIMS_MISMATCH: "dimensions",
+};
+
 function codeOf(error: TenonError): string | null {
   const codes: Partial<Record<ErrorCode, string>> = {
+    REQUEST_UNAUTHORIZED: "invalid_api_key",
     MODEL_NOT_FOUND: "model_not_found",
     TEXT_TOO_LONG: "context_length_exceeded",
     RATE_LIMITED: "rate_limit_exceeded",

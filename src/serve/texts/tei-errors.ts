@@ -4,6 +4,9 @@ import type { ErrorDialect } from "../openapi/route-doc.js";
 
 /** What kind of failure a code is in this dialect, with its status. */
 const KINDS: Partial<Readonly<Record<ErrorCode, readonly [kind: string, status: number]>>> = {
+  REQUEST_UNAUTHORIZED: ["Validation", 401],
+  REQUEST_FORBIDDEN: ["Validation", 403],
+  REQUEST_METHOD: ["Validation", 405],
   REQUEST_INVALID: ["Validation", 413],
   REQUEST_TOO_LARGE: ["Validation", 413],
   DIMS_MISMATCH: ["Validation", 413],
@@ -24,6 +27,7 @@ export function kindOf(code: ErrorCode): readonly [kind: string, status: number]
 
 export const TEI_ERRORS: ErrorDialect = {
   schema: "TeiError",
+  bodyOf: ({ code }, text) => ({ error: text, error_type: kindOf(code)[0] }),
   statusOf: (code) => kindOf(code)[1],
   // An input that is empty, or a model that is not told apart; and failures.
   also: [400, 424],

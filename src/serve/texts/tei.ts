@@ -224,9 +224,11 @@ async function similarity(fields: Fields, exchange: Exchange, model: VectorModel
   if (typeof inputs !== "object" || inputs === null) throw invalid("`inputs` is missing", "inputs");
   const source = neededText(inputs as Fields, "source_sentence");
   const sentences = textsOf(inputs as Fields, "sentences");
-  assertSome(sentences);
-  const parameters = (fields.parameters ?? {}) as Fields;
-  const options = optionsOf(parameters, exchange);
+  assertSome(sentences, "sentences");
+  const { parameters = {} } = fields;
+  if (parameters !== null && (typeof parameters !== "object" || Array.isArray(parameters)))
+    throw invalid("`parameters` is no object", "parameters");
+  const options = optionsOf((parameters ?? {}) as Fields, exchange);
   const { data, dims } = unitVectors(await model.embed([source, ...sentences], options));
   return sentences.map((_, i) => {
     let dot = 0;
@@ -238,7 +240,7 @@ async function similarity(fields: Fields, exchange: Exchange, model: VectorModel
 async function rerank(fields: Fields, exchange: Exchange, model: ScoreModel): Promise<object[]> {
   const query = neededText(fields, "query");
   const texts = textsOf(fields, "texts");
-  assertSome(texts);
+  assertSome(texts, "texts");
   const rawScores = flagOf(fields, "raw_scores", false);
   const withText = flagOf(fields, "return_text", false);
   const hits = await model.rank(query, texts, { ...optionsOf(fields, exchange), rawScores });
@@ -328,9 +330,12 @@ function infoOf(model: TextModel, version: string): object {
   };
 }
 
-function assertSome(inputs: readonly unknown[]): void {
+function assertSome(inputs: readonly unknown[], field = "inputs"): void {
   if (inputs.length > 0) return;
-  throw new TenonError("REQUEST_INVALID", { problem: "`inputs` cannot be empty", details: { empty: true } });
+  throw new TenonError("REQUEST_INVALID", {
+    problem: `\`${field}\` cannot be empty`,
+    details: { empty: true },
+  });
 }
 
 async function answered(exchange: Exchange, answer: Answer, hasBody = true): Promise<void> {
