@@ -6,7 +6,7 @@ import { kernelsOf } from "./optimizers/fused.js";
 import { plainNewtonSchulz } from "./optimizers/newton-schulz.js";
 import type { Optimizer } from "./optimizers/optimizer.js";
 import { plainSquaresOf, plainUpdate } from "./optimizers/plain.js";
-import { plainBlend, plainSquares } from "./optimizers/reductions.js";
+import { allFinite, normOf, plainBlend, plainSquares, STREAMS } from "./optimizers/reductions.js";
 
 /** A trainable float32 array and the group whose rates it has. */
 export interface Parameter {
@@ -143,7 +143,7 @@ export class FlatMemory {
       }
     });
     this.#lanes = lanes;
-    this.#length = at;
+    this.#length = Math.ceil(at / (ALIGN * STREAMS)) * ALIGN * STREAMS;
     const sections = [
       "p",
       ...Array.from({ length: lanes }, (_, lane) => `g${lane}`),
@@ -152,7 +152,7 @@ export class FlatMemory {
       ...(average ? ["average"] : []),
     ];
     // At different places within a page, so that the same element of two sections does not share a way of the cache.
-    const step = Math.ceil((at * 4) / PAGE) * PAGE + APART;
+    const step = Math.ceil((this.#length * 4) / PAGE) * PAGE + APART;
     sections.forEach((name, index) => void this.#sections.set(name, index * step));
     const bytes = sections.length * step;
     if (bytes > MOST_BYTES) {
@@ -268,7 +268,7 @@ export class FlatMemory {
     if (!isRate(lr)) refuse("lr", lr, RATE);
     if (clipNorm !== undefined && !(clipNorm > 0)) refuse("clipNorm", clipNorm, "a number above 0");
     const gradients = accumulated ? "sum" : "g0";
-    const gradNorm = Math.sqrt(this.#squares(gradients)) * gradientScale;
+    const gradNorm = normOf(this.#squares(gradients), () => this.section(gradients)) * gradientScale;
     if (!Number.isFinite(gradNorm)) return { gradNorm, applied: false };
     const clip = clipNorm === undefined ? 1 : Math.min(1, clipNorm / (gradNorm + 1e-6));
     const scale = clip * gradientScale;
@@ -295,7 +295,7 @@ export class FlatMemory {
 
   /** Names of the parameters whose gradient in lane 0, or in `sum`, holds a NaN or an infinity. */
   notFinite(section: "g0" | "sum" = "g0"): string[] {
-    return this.names.filter((name) => !Number.isFinite(plainSquares(this.#view(section, name))));
+    return this.names.filter((name) => !allFinite(this.#view(section, name)));
   }
 
   #put(name: string, at: number, shape: readonly number[]): Place {
@@ -370,7 +370,7 @@ export class FlatMemory {
 
   #squares(section: string): number {
     if (this.#kernels === undefined) return plainSquares(this.section(section));
-    return this.#kernels.squares!(this.#start(section), this.#length * 4);
+    return this.#kernels.squares!(this.#start(section), (this.#length * 4) / STREAMS);
   }
 
   #blend(into: string, from: string, a: number, b: number): void {

@@ -187,6 +187,18 @@ describe("optimisers", () => {
       assert.deepEqual(bits(one.section(section)), bits(memories[1]!.section(section)), section);
   });
 
+  test("norms of gradients whose squares single precision does not hold", () => {
+    for (const simd of [true, false])
+      for (const value of [1e-25, 3e25, 0]) {
+        const memory = new FlatMemory([{ name: "p", shape: [400] }], sgd(), { simd });
+        memory.gradient("p").fill(value);
+        const { gradNorm, applied } = memory.update({ step: 1 });
+        assert.ok(applied && Math.abs(gradNorm - value * 20) <= 1e-6 * value * 20, `${gradNorm} of ${value}`);
+        memory.gradient("p")[399] = Number.POSITIVE_INFINITY;
+        assert.equal(memory.update({ step: 2 }).applied, false);
+      }
+  });
+
   test("each parameter of LAMB has a ratio of its own, 1 where a norm is 0", () => {
     for (const simd of [true, false]) {
       const memory = new FlatMemory(

@@ -78,7 +78,7 @@ export function plainSquaresOf(
   arrays: Arrays,
   scalars: Readonly<Record<string, number>>,
 ): number {
-  const sums = new Float64Array(16);
+  const sums = new Float64Array(4);
   evaluate([e], arrays, scalars, (values) => addSquares(sums, values(e)));
   return totalOf(sums);
 }

@@ -2,7 +2,7 @@
 import { Program, type ProgramCall } from "../../runtime/index.js";
 import { type NumericArray, type Tensor, zeros } from "../../tensor/index.js";
 import type { FlatMemory } from "../memory.js";
-import { plainSquares } from "../optimizers/reductions.js";
+import { allFinite } from "../optimizers/reductions.js";
 import { keyOf } from "../random.js";
 import type { ReadBatch } from "./batch.js";
 import { over } from "./compiled.js";
@@ -107,7 +107,7 @@ export class Many {
     const moved = this.#graph.carried.map(
       ({ output }) => this.#outputs.get(output)!.data as unknown as Float32Array,
     );
-    if (!moved.every((values) => Number.isFinite(plainSquares(values)))) return undefined;
+    if (!moved.every(allFinite)) return undefined;
     this.#graph.carried.forEach(({ section, range }, i) => {
       this.#memory.section(section).set(moved[i]!, this.#graph.ranges[range]!.at);
     });
