@@ -1,14 +1,13 @@
 /**
- * Training steps against PyTorch with its fused Adam, on as many threads: wall and CPU time of both, measured in turn.
- * Usage: TENON_PYTHON=… node build/bench/train.js [--rounds R] [--threads 1,2] [--memory] [case …]
- * The Python needs torch; the case `encoder` also transformers. With --memory each case runs in processes of its own.
+ * Training steps against PyTorch with its fused Adam and others, on as many threads: wall and CPU time, measured in turn.
+ * Usage: TENON_PYTHON=… node build/bench/train.js [--rounds R] [--threads 1,2] [--against torch,jax,candle,burn,tfjs,jax-js]
+ * [--memory] [case …]. The Python needs torch; the case `encoder` also transformers. scripts/training-peers.sh sets up the
+ * others. Peers run in a process for each case.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { Engine } from "tenon/runtime";
 import { tensorFromStorage } from "tenon/tensor";
@@ -35,6 +34,7 @@ import {
 } from "tenon/train";
 import { machineLine } from "./harness/machine.js";
 import { median, percentile } from "./harness/statistics.js";
+import { startTrainer, type Times, TRAINERS, type Trainer, type TrainerName } from "./peers/trainers.js";
 
 interface Running {
   /** One step. */
@@ -197,12 +197,6 @@ const CASES: Readonly<Record<string, Case>> = {
   },
 };
 
-interface Times {
-  readonly wall: readonly number[];
-  readonly cpu: readonly number[];
-  readonly gained: number;
-}
-
 function resident(): number {
   const status = readFileSync("/proc/self/status", "utf8");
   return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1000;
@@ -227,39 +221,13 @@ async function measureOurs(
   return { wall, cpu, gained: resident() - before };
 }
 
-interface Torch {
-  readonly version: string;
-  readonly child: ChildProcess;
-  readonly measure: (name: string, threads: number, steps: number) => Promise<Times>;
-}
-
-async function startTorch(): Promise<Torch> {
-  const python = process.env.TENON_PYTHON;
-  if (!python) throw new Error("TENON_PYTHON names no Python with torch");
-  const { OMP_NUM_THREADS: _, MKL_NUM_THREADS: __, ...environment } = process.env;
-  const child = spawn(python, [script], { env: environment, stdio: ["pipe", "pipe", "inherit"] });
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  const next = async (): Promise<string> => {
-    const { value, done } = await lines.next();
-    if (done === true) throw new Error("PyTorch's process ended");
-    return value;
-  };
-  return {
-    version: await next(),
-    child,
-    async measure(name, threads, steps) {
-      child.stdin.write(`${name} ${threads} ${steps}\n`);
-      return JSON.parse(await next()) as Times;
-    },
-  };
-}
-
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: "string", default: "7" },
     threads: { type: "string", default: "1,2" },
     memory: { type: "boolean", default: false },
+    against: { type: "string", default: "torch" },
   },
 });
 
@@ -267,36 +235,70 @@ const merged = (parts: readonly Times[], of: "wall" | "cpu"): number[] => parts.
 const pair = (parts: readonly Times[], of: "wall" | "cpu"): string =>
   `${median(merged(parts, of)).toFixed(3)} / ${percentile(merged(parts, of), 0.05).toFixed(3)}`;
 
-async function compare(name: string, threads: number, torch: Torch): Promise<void> {
+/** Steps of a peer in a round: as many as ours, but not for longer than this. */
+const MOST_MS = 1500;
+
+interface Rival {
+  readonly name: TrainerName;
+  readonly trainer: Trainer;
+  readonly steps: number;
+  readonly times: Times[];
+}
+
+/** The trainers that can run the case, warm. */
+async function rivalsOf(name: string, threads: number, steps: number): Promise<Rival[]> {
+  const rivals: Rival[] = [];
+  for (const each of values.against.split(",")) {
+    if (!(each in TRAINERS)) throw new Error(`no trainer ${each}: ${Object.keys(TRAINERS).join(", ")}`);
+    const trainer = await startTrainer(each as TrainerName, threads);
+    await trainer.measure(name, 1);
+    const warm = await trainer.measure(name, 1);
+    if ("failed" in warm) {
+      console.log(`${name.padEnd(12)} ${trainer.version} cannot: ${warm.failed}`);
+      await trainer.close();
+      continue;
+    }
+    const most = Math.max(1, Math.ceil(MOST_MS / warm.wall[0]!));
+    rivals.push({ name: each as TrainerName, trainer, steps: Math.min(steps, most), times: [] });
+  }
+  return rivals;
+}
+
+async function compare(name: string, threads: number): Promise<void> {
   const { open, steps, targets, peer = name, together = 1 } = CASES[name]!;
   const before = resident();
   const start = performance.now();
   const running = await open(threads);
   await running.step();
   const first = performance.now() - start;
-  await torch.measure(peer, threads, 1);
+  const rivals = await rivalsOf(peer, threads, steps * together);
   for (let i = 0; i < Math.min(20, steps); i++) await running.step();
   const ours: Times[] = [];
-  const theirs: Times[] = [];
+  const mine = async (): Promise<void> => {
+    ours.push(await measureOurs(running, steps, before, together));
+  };
+  const theirs = async ({ trainer, steps: count, times }: Rival): Promise<void> => {
+    const measured = await trainer.measure(peer, count);
+    if ("failed" in measured) throw new Error(measured.failed);
+    times.push(measured);
+  };
   for (let round = 0; round < Number(values.rounds); round++) {
-    const mine = async (): Promise<unknown> => ours.push(await measureOurs(running, steps, before, together));
     if (round % 2 === 0) await mine();
-    theirs.push(await torch.measure(peer, threads, steps * together));
+    for (const rival of rivals) await theirs(rival);
     if (round % 2 === 1) await mine();
   }
-  const ratio = (of: "wall" | "cpu"): string =>
-    (median(merged(ours, of)) / median(merged(theirs, of))).toFixed(2);
-  const memory = values.memory
-    ? `; memory ${median(ours.map(({ gained }) => gained)).toFixed(0)} against ${median(theirs.map(({ gained }) => gained)).toFixed(0)} MB`
-    : "";
-  const least = (percentile(merged(ours, "wall"), 0.05) / percentile(merged(theirs, "wall"), 0.05)).toFixed(
-    2,
-  );
-  console.log(
-    `${name.padEnd(12)} ${threads} thread${threads > 1 ? "s" : " "}  ours ${pair(ours, "wall")} ms, PyTorch ${pair(theirs, "wall")} ms: ` +
-      `${ratio("wall")} (least ${least}, target ${targets[threads - 1] ?? "none"}), CPU ${pair(ours, "cpu")} against ${pair(theirs, "cpu")}: ${ratio("cpu")}; ` +
-      `first step after ${first.toFixed(0)} ms${memory}${running.note === undefined ? "" : `; ${running.note()}`}`,
-  );
+  for (const { trainer, name: rival, times } of rivals) {
+    const ratio = (of: "wall" | "cpu"): number => median(merged(ours, of)) / median(merged(times, of));
+    const least = percentile(merged(ours, "wall"), 0.05) / percentile(merged(times, "wall"), 0.05);
+    const gained = (parts: readonly Times[]): string => median(parts.map((each) => each.gained)).toFixed(0);
+    const goal = rival === "torch" ? `, target ${targets[threads - 1] ?? "none"}` : "";
+    console.log(
+      `${name.padEnd(12)} ${threads} thread${threads > 1 ? "s" : " "}  ours ${pair(ours, "wall")} ms, ${trainer.version} ${pair(times, "wall")} ms: ` +
+        `${ratio("wall").toFixed(2)} (least ${least.toFixed(2)}${goal}; ${(1 / ratio("wall")).toFixed(2)} times as fast), CPU ${ratio("cpu").toFixed(2)}; ` +
+        `first step after ${first.toFixed(0)} ms${values.memory ? `; memory ${gained(ours)} against ${gained(times)} MB` : ""}${running.note === undefined ? "" : `; ${running.note()}`}`,
+    );
+    await trainer.close();
+  }
   await running.close();
 }
 
@@ -304,23 +306,11 @@ async function main(): Promise<void> {
   const names = Object.keys(CASES).filter(
     (name) => positionals.length === 0 || positionals.some((part) => name === part),
   );
-  // ONNX Runtime is loaded before anything is counted, as PyTorch is.
+  // ONNX Runtime is loaded before anything is counted, as the others are.
   await (await Engine.open({ cache: false })).close();
-  let torch = await startTorch();
-  const stop = async (): Promise<void> => {
-    torch.child.stdin?.end();
-    await once(torch.child, "exit");
-  };
-  console.log(`${machineLine()}, PyTorch ${torch.version}; median / 5th percentile of a step`);
+  console.log(`${machineLine()}; median / 5th percentile of a step`);
   for (const name of names)
-    for (const threads of values.threads.split(",").map(Number)) {
-      await compare(name, threads, torch);
-      if (values.memory) {
-        await stop();
-        torch = await startTorch();
-      }
-    }
-  await stop();
+    for (const threads of values.threads.split(",").map(Number)) await compare(name, threads);
 }
 
 await main();

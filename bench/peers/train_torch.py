@@ -137,7 +137,7 @@ if len(sys.argv) > 1:
 
 made = {}
 before = resident()
-print(torch.__version__, flush=True)
+print(f"PyTorch {torch.__version__}", flush=True)
 for line in sys.stdin:
     name, threads, steps = line.split()
     torch.set_num_threads(int(threads))
