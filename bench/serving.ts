@@ -59,10 +59,18 @@ const python = (server: string): Contestant => ({
   jsonOnly: true,
 });
 
+/** As long as an answer of the small model. */
+const TEN_NUMBERS = JSON.stringify({
+  model_name: "mlp",
+  model_version: "1",
+  outputs: [{ name: "y", datatype: "FP32", shape: [1, 10], data: new Array(10).fill(0.12345678) }],
+});
+
 const CONTESTANTS: Readonly<Record<string, Contestant>> = {
   tenon: { ...command, settings: { model, file, isolation: "process" } },
   "tenon (inline)": { ...command, settings: { model, file, isolation: "inline" } },
   "fastify cluster": { module: SERVERS, side: "clustered", settings: { model, file, processes: WORKERS } },
+  "node:http alone": { module: SERVERS, side: "bare", settings: { answer: TEN_NUMBERS } },
   mosec: python("mosec"),
   litserve: python("litserve"),
   bentoml: python("bentoml"),
@@ -107,6 +115,10 @@ function isOurs(name: string): boolean {
   return name.startsWith("tenon");
 }
 
+function isPeer(name: string): boolean {
+  return !isOurs(name) && name !== "node:http alone";
+}
+
 /** Ours and the peer with the highest rate in the closed loop, at `share` of that rate; the peer's name is first. */
 async function openLoop(
   client: RunningSide,
@@ -116,7 +128,7 @@ async function openLoop(
   share: number,
 ): Promise<[string, number, Readonly<Record<string, Sample>>]> {
   const names = Object.keys(closed);
-  const peers = names.filter((name) => !isOurs(name));
+  const peers = names.filter(isPeer);
   if (peers.length === 0) throw new Error("--open needs a peer: name one beside tenon, or none at all");
   const best = peers.reduce((a, b) => (perSecond(closed[a]!) >= perSecond(closed[b]!) ? a : b));
   const rate = share * perSecond(closed[best]!);

@@ -1,5 +1,6 @@
 /** Servers around the official binding as sides: one fastify process, and a cluster of fastify processes. */
 import cluster, { type Worker } from "node:cluster";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type MakeSide, numberSetting, type Sample, type Sides, textSetting } from "../harness/side.js";
@@ -72,7 +73,26 @@ const clustered: MakeSide = async (settings) => {
   };
 };
 
-export const sides: Sides = { single, clustered };
+/** What no server on node:http can go below: it takes the body and answers a text that was made before. Setting: `answer`. */
+const bare: MakeSide = async (settings) => {
+  const answer = Buffer.from(textSetting(settings, "answer"));
+  const head = { "content-type": "application/json", "content-length": answer.length };
+  const server = createServer((request, response) => {
+    request.resume();
+    request.on("end", () => response.writeHead(200, head).end(answer));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    facts: { port: (server.address() as AddressInfo).port },
+    measure: async (): Promise<Sample> => ({ cpuMs: cpuSoFar() }),
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+};
+
+export const sides: Sides = { single, clustered, bare };
 
 /** Where these sides are found by `startSide`. */
 export const SERVERS = import.meta.url;
