@@ -67,6 +67,7 @@ export class Call implements Asking, Subject {
   #closed = false;
   #code: ErrorCode | undefined;
   #trailers: Record<string, string> | undefined;
+  #finished = false;
   readonly #held = new Set<Disposable>();
   readonly #timer: NodeJS.Timeout | undefined;
 
@@ -228,6 +229,7 @@ export class Call implements Asking, Subject {
 
   /** Ends the call well. */
   finish(): void {
+    this.#finished = true;
     this.#end({ "grpc-status": "0" });
   }
 
@@ -291,7 +293,8 @@ export class Call implements Asking, Subject {
     // Not disposed of: the connection may still be sending from that memory, which the garbage collector frees later.
     this.#held.clear();
     if (this.#trailers === undefined) this.#code = "CANCELLED";
-    this.#abort?.abort();
+    // A call that ended well has nothing left to stop, and to abort costs the making of an exception.
+    if (!this.#finished) this.#abort?.abort();
     this.#report();
   }
 
