@@ -14,6 +14,7 @@ import { bench as jsonParse } from "./claims/json-parse.js";
 import { bench as laneThroughput } from "./claims/lane-throughput.js";
 import { bench as leaseCopies } from "./claims/lease-copies.js";
 import { bench as memoryFlat } from "./claims/memory-flat.js";
+import { bench as paddedServer } from "./claims/padded-server.js";
 import { bench as processRunner } from "./claims/process-runner.js";
 import { bench as search } from "./claims/search.js";
 import { bench as secondHandle } from "./claims/second-handle.js";
@@ -36,6 +37,7 @@ const BENCHES: readonly Bench[] = [
   httpSmallJson,
   httpSqueezenet,
   encoder,
+  paddedServer,
   memoryFlat,
   processRunner,
   jsonParse,

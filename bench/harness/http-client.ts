@@ -1,7 +1,7 @@
 /** The load generator: closed-loop clients, or arrivals at a rate, on raw sockets with prepared requests, in a process of its own. */
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MODELS, type ModelName } from "../../test/support/models.js";
+import { MODELS, type ModelName, tokens } from "../../test/support/models.js";
 import { seededRandom } from "../../test/support/random.js";
 import { AnswerReader } from "./answer-reader.js";
 import { inferRequest, type RequestFormat, wireBytes } from "./requests.js";
@@ -59,12 +59,19 @@ async function load({ port, messages, status, more }: Load): Promise<Durations> 
   return durations;
 }
 
+/** Tokens of texts as a server gets them: few, mostly, and some very many. Mean 67, every client has one length. */
+const LENGTHS = [
+  6, 8, 9, 11, 12, 14, 16, 18, 20, 23, 26, 29, 32, 36, 40, 44, 48, 53, 58, 64, 70, 77, 85, 93, 102, 112, 124,
+  138, 155, 178, 210, 256,
+];
+
 function messagesOf(settings: Settings): Buffer[] {
   const port = numberSetting(settings, "port");
   const model = textSetting(settings, "model") as ModelName;
   const format = textSetting(settings, "format") as RequestFormat;
   return Array.from({ length: numberSetting(settings, "clients") }, (_, client) => {
-    const inputs = MODELS[model].inputs(1, client + 1);
+    const length = settings.mixed === true ? LENGTHS[client % LENGTHS.length]! : undefined;
+    const inputs = length === undefined ? MODELS[model].inputs(1, client + 1) : tokens(1, length, client + 1);
     return wireBytes(inferRequest(model, inputs, format), `127.0.0.1:${port}`);
   });
 }
@@ -73,7 +80,10 @@ const client: MakeSide = async () => {
   let messages: { key: string; buffers: Buffer[] } = { key: "", buffers: [] };
   return {
     async measure(settings): Promise<Sample> {
-      const key = JSON.stringify([settings.port, settings.model, settings.format, settings.clients]);
+      const key = JSON.stringify([
+        ...[settings.port, settings.model, settings.format, settings.clients],
+        settings.mixed ?? false,
+      ]);
       if (messages.key !== key) messages = { key, buffers: messagesOf(settings) };
       const start = performance.now();
       const seconds = numberSetting(settings, "seconds");

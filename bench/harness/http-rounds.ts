@@ -10,6 +10,8 @@ export interface HttpLoad {
   readonly model: ModelName;
   readonly format: RequestFormat;
   readonly clients: number;
+  /** Token inputs of a length for each client, in place of the model's own. */
+  readonly mixed?: boolean;
   /** Requests arrive at this mean rate a second instead of one after another (an open loop). */
   readonly rate?: number;
 }

@@ -2,9 +2,12 @@
 import { paceCollector, serve } from "tenon/serve";
 import type { Wanted } from "./bench.js";
 import { openModel } from "./ours.js";
-import type { MakeSide, Sample, Sides } from "./side.js";
+import type { MakeSide, Sample, Settings, Sides } from "./side.js";
 
-/** A server on a free port; a measurement gives the CPU time that its process has used so far. */
+/**
+ * A server on a free port; a measurement gives the CPU time that its process has used so far, and the means of its batches: rows,
+ * and lengths with padding over lengths without.
+ */
 const server: MakeSide = async (settings) => {
   paceCollector();
   const { engine } = await openModel(settings);
@@ -13,7 +16,17 @@ const server: MakeSide = async (settings) => {
     facts: { port: listening.port },
     async measure(): Promise<Sample> {
       const { user, system } = process.cpuUsage();
-      return { cpuMs: (user + system) / 1000 };
+      const metrics = await (await fetch(`http://127.0.0.1:${listening.port}/metrics`)).text();
+      const meanOf = (name: string): number => {
+        const sum = (part: string): number =>
+          Number(new RegExp(`^${name}_${part}\\{.*\\} (.*)$`, "m").exec(metrics)?.[1]);
+        return sum("sum") / sum("count");
+      };
+      return {
+        cpuMs: (user + system) / 1000,
+        rows: meanOf("tenon_batch_size"),
+        padding: meanOf("tenon_padding_ratio"),
+      };
     },
     async close() {
       await listening.close();
@@ -23,11 +36,11 @@ const server: MakeSide = async (settings) => {
 };
 
 /** The server side with `lanes` lanes, set up as the command line does it: a thread of the pool for each lane. */
-export function tenonServer(model: string, lanes: number): Wanted {
+export function tenonServer(model: string, lanes: number, more: Settings = {}): Wanted {
   return {
     module: import.meta.url,
     side: "server",
-    settings: { model, lanes, dedicatedPool: true },
+    settings: { model, lanes, dedicatedPool: true, ...more },
     env: { UV_THREADPOOL_SIZE: String(lanes) },
   };
 }

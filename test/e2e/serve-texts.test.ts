@@ -189,6 +189,16 @@ describe("models of texts over HTTP", () => {
     assert.equal((await post("/embed_sparse", { inputs: "a" })).status, 424);
   });
 
+  test("a client that has the address alone gets what the model is for", async () => {
+    const root = await post("/?model=tiny-embedder", { inputs: TEXTS });
+    assert.deepEqual(root.body, (await post("/embed", { inputs: TEXTS })).body);
+    const ranked = await post("/?model=tiny-reranker", { query: "red", texts: TEXTS });
+    assert.deepEqual(ranked.body, (await post("/rerank", { query: "red", texts: TEXTS })).body);
+    const moods = await post("/?model=moods", { inputs: "a red one" });
+    assert.deepEqual(moods.body, (await post("/predict?model=moods", { inputs: "a red one" })).body);
+    assert.equal((await post("/", { inputs: "a" })).status, 400, "three models could answer");
+  });
+
   test("tokens and back, with places in characters", async () => {
     const { body } = await post("/tokenize?model=tiny-embedder", { inputs: "reds a" });
     assert.deepEqual((body as object[][])[0]!.slice(0, 3), [

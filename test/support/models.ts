@@ -52,7 +52,7 @@ export const MODELS = {
 export type ModelName = keyof typeof MODELS;
 
 /** Token inputs of an encoder, every row `length` tokens long without padding. */
-function tokens(rows: number, length: number, seed = 1): Record<string, Tensor> {
+export function tokens(rows: number, length: number, seed = 1): Record<string, Tensor> {
   const random = seededRandom(seed);
   const size = rows * length;
   const ids = BigInt64Array.from({ length: size }, () => BigInt(1 + Math.floor(random() * 30000)));

@@ -102,7 +102,9 @@ export function makeHandler(oip: OipServer, settings: HandlerSettings, keys: Key
 
   const handle = (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void): void => {
     const path = pathOf(req.url ?? "/");
-    if (next !== undefined && path !== MOUNT && !path.startsWith(`${MOUNT}/`) && !textRouter.knows(path)) {
+    // The start page is the application's.
+    const isOurs = path === MOUNT || path.startsWith(`${MOUNT}/`) || (path !== "/" && textRouter.knows(path));
+    if (next !== undefined && !isOurs) {
       next();
       return;
     }

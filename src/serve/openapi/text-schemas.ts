@@ -82,6 +82,10 @@ export const TEXT_SCHEMAS = {
     "inputs",
   ]),
   Predictions: { anyOf: [PREDICTION, listOf(PREDICTION)] },
+  UsualRequest: {
+    anyOf: (["EmbedRequest", "TextsRequest", "RerankRequest", "PredictRequest"] as const).map(refTo),
+  },
+  UsualAnswer: { anyOf: (["Vectors", "SparseVectors", "Ranks", "Predictions"] as const).map(refTo) },
   TokenizeRequest: asked(
     { inputs: TEXTS, add_special_tokens: { ...orNull(FLAG), default: true }, prompt_name: orNull(TEXT) },
     ["inputs"],

@@ -89,6 +89,13 @@ export function teiRoutes(texts: TextModels, version: string, isReady: () => boo
     return modelOf(texts, exchange, isSparse, "a sparse model");
   };
   const any = (exchange: Exchange): TextModel => modelOf(texts, exchange, () => true, "a model of texts");
+  /** What a client asks for that only has the server's address. */
+  const usual = async (fields: Fields, exchange: Exchange): Promise<unknown> => {
+    const model = any(exchange);
+    if (model.kind === "embedding") return embed(fields, exchange, model);
+    if (model.kind === "sparse") return embedSparse(fields, exchange, model);
+    return model.kind === "reranker" ? rerank(fields, exchange, model) : predict(fields, exchange, model);
+  };
 
   return [
     post("/embed", textDoc("Vectors of texts.", "EmbedRequest", "Vectors"), (fields, exchange) =>
@@ -123,6 +130,7 @@ export function teiRoutes(texts: TextModels, version: string, isReady: () => boo
     post("/decode", textDoc("Texts of tokens.", "DecodeRequest", "Texts"), async (fields, exchange) =>
       decode(fields, any(exchange)),
     ),
+    post("/", textDoc("What the model is for.", "UsualRequest", "UsualAnswer"), usual),
     { method: "GET", path: "/info", run: info, doc: INFO },
     { method: "GET", path: "/health", run: health, whileDraining: true, open: true, doc: HEALTH },
     { method: "GET", path: "/ping", run: health, whileDraining: true, open: true, doc: HEALTH },
