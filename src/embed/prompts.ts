@@ -24,7 +24,14 @@ export function promptFor(
   role: TextRole,
   options: PromptOptions = {},
 ): string {
-  if (options.prompt !== undefined) return options.prompt;
+  if (typeof options.prompt === "string") return options.prompt;
+  if (options.prompt !== undefined) {
+    throw new TenonError("USAGE", {
+      problem: "prompt",
+      given: typeof options.prompt,
+      expected: "a text, or no prompt",
+    });
+  }
   const prompts = card.prompts.value;
   const has = (name: string): boolean => Object.hasOwn(prompts, name);
   const { promptName } = options;

@@ -30,10 +30,10 @@ export function int8Matrix(data: Float32Array, rows: number, dims: number, range
     });
   }
   const { least, largest } = ranges ?? int8Ranges(data, rows, dims);
-  if (least.length !== dims || largest.length !== dims) {
+  if (least?.length !== dims || largest?.length !== dims) {
     throw new TenonError("DIMS_MISMATCH", {
       problem: "the ranges are of vectors of another size",
-      given: `${least.length} and ${largest.length}`,
+      given: `${least?.length ?? "no least"} and ${largest?.length ?? "no largest"}`,
       expected: String(dims),
     });
   }

@@ -1,5 +1,6 @@
 /** Texts as tokens: prompts in front, cut to the model's length, told how many there are. */
 import { TenonError } from "../base/index.js";
+import { beginningOf } from "./beginning.js";
 import { type ModelCard, type TruncateSide, tokenizerFile } from "./card/card.js";
 import { openTokenizer, type TextTokenizer } from "./tokenizers/fallback.js";
 
@@ -38,17 +39,22 @@ export class TextEncoder {
     truncate: TruncateSide,
     tokenizer: string | object = tokenizerFile(card),
   ): Promise<TextEncoder> {
+    checkSide(truncate);
     return new TextEncoder(await openTokenizer(tokenizer), card, truncate);
   }
 
   /** `name` tells the text in errors. Throws TEXT_TOO_LONG where texts are not to be cut. */
   encode(text: string, prompt: string, name: string, truncate: TruncateSide = this.#truncate): Tokens {
-    const whole = this.#prepared(prompt + text);
-    const encoding = this.tokenizer.encode(whole, {
+    checkSide(truncate);
+    const whole = prompt + text;
+    const beginning = truncate === "left" ? undefined : this.#beginning(whole);
+    const read = this.#prepared(beginning ?? whole);
+    const encoding = this.tokenizer.encode(read, {
       maxTokens: this.maxTokens,
       truncate: truncate === "left" ? "left" : "right",
     });
-    if (encoding.truncated && truncate === "error") throw this.#tooLong(this.tokenizer.count(whole), name);
+    if (encoding.truncated && truncate === "error")
+      throw this.#tooLong(this.tokenizer.count(read), name, beginning !== undefined);
     return {
       ids: encoding.ids,
       typeIds: encoding.typeIds,
@@ -59,21 +65,35 @@ export class TextEncoder {
 
   /** A pair, as cross-encoders take it; the longer text is cut. */
   encodePair(text: string, pair: string, name: string, truncate: TruncateSide = this.#truncate): Tokens {
-    const encoding = this.tokenizer.encode(this.#prepared(text), {
-      pair: this.#prepared(pair),
+    checkSide(truncate);
+    const both = [text, pair] as const;
+    const beginnings = both.map((one) => (truncate === "left" ? undefined : this.#beginning(one)));
+    // Of two that are cut, the longer one gets what is left over.
+    const isOne = beginnings.includes(undefined);
+    const [first, second] = both.map((one, i) => this.#prepared((isOne ? beginnings[i] : undefined) ?? one));
+    const encoding = this.tokenizer.encode(first!, {
+      pair: second!,
       maxTokens: this.maxTokens,
       truncate: truncate === "left" ? "left" : "right",
     });
     if (encoding.truncated && truncate === "error") {
-      const whole = this.tokenizer.encode(this.#prepared(text), { pair: this.#prepared(pair) });
-      throw this.#tooLong(whole.ids.length, name);
+      const whole = this.tokenizer.encode(first!, { pair: second! });
+      throw this.#tooLong(whole.ids.length, name, isOne && beginnings.some((one) => one !== undefined));
     }
     return { ids: encoding.ids, typeIds: encoding.typeIds, unpooled: 0, truncated: encoding.truncated };
   }
 
   /** Tokens of a caller, given as ids; special ones are put around them. Throws TEXT_TOO_LONG, INPUT_VALUE. */
   fromIds(ids: readonly number[], name: string, truncate: TruncateSide = this.#truncate): Tokens {
+    checkSide(truncate);
     const { vocabularySize } = this.tokenizer;
+    if (!Array.isArray(ids)) {
+      throw new TenonError("INPUT_VALUE", {
+        problem: `${name} is no list of token ids`,
+        given: ids === null ? "null" : typeof ids,
+        expected: "an array of whole numbers",
+      });
+    }
     const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
     if (wrong !== undefined || ids.length === 0) {
       throw new TenonError("INPUT_VALUE", {
@@ -119,14 +139,26 @@ export class TextEncoder {
     return length;
   }
 
-  #tooLong(tokens: number, name: string): TenonError {
+  #beginning(text: string): string | undefined {
+    return beginningOf(text, this.maxTokens, (one) => this.tokenizer.count(this.#prepared(one)));
+  }
+
+  #tooLong(tokens: number, name: string, isBeginning = false): TenonError {
     return new TenonError("TEXT_TOO_LONG", {
       problem: `${name} is longer than the model reads`,
-      given: `${tokens} tokens`,
+      given: `${isBeginning ? "more than " : ""}${tokens} tokens`,
       expected: `at most ${this.maxTokens}`,
       do: "cut it, or let it be cut: truncate",
     });
   }
+}
+
+const SIDES: readonly TruncateSide[] = ["right", "left", "error"];
+
+/** Throws USAGE for what is no side. */
+export function checkSide(side: TruncateSide): void {
+  if (SIDES.includes(side)) return;
+  throw new TenonError("USAGE", { problem: "truncate", given: String(side), expected: SIDES.join(", ") });
 }
 
 /** Throws USAGE, naming the index, unless every text is a string; the first has the index `from`. */

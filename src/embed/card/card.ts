@@ -176,7 +176,9 @@ function refuseUnknown(modules: readonly Module[]): void {
   if (unknown !== undefined) {
     throw new TenonError("MODEL_UNSUPPORTED", {
       problem: "modules.json names a module that is not known",
-      given: unknown.kind.slice(0, 80) + (OTHER_KINDS[unknown.kind] ? `, ${OTHER_KINDS[unknown.kind]}` : ""),
+      given:
+        unknown.kind.slice(0, 80) +
+        (Object.hasOwn(OTHER_KINDS, unknown.kind) ? `, ${OTHER_KINDS[unknown.kind]}` : ""),
       expected: KINDS.join(", "),
       ...(unknown.kind === "CLIPModel"
         ? { do: "open it with imageEmbedder(folder), which has texts(…) too" }
@@ -225,6 +227,13 @@ function poolingIn(
 }
 
 function normalizeOf(modules: readonly Module[] | undefined, options: CardOptions): Sourced<boolean> {
+  if (options.normalize !== undefined && typeof options.normalize !== "boolean") {
+    throw new TenonError("CONFIG_INVALID", {
+      problem: "normalize",
+      given: typeof options.normalize,
+      expected: "true or false",
+    });
+  }
   if (options.normalize !== undefined) return { value: options.normalize, from: "the options" };
   if (modules === undefined) return { value: false, from: NONE };
   return { value: modules.some(({ kind }) => kind === "Normalize"), from: "modules.json" };
@@ -270,7 +279,15 @@ export function denseOf(
 }
 
 export function promptsOf(sentence: Fields, options: CardOptions): ModelCard["prompts"] {
-  if (options.prompts !== undefined) return { value: options.prompts, from: "the options" };
+  if (options.prompts !== undefined) {
+    const wrong = Object.entries(options.prompts).find(([, prompt]) => typeof prompt !== "string");
+    if (wrong === undefined) return { value: options.prompts, from: "the options" };
+    throw new TenonError("CONFIG_INVALID", {
+      problem: "prompts",
+      given: `"${wrong[0].slice(0, 80)}" of ${typeof wrong[1]}`,
+      expected: "texts by name",
+    });
+  }
   const given = sentence.prompts;
   const file = "config_sentence_transformers.json";
   if (given === undefined || given === null) return { value: {}, from: NONE };

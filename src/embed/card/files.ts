@@ -3,12 +3,15 @@ import { readFileSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { TenonError } from "../../base/index.js";
 
-/** Undefined also for a path that leads through a file, for which stat throws. */
+/** What stat throws for paths at which there can be nothing. */
+const NOWHERE: ReadonlySet<string | undefined> = new Set(["ENOTDIR", "ENAMETOOLONG", "ELOOP"]);
+
+/** Undefined also for a path that leads through a file, in circles, or on and on. */
 function statOf(path: string): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOTDIR") return undefined;
+    if (NOWHERE.has((error as NodeJS.ErrnoException).code)) return undefined;
     throw error;
   }
 }
@@ -84,7 +87,7 @@ export function textAt(fields: Fields, key: string, file: string): string | unde
 /** A folder that modules.json names: inside the model's folder. Throws FILE_INVALID. */
 export function insideFolder(folder: string, path: string, file: string): string {
   const parts = path.split(/[/\\]/);
-  if (path.startsWith("/") || /^[A-Za-z]:/.test(path) || parts.includes(".."))
+  if (path.startsWith("/") || /^[A-Za-z]:|\p{Cc}/u.test(path) || parts.includes(".."))
     throw invalidFile(file, `the path ${JSON.stringify(path.slice(0, 80))}`, "a folder inside the model's");
   return join(folder, path);
 }

@@ -47,6 +47,12 @@ function commitIn(path: string): string | undefined {
  * what to do; a path that is not there is given back, for its reader to refuse.
  */
 export function modelFolder(given: string, revision?: string): string {
+  if (typeof given !== "string" || given.includes("\0")) {
+    throw new TenonError("USAGE", {
+      problem: "a model is given as a folder or a name",
+      given: typeof given === "string" ? JSON.stringify(given.slice(0, 120)) : typeof given,
+    });
+  }
   if (isFolder(given) || !isHubName(given)) return given;
   checkHubName(given);
   if (revision !== undefined) checkRevision(revision);

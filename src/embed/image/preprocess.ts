@@ -100,9 +100,20 @@ function threeOf(fields: Fields, key: string): readonly number[] {
   throw invalidFile(FILE, `"${key}": ${JSON.stringify(given)?.slice(0, 80)}`, "three numbers");
 }
 
-/** Writes one image as [3, height, width]. */
+/** More pixels than this in a resized image are refused: one that is a line grows by its shorter edge. */
+const MOST_RESIZED = 100_000_000;
+
+/** Writes one image as [3, height, width]. Throws USAGE for one that is too long for its width. */
 export function preprocess(pixels: Pixels, rules: ImageRules, out: Float32Array): void {
   const { height, width } = resizedTo(pixels, rules);
+  if (!(height * width <= MOST_RESIZED)) {
+    throw new TenonError("USAGE", {
+      problem: "the image is too long for its width",
+      given: `${pixels.width} × ${pixels.height}, resized to ${width} × ${height}`,
+      expected: `at most ${MOST_RESIZED} pixels`,
+      do: "cut the image",
+    });
+  }
   const resized = resize(pixels, width, height, rules.resample);
   const size = rules.size;
   // Where the middle of the image begins; an image that is smaller stands in the middle of zeros.

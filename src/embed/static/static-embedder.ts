@@ -98,7 +98,7 @@ export class StaticEmbedder {
     const most = this.card.maxTokens.value;
     const side = options.truncate ?? this.#options.truncate ?? "right";
     return this.#collect(lists.length, options, (row) => {
-      const ids = lists[row]!;
+      const ids = Array.isArray(lists[row]) ? lists[row]! : [];
       const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
       if (wrong !== undefined || ids.length === 0) {
         throw new TenonError("INPUT_VALUE", {
