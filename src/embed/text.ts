@@ -156,7 +156,7 @@ export class TextEncoder {
 const SIDES: readonly TruncateSide[] = ["right", "left", "error"];
 
 /** Throws USAGE for what is no side. */
-export function checkSide(side: TruncateSide): void {
+function checkSide(side: TruncateSide): void {
   if (SIDES.includes(side)) return;
   throw new TenonError("USAGE", { problem: "truncate", given: String(side), expected: SIDES.join(", ") });
 }

@@ -8,7 +8,7 @@ import { type Columns, parquet, sink } from "tenon/data";
 import { embedder } from "tenon/embed";
 import { readNpy } from "tenon/tensor";
 import { runCli } from "../support/cli.js";
-import { saveTinyEmbedder } from "../support/tiny-embedder.js";
+import { saveTinyCrossEncoder, saveTinyEmbedder } from "../support/tiny-embedder.js";
 
 const TEXTS = ["a red one", "", 'two, "green" things', "b\r".trim()];
 
@@ -107,5 +107,13 @@ describe("tenon embed", () => {
       assert.match(result.stderr, text);
       assert.equal(result.stdout, "");
     }
+  });
+
+  test("a model that scores texts is told from one that makes vectors", async () => {
+    await saveTinyCrossEncoder(at("scores"));
+    const { code, stderr } = await runCli(["embed", "scores", "--input", "in.txt"], { cwd, env });
+    assert.equal(code, 2);
+    assert.match(stderr, /UNKNOWN_POOLING/);
+    assert.match(stderr, /do: +the model scores texts and makes no vectors: .*tenon rerank/);
   });
 });

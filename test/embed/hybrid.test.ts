@@ -49,6 +49,11 @@ describe("dense, sparse and multi-vector together", () => {
       assert.equal(many.multi[i]!.rows, many.dense.tokens[i]! - 1);
       assert.ok(words.every((word) => !many.sparse[i]!.indices.includes(word)));
     }
+    const prompted = await model.all(["b c"], { prompt: "a " });
+    const written = await model.all(["a b c"]);
+    near(prompted.dense.data, written.dense.data);
+    assert.equal(prompted.multi[0]!.rows, written.multi[0]!.rows);
+    await assert.rejects(model.all(["a"], { promptName: "query" }), { code: "USAGE" });
     const none = await model.all([]);
     assert.deepEqual([none.dense.rows, none.sparse, none.multi], [0, [], []]);
     await assert.rejects(model.all(["a", 7 as unknown as string]), { code: "USAGE", message: /text 1/ });

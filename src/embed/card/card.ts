@@ -218,9 +218,13 @@ function poolingIn(
     };
   if (config === undefined) {
     modelFile(place); // a folder without a model does not pool
+    const [kind] = Array.isArray(place.config.architectures) ? place.config.architectures : [];
     throw unknownPooling(
       "no Pooling module",
       modules === undefined ? ["modules.json", file] : ["modules.json"],
+      /ForSequenceClassification$/.test(String(kind))
+        ? "the model scores texts and makes no vectors: reranker(folder) or classifier(folder), tenon rerank"
+        : undefined,
     );
   }
   return { pooling: { value: poolingOf(config, file), from: file }, includePrompt };

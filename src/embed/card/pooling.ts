@@ -42,11 +42,15 @@ export function checkedPooling(value: unknown, where: string): readonly PoolingM
 }
 
 /** How tokens become one vector is not known, and a guess would give wrong vectors. */
-export function unknownPooling(given: string, files: readonly string[]): TenonError {
+export function unknownPooling(
+  given: string,
+  files: readonly string[],
+  advice = 'give it, as the model\'s authors say: embedder(folder, { pooling: "mean" })',
+): TenonError {
   return new TenonError("UNKNOWN_POOLING", {
     problem: "how the model pools its tokens is not known",
     given: `${given}; looked at ${files.join(", ")}`,
     expected: POOLINGS.join(", "),
-    do: 'give it, as the model\'s authors say: embedder(folder, { pooling: "mean" })',
+    do: advice,
   });
 }

@@ -6,7 +6,7 @@ import type { ScoreOptions } from "../heads.js";
 import { modelFolder } from "../hub/cache.js";
 import { EmbedMatrix } from "../matrix.js";
 import { type OpenedModel, type OpenOptions, onEngine } from "../opened.js";
-import { promptFor } from "../prompts.js";
+import { type PromptOptions, promptFor } from "../prompts.js";
 import { groupEnd } from "../schedule/groups.js";
 import { inSlices } from "../schedule/slices.js";
 import { type RunnerLimits, type TextRunner, textRunner } from "../schedule/text-runner.js";
@@ -90,11 +90,11 @@ export class HybridEmbedder {
    * Dense vectors as `embed` of an embedder gives them, sparse ones without the tokens that frame, fill up or replace text,
    * and the vectors of tokens. Rejects as `Embedder.embed`.
    */
-  async all(texts: readonly string[], options: ScoreOptions = {}): Promise<HybridVectors> {
+  async all(texts: readonly string[], options: ScoreOptions & PromptOptions = {}): Promise<HybridVectors> {
     checkTexts(texts);
     const { card } = this;
     const { text } = this.#parts;
-    const prompt = promptFor(card, "any");
+    const prompt = promptFor(card, "any", options);
     const dense = new Float32Array(texts.length * this.dims);
     const lengths = new Uint32Array(texts.length);
     const cut: number[] = [];
