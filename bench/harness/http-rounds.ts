@@ -35,7 +35,8 @@ export async function httpRounds<Name extends string>(
 ): Promise<Readonly<Record<Name, Sample>>> {
   const send = (server: RunningSide, seconds: number): Promise<Sample> =>
     client.measure({ ...load, port: value(server.facts, "port"), seconds });
-  for (const server of Object.values<RunningSide>(servers)) await send(server, Math.min(1, effort.seconds));
+  // Node compiles what runs often for some seconds.
+  for (const server of Object.values<RunningSide>(servers)) await send(server, 2 * effort.seconds);
   return alternate(servers, effort, {}, async (server) => {
     const before = await server.measure();
     const sample = await send(server, effort.seconds);

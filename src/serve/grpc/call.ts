@@ -11,6 +11,7 @@ import { networkOf, type Sender, type Strikes } from "../http/strikes.js";
 import { type Traced, type Tracing, traceIdOf } from "../observe/tracing.js";
 import { type ErrorContext, errorText } from "../oip/errors.js";
 import type { Asking } from "../oip/run.js";
+import type { Roster, Rostered } from "../roster.js";
 import { compressedFrame, prefixOf } from "./frames.js";
 import { GRPC, grpcStatus, percentEncoded, timeoutOf } from "./status.js";
 
@@ -20,7 +21,7 @@ export interface Calls {
   readonly strikes: Strikes;
   readonly tracing: Tracing;
   readonly bodies: BodyPool;
-  readonly open: Set<Call>;
+  readonly open: Roster<Call>;
   /** Calls that tell when the server's health changes: each looks when it is called. */
   readonly watchers: Set<() => void>;
   draining: boolean;
@@ -41,7 +42,8 @@ export interface Subject {
   requestId: string | undefined;
 }
 
-export class Call implements Asking, Subject {
+export class Call implements Asking, Subject, Rostered {
+  seat = -1;
   readonly stream: ServerHttp2Stream;
   readonly headers: IncomingHttpHeaders;
   readonly calls: Calls;

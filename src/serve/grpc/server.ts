@@ -16,6 +16,7 @@ import { admitted } from "../http/gate.js";
 import type { KeyRing } from "../http/key-ring.js";
 import type { HandlerSettings } from "../http/settings.js";
 import type { OipServer } from "../oip/server.js";
+import { Roster } from "../roster.js";
 import { Call, type Calls } from "./call.js";
 import { contentOf, type Frame, FrameReader } from "./frames.js";
 import { rawContentsAt } from "./infer.js";
@@ -74,7 +75,7 @@ export async function serveGrpc(options: GrpcOptions): Promise<GrpcServer> {
     strikes,
     tracing: options.oip.tracing,
     bodies: new BodyPool(),
-    open: new Set(),
+    open: new Roster(),
     watchers: new Set(),
     draining: false,
   };

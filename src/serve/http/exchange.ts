@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { type ErrorCode, emit, heard } from "../../base/index.js";
 import { type Traced, type Tracing, traceIdOf } from "../observe/tracing.js";
 import type { ErrorDialect } from "../openapi/route-doc.js";
+import type { Roster, Rostered } from "../roster.js";
 import type { BodyPool } from "./body-pool.js";
 import type { Caller } from "./key-ring.js";
 import type { HandlerSettings } from "./settings.js";
@@ -24,7 +25,7 @@ export interface Exchanges {
   readonly tracing: Tracing;
   readonly bodies: BodyPool;
   /** Requests without an answer, and answers that the client has not taken yet. */
-  readonly open: Set<Exchange>;
+  readonly open: Roster<Exchange>;
   draining: boolean;
   /** How the routes of a path write their errors. */
   dialectOf(path: string): ErrorDialect | undefined;
@@ -37,7 +38,8 @@ export type BodyPart = string | Uint8Array;
 export type HeaderList = readonly string[];
 
 /** One request and its answer. */
-export class Exchange {
+export class Exchange implements Rostered {
+  seat = -1;
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly exchanges: Exchanges;

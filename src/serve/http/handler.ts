@@ -11,6 +11,7 @@ import { ScanPool } from "../oip/scan-pool.js";
 import { type OipServer, packageVersion } from "../oip/server.js";
 import { documented } from "../openapi/openapi-route.js";
 import { ModelRepository } from "../repository/repository.js";
+import { Roster } from "../roster.js";
 import { SharedMemory } from "../shared-memory.js";
 import { openaiRoutes } from "../texts/openai.js";
 import { teiRoutes } from "../texts/tei.js";
@@ -80,7 +81,7 @@ export function makeHandler(oip: OipServer, settings: HandlerSettings, keys: Key
     strikes,
     tracing: oip.tracing,
     bodies: new BodyPool(),
-    open: new Set(),
+    open: new Roster(),
     draining: false,
     dialectOf: (path) => textRouter.dialectOf(path),
   };
