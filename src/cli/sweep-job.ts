@@ -1,6 +1,6 @@
 /** A sweep as a job of the scoring engine: a table of trials, one shard each, scored by running them. */
 import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { access, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { makeFolder, TenonError } from "../base/index.js";
@@ -8,6 +8,7 @@ import { columnValue, parquet, sink } from "../data/index.js";
 import { makePlan, type ScorePlan, type Scorer } from "../score/index.js";
 import { tensorFromStorage } from "../tensor/index.js";
 import { defineSweep, drawTrial, type Sweep, trialSeed } from "../train/index.js";
+import { localModulesSha256 } from "./local-modules.js";
 import { packageVersion } from "./version.js";
 
 /** A sweep's module with what its results depend on. */
@@ -21,7 +22,7 @@ export interface LoadedSweep {
 /** Imports a module and takes its `sweep`. Throws USAGE, FILE_NOT_FOUND. */
 export async function loadSweep(file: string, seed: number): Promise<LoadedSweep> {
   const path = resolve(file);
-  const source = await readFile(path).catch((cause: unknown) => {
+  await access(path).catch((cause: unknown) => {
     throw new TenonError("FILE_NOT_FOUND", { problem: "no such module", given: file, cause });
   });
   const module = (await import(pathToFileURL(path).href)) as { readonly sweep?: unknown };
@@ -34,7 +35,9 @@ export async function loadSweep(file: string, seed: number): Promise<LoadedSweep
   }
   // What it is follows from the checks of defineSweep.
   const sweep = defineSweep(module.sweep as Sweep);
-  const sha256 = createHash("sha256").update(source).update(`\0${seed}`).digest("hex");
+  const sha256 = createHash("sha256")
+    .update(`${await localModulesSha256(path)} ${seed}`)
+    .digest("hex");
   return { path, sweep, seed, sha256 };
 }
 

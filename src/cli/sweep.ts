@@ -96,7 +96,9 @@ function sweepWorkerCommand(): Command {
           await using source = score.parentSource();
           const loaded = await job.loadSweep(plan.info.modelPath, Number(seed));
           if (loaded.sha256 !== plan.model.sha256)
-            throw new TenonError("PLAN_MISMATCH", { problem: "the module was changed while the sweep ran" });
+            throw new TenonError("PLAN_MISMATCH", {
+              problem: "the module, or one that it imports, was changed while the sweep ran",
+            });
           const scorer = job.trialScorer(loaded, signal);
           await score.workOn(plan, source, {
             folder,

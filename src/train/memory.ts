@@ -86,6 +86,16 @@ interface Matrix extends Range {
   readonly shape: readonly number[];
 }
 
+/** The first half of an update that waits for its second. */
+interface Begun {
+  readonly step: number;
+  readonly lr: number;
+  readonly gradients: "g0" | "sum";
+  readonly scale: number;
+  /** Arrays of the matrices, each with what it held. */
+  readonly kept: readonly (readonly [now: Float32Array, before: Float32Array])[];
+}
+
 const padded = (size: number): number => Math.ceil(size / ALIGN) * ALIGN;
 
 /**
@@ -104,6 +114,7 @@ export class FlatMemory {
   readonly #length: number;
   readonly #buffer: ArrayBuffer;
   readonly #kernels: Readonly<Record<string, Kernel>> | undefined;
+  #begun: Begun | undefined;
 
   /** Throws USAGE for names used twice, unknown groups, wrong numbers, and beyond 4 GiB. */
   constructor(parameters: readonly Parameter[], optimizer: Optimizer, options: FlatOptions = {}) {
@@ -254,13 +265,13 @@ export class FlatMemory {
     const section = options.accumulated === true ? "sum" : "g0";
     for (const { name, shape } of this.#matrices)
       plainNewtonSchulz(this.#view(section, name), shape, this.optimizer.matrices!.newtonSchulz);
-    this.finish(options);
+    this.finish();
     return result;
   }
 
   /**
-   * The first half of `update`: everything but matrices, whose directions are left in the place of their gradients. Once
-   * those are orthogonalised there, `finish` takes the same options. Throws as `update` does.
+   * The first half of `update`: checks, the norm, and matrices, whose directions are left in the place of their
+   * gradients. Once those are orthogonalised there, `finish` does the rest; `undo` takes all back. Throws as `update` does.
    */
   begin(options: UpdateOptions): UpdateResult {
     const { step, lr = this.optimizer.lr, clipNorm, accumulated = false, gradientScale = 1 } = options;
@@ -272,6 +283,21 @@ export class FlatMemory {
     if (!Number.isFinite(gradNorm)) return { gradNorm, applied: false };
     const clip = clipNorm === undefined ? 1 : Math.min(1, clipNorm / (gradNorm + 1e-6));
     const scale = clip * gradientScale;
+    const before = this.optimizer.matrices?.before;
+    const kept = this.#matrices.flatMap((matrix) =>
+      Object.values(this.#arrays(before!, matrix, gradients)).map((array) => [array, array.slice()] as const),
+    );
+    this.#begun = { step, lr, gradients, scale, kept };
+    for (const matrix of this.#matrices) {
+      const scalars = { ...this.#matrixScalars(matrix, step, lr), scale };
+      this.#apply("before", before!, matrix, gradients, scalars);
+    }
+    return { gradNorm, applied: true };
+  }
+
+  /** The second half of `update`. */
+  finish(): void {
+    const { step, lr, gradients, scale } = this.#taken();
     for (const range of this.#ranges) {
       const { lrScale = 1, weightDecay = this.optimizer.weightDecay } = range.group;
       const scalars = { ...this.optimizer.scalars({ step, lr: lr * lrScale, weightDecay }), scale };
@@ -279,18 +305,21 @@ export class FlatMemory {
       this.#apply("update", this.optimizer, range, gradients, own);
     }
     for (const matrix of this.#matrices) {
-      const scalars = { ...this.#matrixScalars(matrix, step, lr), scale };
-      this.#apply("before", this.optimizer.matrices!.before, matrix, gradients, scalars);
+      const scalars = this.#matrixScalars(matrix, step, lr);
+      this.#apply("after", this.optimizer.matrices!.after, matrix, gradients, scalars);
     }
-    return { gradNorm, applied: true };
   }
 
-  /** The second half of `update`. */
-  finish({ step, lr = this.optimizer.lr, accumulated = false }: UpdateOptions): void {
-    for (const matrix of this.#matrices) {
-      const scalars = this.#matrixScalars(matrix, step, lr);
-      this.#apply("after", this.optimizer.matrices!.after, matrix, accumulated ? "sum" : "g0", scalars);
-    }
+  /** Takes back what `begin` did: momentum and gradients are what they were. */
+  undo(): void {
+    for (const [array, before] of this.#taken().kept) array.set(before);
+  }
+
+  #taken(): Begun {
+    const begun = this.#begun;
+    if (begun === undefined) throw new TenonError("USAGE", { problem: "no update was begun" });
+    this.#begun = undefined;
+    return begun;
   }
 
   /** Names of the parameters whose gradient in lane 0, or in `sum`, holds a NaN or an infinity. */

@@ -12,6 +12,7 @@ import { until } from "../support/processes.js";
 const MODULE = `
 import { appendFileSync } from "node:fs";
 import { adamw, define, defineSweep, float32, linear, logBetween, mse, oneOf, sgd } from "${import.meta.resolve("tenon/train")}";
+import { STEPS } from "./steps.mjs";
 
 export const sweep = defineSweep({
   space: { lr: logBetween(1e-3, 1), kind: oneOf("sgd", "adamw", "broken") },
@@ -28,7 +29,7 @@ export const sweep = defineSweep({
       threads: 1,
     });
     let loss = 0;
-    for (let i = 0; i < 20; i++)
+    for (let i = 0; i < STEPS; i++)
       loss = (await step.run({ x: Float32Array.of(0, 1, 2, 3), y: Float32Array.of(1, 3, 5, 7) })).loss;
     await step.dispose();
     return { loss, steps: 20 };
@@ -42,6 +43,7 @@ describe("tenon sweep", () => {
   before(() => {
     folder = mkdtempSync(join(tmpdir(), "tenon-sweep-"));
     writeFileSync(at("sweep.mjs"), MODULE);
+    writeFileSync(at("steps.mjs"), "export const STEPS = 20;\n");
   });
   after(() => rmSync(folder, { recursive: true }));
 
@@ -104,6 +106,10 @@ describe("tenon sweep", () => {
     assert.deepEqual(parts("stopped"), parts("one"));
     const other = await runCli([...args("stopped", "--resume"), "--seed", "4"], { cwd: folder });
     assert.match(other.stderr, /another plan/);
+    writeFileSync(at("steps.mjs"), "export const STEPS = 21;\n");
+    assert.match((await runCli(args("stopped", "--resume"), { cwd: folder })).stderr, /another plan/);
+    writeFileSync(at("steps.mjs"), "export const STEPS = 20;\n");
+    assert.equal((await runCli(args("stopped", "--resume"), { cwd: folder })).code, 0);
     writeFileSync(at("sweep.mjs"), `${MODULE}\n// changed`);
     assert.match((await runCli(args("stopped", "--resume"), { cwd: folder })).stderr, /another plan/);
     writeFileSync(at("none.mjs"), "export const other = 1;\n");

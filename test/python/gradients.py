@@ -497,6 +497,41 @@ def one_hot(attrs, indices, depth, values):
 OPS["RMSNormalization"] = lambda attrs, x, w: F.rms_norm(x, x.shape[attrs.get("axis", -1) :], w, attrs.get("epsilon", 1e-5))
 OPS["SimplifiedLayerNormalization"] = OPS["RMSNormalization"]
 OPS["LpNormalization"] = lambda attrs, x: F.normalize(x, attrs.get("p", 2), attrs.get("axis", -1))
+OPS["AffineGrid"] = lambda attrs, theta, size: F.affine_grid(theta, size.tolist(), bool(attrs.get("align_corners", 0)))
+OPS["GlobalLpPool"] = lambda attrs, x: torch.linalg.vector_norm(x, attrs.get("p", 2), tuple(range(2, x.dim())), True)
+
+
+@op("LpPool")
+def lp_pool(attrs, x):
+    p, kernel = attrs.get("p", 2), attrs["kernel_shape"]
+    pads = attrs.get("pads", [0] * 2 * len(kernel))
+    x = F.pad(x, [each for pair in zip(pads, pads[len(kernel) :]) for each in pair][::-1])
+    for axis, (size, step) in enumerate(zip(kernel, attrs.get("strides", [1] * len(kernel)))):
+        x = x.unfold(axis + 2, size, step)
+    return (x.abs() ** p).sum(tuple(range(-len(kernel), 0))) ** (1 / p)
+
+
+@op("CenterCropPad")
+def center_crop_pad(attrs, x, sizes):
+    for axis, wanted in zip(attrs.get("axes", range(x.dim())), sizes.tolist()):
+        axis, size = axis % x.dim(), x.shape[axis]
+        x = x.narrow(axis, max(0, size - wanted) // 2, min(size, wanted))
+        before = max(0, wanted - size) // 2
+        after = max(0, wanted - size) - before
+        x = F.pad(x, [0, 0] * (x.dim() - 1 - axis) + [before, after])
+    return x
+
+
+@op("DFT")
+def dft(attrs, x, length=None, axis=None):
+    axis = (-2 if axis is None else int(axis)) % x.dim()
+    z = torch.complex(x[..., 0], x[..., 1] if x.shape[-1] == 2 else torch.zeros_like(x[..., 0]))
+    y = torch.fft.ifft(z, dim=axis) if attrs.get("inverse", 0) else torch.fft.fft(z, dim=axis)
+    if attrs.get("onesided", 0):
+        y = y.narrow(axis, 0, x.shape[axis] // 2 + 1)
+    return torch.view_as_real(y)
+
+
 OPS["LRN"] = lambda attrs, x: F.local_response_norm(x, attrs["size"], attrs.get("alpha", 1e-4), attrs.get("beta", 0.75), attrs.get("bias", 1.0))
 
 

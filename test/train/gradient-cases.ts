@@ -52,6 +52,22 @@ const fixed = (values: readonly number[], dtype: DType = "float32"): CaseInput =
   constant: true,
 });
 
+/** Numbers between −0.8 and 2.8, none near a whole one. */
+const between = (shape: readonly number[]): CaseInput => ({
+  shape,
+  draw: Array.from(
+    { length: shape.reduce((a, b) => a * b, 1) },
+    (_, i) => ((i * 7919) % 97) / 160 + 0.2 + ((i % 4) - 1),
+  ),
+});
+const int0 = (value: number): CaseInput => ({ shape: [], draw: [value], dtype: "int64", constant: true });
+const fixedOf = (values: readonly number[], shape: readonly number[]): CaseInput => ({
+  shape,
+  draw: values,
+  dtype: "float32",
+  constant: true,
+});
+
 const ROUGH = new Set(
   "Softsign Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Elu Selu Celu Erf Gelu Softplus LeakyRelu Mish HardSwish HardSigmoid ThresholdedRelu Shrink".split(
     " ",
@@ -642,4 +658,76 @@ export const CASES: readonly Case[] = [
   },
   ...GRIDS,
   ...PLACES,
+  { op: "DFT", inputs: [x([2, 5, 2])] },
+  { op: "DFT", inputs: [x([2, 6, 3, 1]), null, int0(1)], attrs: {} },
+  { op: "DFT", inputs: [x([2, 6, 1])], attrs: { onesided: 1 } },
+  { op: "DFT", inputs: [x([5, 2, 2]), null, int0(-3)], attrs: { inverse: 1 } },
+  { op: "AffineGrid", inputs: [x([2, 2, 3]), ints([2, 3, 4, 5])], linear: true },
+  { op: "AffineGrid", inputs: [x([1, 2, 3]), ints([1, 1, 2, 3])], attrs: { align_corners: 1 }, linear: true },
+  { op: "AffineGrid", inputs: [x([2, 3, 4]), ints([2, 1, 2, 3, 2])], linear: true },
+  {
+    op: "LpPool",
+    inputs: [x([1, 2, 6, 6], "apart")],
+    attrs: { kernel_shape: [2, 2], strides: [2, 2] },
+    rough: true,
+  },
+  {
+    op: "LpPool",
+    inputs: [x([2, 2, 7], "apart")],
+    attrs: { kernel_shape: [3], pads: [1, 1], p: 3 },
+    rough: true,
+  },
+  {
+    op: "LpPool",
+    inputs: [x([1, 2, 4, 5], "apart")],
+    attrs: { kernel_shape: [2, 3], p: 1 },
+    rough: true,
+    once: true,
+  },
+  { op: "GlobalLpPool", inputs: [x([2, 3, 4, 5], "apart")], rough: true },
+  { op: "GlobalLpPool", inputs: [x([2, 3, 4], "apart")], attrs: { p: 1 }, rough: true, once: true },
+  { op: "CenterCropPad", inputs: [x([3, 6, 5]), ints([5, 3, 5])], linear: true, shape: [5, 3, 5] },
+  {
+    op: "CenterCropPad",
+    inputs: [x([2, 6, 5]), ints([3, 8])],
+    attrs: { axes: [-2, -1] },
+    linear: true,
+    shape: [2, 3, 8],
+  },
+  {
+    op: "RoiAlign",
+    inputs: [
+      x([2, 3, 7, 6]),
+      fixedOf([0.3, 0.7, 4.1, 5.2, -1.4, 1.1, 9.3, 7.9, 2, 2, 2.5, 2.5], [3, 4]),
+      ints([1, 0, 1]),
+    ],
+    attrs: { output_height: 2, output_width: 3, sampling_ratio: 2 },
+    linear: true,
+  },
+  {
+    op: "RoiAlign",
+    inputs: [x([1, 2, 5, 5]), fixedOf([2, 1, 8.2, 9.1, 3, 3, 3.2, 3.4], [2, 4]), ints([0, 0])],
+    attrs: {
+      output_height: 2,
+      output_width: 2,
+      sampling_ratio: 3,
+      spatial_scale: 0.5,
+      coordinate_transformation_mode: "output_half_pixel",
+    },
+    linear: true,
+  },
+  {
+    op: "DeformConv",
+    inputs: [x([2, 2, 5, 4]), x([3, 2, 2, 2]), between([2, 8, 4, 3]), x([3])],
+    attrs: {},
+    rough: true,
+    once: true,
+  },
+  {
+    op: "DeformConv",
+    inputs: [x([1, 4, 5, 5]), x([2, 2, 3, 3]), between([1, 36, 3, 3]), null, x([1, 18, 3, 3])],
+    attrs: { group: 2, offset_group: 2, strides: [2, 2], pads: [1, 1, 1, 1] },
+    rough: true,
+    once: true,
+  },
 ];

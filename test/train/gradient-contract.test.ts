@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { isTenonError, type TenonError } from "tenon/base";
 import { graph, type OnnxModel } from "tenon/onnx";
 import { Engine } from "tenon/runtime";
-import { tensor } from "tenon/tensor";
+import { tensor, tensorFromStorage } from "tenon/tensor";
 import { gradients } from "tenon/train";
 import { differences, evaluate, listOf } from "./gradcheck.js";
 
@@ -426,6 +426,35 @@ describe("gradients", () => {
     assert.match(
       refusal(() => gradients(g.model(), { loss: "loss", wrt: ["x"] })).message,
       /"cubic" has no rule/,
+    );
+  });
+
+  test("products in place of choices, and maxima of four found by rows and columns, give the same", async () => {
+    const g = graph();
+    const x = g.input("x", "float32", [2, 3, 4, 6]);
+    const pooled = (value: string): string =>
+      g.add("MaxPool", [value], { kernel_shape: [2, 2], strides: [2, 2] }) as string;
+    const clipped = g.add("Clip", [x, g.initializer("low", tensor(1)), g.initializer("high", tensor(3))]);
+    const parts = [pooled(x), pooled(g.add("Relu", [x]) as string), pooled(clipped as string)];
+    const weighted = parts.map((part, i) => {
+      const weights = Float32Array.from({ length: 36 }, (_, k) => ((k * 17 + i) % 11) - 5);
+      return g.add("Mul", [
+        part,
+        g.initializer(`w${i}`, tensorFromStorage("float32", [2, 3, 2, 3], weights)),
+      ]);
+    });
+    g.output(g.add("ReduceSum", [g.add("Sum", weighted as string[])], { keepdims: 0 }), "loss");
+    // Few different numbers, so that most windows have several maxima.
+    const values = Float32Array.from({ length: 144 }, (_, i) => ((i * 7919) % 5) - 2 + ((i * 31) % 3));
+    const inputs = { x: tensorFromStorage("float32", [2, 3, 4, 6], values) };
+    const [exact, finite] = [false, true].map((each) =>
+      gradients(g.model(), { loss: "loss", wrt: ["x"], finite: each }),
+    );
+    const expected = listOf((await evaluate(engine, exact!, inputs)).x_grad!);
+    assert.ok(expected.some((value) => value !== 0) && !finite!.graph.nodes.some(({ op }) => op === "Where"));
+    assert.deepEqual(
+      listOf((await evaluate(engine, finite!, inputs)).x_grad!).map((value) => value + 0),
+      expected.map((value) => value + 0),
     );
   });
 });

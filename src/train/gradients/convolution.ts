@@ -80,13 +80,17 @@ function unfoldedWeightGradient(s: Site, x: string, g: string, window: Window): 
   return s.reshape(s.transpose(split, [0, 2, 1]), [filters, channels, ...window.kernel]);
 }
 
-/** A convolution's gradient back to its input, where it is a convolution itself: with steps of one. */
+/**
+ * A convolution's gradient back to its input as a convolution: with steps of one, and where it has no fewer filters than
+ * channels come in, since each unfolds what it reads or folds what it writes, and both are as large as their channels.
+ */
 function convolvedBack(s: Site, g: string, w: string, window: Window): string | undefined {
   const reach = window.kernel.map((kernel, i) => window.dilations[i]! * (kernel - 1));
   const begin = reach.map((each, i) => each - window.begin[i]!);
   const end = reach.map((each, i) => each - window.end[i]!);
-  if (window.strides.some((stride) => stride !== 1) || [...begin, ...end].some((pad) => pad < 0))
-    return undefined;
+  const [filters, channels] = [s.dim(w, 0), s.dim(w, 1)];
+  if (channels < filters || window.strides.some((stride) => stride !== 1)) return undefined;
+  if ([...begin, ...end].some((pad) => pad < 0)) return undefined;
   const axes = spatialAxes(window.kernel.length);
   const swapped = s.transpose(w, [1, 0, ...axes]);
   const turned = axes.filter((_, i) => window.kernel[i] !== 1);

@@ -92,7 +92,7 @@ const clip: Rule = (s) => {
   const above = s.has(2) ? greater(s, x, high) : undefined;
   const outside = below !== undefined && above !== undefined ? s.op("Or", [below, above]) : (below ?? above);
   const grads: (string | undefined)[] = [
-    outside === undefined ? s.g : s.where(outside, s.k(0), s.g),
+    outside === undefined ? s.g : s.drop(outside, s.g),
     undefined,
     undefined,
   ];
@@ -165,7 +165,8 @@ const dropout: Rule = (s) => {
 
 /** Where the gradient lies at the maxima of windows of y, it is enough to look at those. */
 const relu: Rule = (s) => {
-  const positive = (y: string, g: string): string => s.where(s.op("LessOrEqual", [y, s.k(0)]), s.k(0), g);
+  // Of a NaN the gradient passes, as by PyTorch.
+  const positive = (y: string, g: string): string => s.drop(s.op("LessOrEqual", [y, s.k(0)]), g);
   const pooled = s.made(s.g);
   if (pooled?.op === "MaxUnpool") {
     const [g, indices, shape] = pooled.inputs as [string, string, string];
@@ -243,7 +244,7 @@ export const ELEMENTWISE = {
   Atanh: unary((s, g, x) => s.div(g, oneMinus(s, s.square(x)))),
   Relu: relu,
   LeakyRelu: unary((s, g, x) => s.where(greater(s, x, s.k(0)), g, s.scale(g, s.float("alpha", 0.01)))),
-  ThresholdedRelu: unary((s, g, x) => s.where(greater(s, x, s.k(s.float("alpha", 1))), g, s.k(0))),
+  ThresholdedRelu: unary((s, g, x) => s.keep(greater(s, x, s.k(s.float("alpha", 1))), g)),
   Elu: unary((s, g, x) => s.where(greater(s, x, s.k(0)), g, s.mul(g, s.add(s.y, s.k(s.float("alpha", 1)))))),
   Selu: unary((s, g, x) => {
     const alpha = s.float("alpha", 1.6732632423543772);
@@ -256,14 +257,14 @@ export const ELEMENTWISE = {
   }),
   HardSigmoid: unary((s, g) => {
     const inside = s.op("And", [greater(s, s.y, s.k(0)), less(s, s.y, s.k(1))]);
-    return s.where(inside, s.scale(g, s.float("alpha", 0.2)), s.k(0));
+    return s.keep(inside, s.scale(g, s.float("alpha", 0.2)));
   }),
   HardSwish: unary((s, g, x) => {
     const inner = s.mul(g, s.add(s.scale(x, 1 / 3), s.k(0.5)));
     const above = s.op("GreaterOrEqual", [x, s.k(3)]);
     return s.where(s.op("LessOrEqual", [x, s.k(-3)]), s.k(0), s.where(above, g, inner));
   }),
-  Shrink: unary((s, g, x) => s.where(greater(s, s.op("Abs", [x]), s.k(s.float("lambd", 0.5))), g, s.k(0))),
+  Shrink: unary((s, g, x) => s.keep(greater(s, s.op("Abs", [x]), s.k(s.float("lambd", 0.5))), g)),
   Mish: factor((s, x) => {
     const t = s.op("Tanh", [s.op("Softplus", [x])]);
     return s.add(t, s.mul(s.mul(x, sigmoid(s, x)), oneMinus(s, s.square(t))));

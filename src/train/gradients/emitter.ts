@@ -17,6 +17,8 @@ export class Emitter {
   readonly #constants = new Map<string, string>();
   readonly #counters = new Map<string, number>();
   readonly #made = new Map<string, Made>();
+  /** Places of maxima that were worked out here: over which value, and the maxima. */
+  readonly places = new Map<string, { readonly over: string; readonly maxima: string }>();
 
   constructor(patch: Patch, names: Set<string>) {
     this.#patch = patch;

@@ -46,6 +46,39 @@ const averagePool: Rule = (s) => {
   return [spreadTo(s, g, ones, window, channels, x)];
 };
 
+/**
+ * Flat indices of the maxima of windows of 2 × 2 that fill the input, the first of equals in row-major order. ONNX
+ * Runtime finds indices element by element, but maxima alone of many at once: those of the upper rows, of the left columns
+ * and of the upper left corners tell which element of its window a maximum is.
+ */
+function placesOfFour(s: Site): string {
+  const [x, y] = [s.x(0), s.y];
+  const [batch, channels, height, width] = s.dims(x) as [number, number, number, number];
+  const best = (kernel: readonly number[]): string =>
+    s.op("Equal", [s.op("MaxPool", [x], { kernel_shape: kernel, strides: [2, 2] }), y]);
+  const upper = best([1, 2]);
+  const lower = s.op("Not", [upper]);
+  const isLeft = s.op("Or", [best([1, 1]), s.op("And", [best([2, 1]), lower])]);
+  const place = (values: readonly number[], shape: readonly number[]): string =>
+    s.constant(
+      tensor(values.map(BigInt), { dtype: "int64" }).reshape([...shape]),
+      `places ${shape} ${s.dims(x)}`,
+    );
+  const count = (condition: string, each: number): string =>
+    s.mul(s.cast(condition, "int64"), s.k(each, "int64"));
+  const [rows, columns] = [height / 2, width / 2];
+  const cells = Array.from(
+    { length: rows * columns },
+    (_, i) => 2 * (Math.floor(i / columns) * width + (i % columns)),
+  );
+  const planes = Array.from({ length: batch * channels }, (_, i) => i * height * width);
+  const inCell = s.add(count(lower, width), s.cast(s.op("Not", [isLeft]), "int64"));
+  const inPlane = s.add(inCell, place(cells, [rows, columns]));
+  const indices = s.add(inPlane, place(planes, [batch, channels, 1, 1]));
+  s.notePlaces(indices);
+  return indices;
+}
+
 /** Everything goes to the element that was chosen: the first maximum of a window in row-major order. */
 const maxPool: Rule = (s) => {
   if (s.int("storage_order", 0) !== 0) throw new Refusal("column-major indices have no rule");
@@ -59,7 +92,8 @@ const maxPool: Rule = (s) => {
     s.dim(x, i + 2) === (s.dim(s.y, i + 2) - 1) * strides[i]! + size && strides[i]! >= size;
   const bare = dilations.every((each) => each === 1) && (s.ints("pads") ?? []).every((pad) => pad === 0);
   if (bare && s.floatType === "float32" && s.isFixed(x) && !s.dims(x).includes(0) && kernel.every(fills)) {
-    const inputs = [s.g, s.output(1), s.vector(s.dims(x))];
+    const four = s.finite && kernel.length === 2 && [...kernel, ...strides].every((each) => each === 2);
+    const inputs = [s.g, four ? placesOfFour(s) : s.output(1), s.vector(s.dims(x))];
     return [s.op("MaxUnpool", inputs, { kernel_shape: kernel, strides })];
   }
   const flat = s.vector([-1]);

@@ -12,6 +12,8 @@ export interface Around {
   readonly types: Inferred["types"];
   readonly values: Inferred["values"];
   readonly opset: number;
+  /** Gradients are finite, so that a product with 0 is 0. */
+  readonly finite: boolean;
   /** The node of the graph that gives a value. */
   producer(name: string): Node | undefined;
   /** Asks for an output that the node does not have yet; returns its name. */
@@ -168,6 +170,8 @@ export class Site {
 
   /** The output of the MaxPool over `of` whose indices these are. */
   maxima(indices: string, of: string): string | undefined {
+    const places = this.#around.emit.places.get(indices);
+    if (places !== undefined) return places.over === of ? places.maxima : undefined;
     const node = this.#around.producer(indices);
     return node?.op === "MaxPool" && node.inputs[0] === of ? node.outputs[0] : undefined;
   }
@@ -233,6 +237,25 @@ export class Site {
   }
   where(condition: string, yes: string, no: string): string {
     return this.op("Where", [condition, yes, no]);
+  }
+  get finite(): boolean {
+    return this.#around.finite;
+  }
+
+  /** Tells that a value holds the flat indices of the node's maxima over its input. */
+  notePlaces(indices: string): void {
+    this.#around.emit.places.set(indices, { over: this.x(0), maxima: this.y });
+  }
+
+  /** `a` where the condition holds, else 0. ONNX Runtime takes ten times as long for Where as for a product. */
+  keep(condition: string, a: string): string {
+    if (!this.#around.finite) return this.where(condition, a, this.k(0));
+    return this.mul(a, this.cast(condition, this.floatType));
+  }
+  /** `a` where the condition does not hold, else 0. */
+  drop(condition: string, a: string): string {
+    if (!this.#around.finite) return this.where(condition, this.k(0), a);
+    return this.keep(this.op("Not", [condition]), a);
   }
   scale(a: string, factor: number): string {
     return factor === 1 ? a : factor === -1 ? this.neg(a) : this.mul(a, this.k(factor));

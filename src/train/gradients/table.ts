@@ -9,6 +9,8 @@ import { POOLING } from "./pooling.js";
 import { RECURRENT } from "./recurrent.js";
 import { REDUCTION } from "./reduction.js";
 import type { Lowering, Rule, Site } from "./site.js";
+import { SPATIAL } from "./spatial.js";
+import { TRANSFORMS } from "./transforms.js";
 
 export type Row =
   | { readonly kind: "rule"; readonly rule: Rule }
@@ -36,7 +38,7 @@ const REFUSED: Readonly<Record<string, string>> = {
     "sequences and optional values have no rule",
   "ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul QuantizeLinear":
     "quantised values have no rule",
-  "AffineGrid CausalConvWithState CenterCropPad CumProd DFT DeformConv Det GlobalLpPool LinearAttention LpPool MaxRoiPool RoiAlign STFT SwiGLU TensorScatter Unique":
+  "CausalConvWithState CumProd Det LinearAttention MaxRoiPool STFT SwiGLU TensorScatter Unique":
     "it has no rule",
   "Affine Crop ImageScaler ParametricSoftplus ScaledTanh Scatter Upsample": "it is obsolete and has no rule",
 };
@@ -51,9 +53,10 @@ function rows(): Map<string, Row> {
     ...NORMALIZATION,
     ...CONVOLUTION,
     ...POOLING,
+    ...TRANSFORMS,
   };
   for (const [op, rule] of Object.entries(rules)) table.set(op, { kind: "rule", rule });
-  for (const [op, lower] of Object.entries({ ...LOWERED, ...RECURRENT }))
+  for (const [op, lower] of Object.entries({ ...LOWERED, ...RECURRENT, ...SPATIAL }))
     table.set(op, { kind: "lower", lower });
   table.set("BatchNormalization", {
     kind: "lower",

@@ -199,6 +199,29 @@ describe("optimisers", () => {
       }
   });
 
+  test("an update of matrices that fails on its way leaves all as it was", () => {
+    const parameters = [
+      { name: "matrix", shape: [6, 5] },
+      { name: "bias", shape: [5] },
+    ];
+    for (const simd of [true, false]) {
+      const memory = new FlatMemory(parameters, muon({ lr: 0.1 }), { simd });
+      const sections = ["p", "g0", ...memory.optimizer.state];
+      const all = (): number[][] => sections.map((name) => [...memory.section(name)]);
+      for (const section of sections)
+        memory.section(section).forEach((_, i, own) => void (own[i] = random() ** 2));
+      const before = all();
+      assert.ok(memory.begin({ step: 3 }).applied);
+      memory.gradient("matrix").fill(7);
+      assert.notDeepEqual(all(), before);
+      memory.undo();
+      assert.deepEqual(all(), before);
+      assert.throws(() => memory.finish(), /no update was begun/);
+      memory.update({ step: 3 });
+      assert.ok(all().every((section, i) => section.some((value, k) => value !== before[i]![k])));
+    }
+  });
+
   test("each parameter of LAMB has a ratio of its own, 1 where a norm is 0", () => {
     for (const simd of [true, false]) {
       const memory = new FlatMemory(

@@ -82,6 +82,8 @@ export function stepGraph(store: WeightStore, batch: ReadBatch, options: GraphOp
     wrt: trainable,
     keep,
     stop: [...parts.stopped, ...stopped],
+    // A gradient that is not finite skips the update in any case.
+    finite: true,
   });
   const names = trainable.map((name, i): [string, string] => [name, model.graph.outputs[i + 1]!.name]);
   return {

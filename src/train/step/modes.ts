@@ -3,6 +3,7 @@ import type { Node } from "../../onnx/index.js";
 import { tensorFromStorage } from "../../tensor/index.js";
 import {
   add,
+  cast,
   div,
   gather,
   mean,
@@ -13,7 +14,6 @@ import {
   squeeze,
   sub,
   unsqueeze,
-  where,
 } from "../model/ops.js";
 import type { Tape, Var } from "../model/tape.js";
 
@@ -87,7 +87,7 @@ function masked(x: Var, rate: number, positions: Var, key: Var): Var {
   // Dropped are the words below rate · 2³².
   const kept = tape.op("Less", [word(Math.floor(rate * 2 ** 32)), h]);
   const shape = x.shape.map((_, axis) => x.size(axis));
-  return where(reshape(kept, shape), mul(x, 1 / (1 - rate)), 0);
+  return mul(x, mul(cast(reshape(kept, shape), x.dtype), 1 / (1 - rate)));
 }
 
 function normalised(tape: Tape, node: Node): BatchStatistics {

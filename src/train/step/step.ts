@@ -352,8 +352,13 @@ export class TrainStep {
     this.#orthogonal ??= await Orthogonal.open(memory, section, this.#threads);
     const result = memory.begin(options);
     if (!result.applied) return result;
-    await this.#orthogonal.run();
-    memory.finish(options);
+    try {
+      await this.#orthogonal.run();
+    } catch (error) {
+      memory.undo();
+      throw error;
+    }
+    memory.finish();
     return result;
   }
 
