@@ -97,12 +97,13 @@ try {
       if (round > 0) passes.get(name)!.push(pass); // the first one loads code
     }
   const cpuOf = (name: string): number => median(passes.get(name)!.map(({ cpu }) => cpu));
-  console.log("reader             CPU ns/row   M rows/s   CPU of tenon / of it");
+  console.log("reader                CPU ns/row   M rows/s   CPU of tenon / of it   speed of tenon / of it");
   for (const [name, found] of passes) {
     const speed = median(found.map((pass) => pass.speed));
     const ratio = median(passes.get("tenon")!.map(({ cpu }, i) => cpu / found[i]!.cpu));
+    const faster = median(passes.get("tenon")!.map((pass, i) => pass.speed / found[i]!.speed));
     console.log(
-      `${name.padEnd(18)} ${cpuOf(name).toFixed(0).padStart(10)} ${speed.toFixed(2).padStart(10)}   ${ratio.toFixed(2)}×`,
+      `${name.padEnd(21)} ${cpuOf(name).toFixed(0).padStart(10)} ${speed.toFixed(2).padStart(10)}   ${`${ratio.toFixed(2)}×`.padStart(20)} ${`${faster.toFixed(2)}×`.padStart(24)}`,
     );
   }
 } finally {

@@ -4,11 +4,13 @@ import { parseArgs } from "node:util";
 import { type FuzzReport, fuzzModels } from "../test/fuzz/models.js";
 import { fuzzRequests, type Protocol, type RequestFuzzReport } from "../test/fuzz/requests.js";
 import { fuzzServedModels, type ServedFuzzReport } from "../test/fuzz/served-models.js";
+import { fuzzTables } from "../test/fuzz/tables.js";
 
-const USAGE = `usage: npm run fuzz -- [--what models|served|requests|calls] [--minutes N] [--count N] [--seed N] [--trust TRUST]
+const USAGE = `usage: npm run fuzz -- [--what models|served|requests|calls|tables] [--minutes N] [--count N] [--seed N] [--trust TRUST]
   --what     models (default): mutants, each in a process that may die of it; served: mutants
              loaded into tenon serve, one after the other; requests: over HTTP against
-             tenon serve; calls: the same over gRPC
+             tenon serve; calls: the same over gRPC; tables: Parquet files (--count of them,
+             default 1000) through each engine, in a process that may die of it
   --minutes  how long; default 1
   --count    most mutants, requests or calls; default as many as fit in the time
   --seed     the same seed makes the same; default 1
@@ -42,6 +44,7 @@ const RUNS: Readonly<Record<string, () => Promise<boolean>>> = {
   served,
   requests: () => requests("http"),
   calls: () => requests("grpc"),
+  tables,
 };
 const run = Object.hasOwn(RUNS, values.what) ? RUNS[values.what] : undefined;
 if (
@@ -100,6 +103,20 @@ async function requests(protocol: Protocol): Promise<boolean> {
   for (const defect of report.defects) console.log(defect);
   console.log(`\n${describeRequests(report)}`);
   return report.defects.length === 0;
+}
+
+async function tables(): Promise<boolean> {
+  console.log(`seed ${seed}, damaged Parquet files`);
+  let sound = true;
+  for (const engine of ["ts", "duckdb", "polars"] as const) {
+    const mutants = Number.isFinite(most) ? most : 1000;
+    const keep = join(resolve(import.meta.dirname, "../.."), ".cache/fuzz");
+    const report = await fuzzTables({ engine, mutants, seed, keep });
+    for (const defect of report.defects) console.log(defect);
+    console.log(`${engine}: ${report.mutants} mutants: ${inOrder(report.outcomes)}`);
+    sound &&= report.defects.length === 0;
+  }
+  return sound;
 }
 
 function describeModels({ mutants, outcomes }: FuzzReport): string {

@@ -36,9 +36,9 @@ def interleaved(columns, count):
     return out
 
 
-def groups():
+def groups(first=0, step=1):
     file = pq.ParquetFile(PATH)
-    for group in range(file.num_row_groups):
+    for group in range(first, file.num_row_groups, step):
         table = file.read_row_group(group, columns=NAMES, use_threads=False)
         yield interleaved((table.column(name).to_numpy() for name in NAMES), table.num_rows)
 
@@ -51,18 +51,19 @@ def by_hand():
     return rows
 
 
-def data_loader():
+def data_loader(workers=0):
     import torch
-    from torch.utils.data import DataLoader, IterableDataset
+    from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
     class Blocks(IterableDataset):
         def __iter__(self):
-            for block in groups():
+            worker = get_worker_info()
+            for block in groups() if worker is None else groups(worker.id, worker.num_workers):
                 tensor = torch.from_numpy(block)
                 for start in range(0, len(tensor), BATCH):
                     yield tensor[start : start + BATCH]
 
-    return sum(len(batch) for batch in DataLoader(Blocks(), batch_size=None, num_workers=0))
+    return sum(len(batch) for batch in DataLoader(Blocks(), batch_size=None, num_workers=workers))
 
 
 def streaming():
@@ -88,8 +89,20 @@ def polars():
     return rows
 
 
-READERS = {"pyarrow": by_hand, "DataLoader": data_loader, "datasets": streaming, "polars": polars}
-NEEDS = {"pyarrow": "pyarrow", "DataLoader": "torch", "datasets": "datasets", "polars": "polars"}
+READERS = {
+    "pyarrow": by_hand,
+    "DataLoader": data_loader,
+    "DataLoader-2-workers": lambda: data_loader(2),
+    "datasets": streaming,
+    "polars": polars,
+}
+NEEDS = {
+    "pyarrow": "pyarrow",
+    "DataLoader": "torch",
+    "DataLoader-2-workers": "torch",
+    "datasets": "datasets",
+    "polars": "polars",
+}
 
 
 def cpu():

@@ -1,7 +1,7 @@
 /** `tenon score` from a table to a committed result. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -109,6 +109,30 @@ describe("tenon score", () => {
     const other = await score("whole", ...args.slice(0, -1), "32", "--resume");
     assert.equal(other.code, 3);
     assert.match(other.stderr, /differ in run\.batch/);
+  });
+
+  it("refuses to go on where the input changed meanwhile, and goes on where it is as it was", async () => {
+    const table = join(folder, "late.parquet");
+    const whole = readFileSync(join(folder, "in.parquet"));
+    writeFileSync(table, whole);
+    const late = (...args: readonly string[]) =>
+      runCli([
+        ...["score", model, "--input", table, "--output", join(folder, "late"), "--map", "x=f0..f1"],
+        ...["--rows-per-shard", "100", "--isolation", "inline", "--cache", "off", ...args],
+      ]);
+    assert.equal((await late("--shard", "0/2")).code, 0);
+    {
+      await using out = sink.parquet(table);
+      const rows = 500;
+      const numbers = Float32Array.from({ length: rows }, (_, i) => -i);
+      await out.write({ f0: numbers, f1: numbers, id: numbers });
+      await out.commit();
+    }
+    const changed = await late("--resume");
+    assert.equal(changed.code, 3, changed.stderr);
+    assert.match(changed.stderr, /input\.files/);
+    writeFileSync(table, whole);
+    assert.equal((await late("--resume")).code, 0);
   });
 
   it("sets rows aside that cannot be read, gives nulls, or ends the job", async () => {
