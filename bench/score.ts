@@ -1,7 +1,8 @@
 /**
  * `tenon score` on a small network over a large table, against a Python script with polars and ONNX Runtime; and its own
  * overlap, resume, workers and memory. CPU time is what to trust on a busy machine.
- * Usage: TENON_PYTHON=… node build/bench/score.js [--rows N] [--rounds R]; the Python needs polars and onnxruntime.
+ * Usage: TENON_PYTHON=… node build/bench/score.js [--rows N] [--rounds R] [--widths 64,32] [side …]; the Python needs polars and
+ * onnxruntime. Wide layers (512,512) make the work that of the model.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -17,8 +18,13 @@ import { randomFloats, seededRandom } from "../test/support/random.js";
 import { machineLine } from "./harness/machine.js";
 import { median } from "./harness/statistics.js";
 
-const { values } = parseArgs({
-  options: { rows: { type: "string", default: "2000000" }, rounds: { type: "string", default: "3" } },
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rows: { type: "string", default: "2000000" },
+    rounds: { type: "string", default: "3" },
+    widths: { type: "string", default: "64,32" },
+  },
 });
 const ROWS = Number(values.rows);
 const ROUNDS = Number(values.rounds);
@@ -30,12 +36,12 @@ const PEER = join(import.meta.dirname, "../../bench/peers/score_polars.py");
 const folder = mkdtempSync(join(tmpdir(), "tenon-bench-score-"));
 const at = (name: string): string => join(folder, name);
 
-/** x [n, 16] → 64 → 32 → score [n, 1]. */
+/** x [n, 16] → 64 → 32 (or other widths) → score [n, 1]. */
 function network(): Uint8Array {
   const random = seededRandom(1);
   const g = graph({ opset: 17, name: "mlp" });
   let x = g.input("x", "float32", ["n", COLUMNS]);
-  const widths = [COLUMNS, 64, 32, 1];
+  const widths = [COLUMNS, ...values.widths.split(",").map(Number), 1];
   for (let i = 1; i < widths.length; i++) {
     const [from, to] = [widths[i - 1]!, widths[i]!];
     const weight = tensorFromStorage(
@@ -78,7 +84,7 @@ interface Cost {
 async function measured(program: string, args: readonly string[]): Promise<Cost> {
   const child = spawn("/usr/bin/time", ["-f", "%e %U %S %M", "-o", at("time"), program, ...args], {
     stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, TENON_CACHE: at("cache") },
+    env: { ...process.env, TENON_PYTHON: undefined, TENON_CACHE: at("cache") },
   });
   let stdout = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -127,13 +133,15 @@ try {
     "tenon score --workers 3": () => scored("--workers", "3", "--lanes", "1", "--rows-per-shard", "250k"),
     ...(python === undefined ? {} : { "polars + onnxruntime": () => byHand(python) }),
   };
-  const costs: Record<string, Cost[]> = Object.fromEntries(Object.keys(sides).map((name) => [name, []]));
+  const chosen = Object.entries(sides).filter(
+    ([name]) => positionals.length === 0 || positionals.some((part) => name.includes(part)),
+  );
+  const costs: Record<string, Cost[]> = Object.fromEntries(chosen.map(([name]) => [name, []]));
   for (let round = 0; round < ROUNDS; round++)
-    for (const [name, run] of Object.entries(sides)) costs[name]!.push(await run());
+    for (const [name, run] of chosen) costs[name]!.push(await run());
   for (const [name, found] of Object.entries(costs)) console.log(shown(name, found));
-  const ours = costs["tenon score"]!;
-  if (python !== undefined) {
-    const theirs = costs["polars + onnxruntime"]!;
+  const [ours, theirs] = [costs["tenon score"], costs["polars + onnxruntime"]];
+  if (ours !== undefined && theirs !== undefined) {
     console.log(
       `speed of the script            ${(middle(theirs, "wall") / middle(ours, "wall")).toFixed(2)}x by wall, ${(middle(theirs, "cpu") / middle(ours, "cpu")).toFixed(2)}x by CPU (target 1.0)`,
     );
@@ -141,18 +149,23 @@ try {
       `memory of the script           ${(middle(ours, "megabytes") / middle(theirs, "megabytes")).toFixed(2)}x (target below 1)`,
     );
   }
-  const [one, three] = [costs["tenon score --workers 1"]!, costs["tenon score --workers 3"]!];
-  console.log(
-    `3 workers, per worker by CPU   ${(middle(one, "cpu") / middle(three, "cpu")).toFixed(2)} (target 0.9)`,
-  );
+  const [one, three] = [costs["tenon score --workers 1"], costs["tenon score --workers 3"]];
+  if (one !== undefined && three !== undefined)
+    console.log(
+      `3 workers, per worker by CPU   ${(middle(one, "cpu") / middle(three, "cpu")).toFixed(2)} (target 0.9)`,
+    );
+  if (positionals.length === 0) await ownTimes();
+} finally {
+  if (existsSync(folder)) rmSync(folder, { recursive: true });
+}
+
+async function ownTimes(): Promise<void> {
   console.log(
     `overlap                        ${(await overlap()).toFixed(2)}x max(load, compute) (target 1.25)`,
   );
   console.log(
     `resume                         ${(await resume()).toFixed(0)} ms to the first batch (target 60)`,
   );
-} finally {
-  if (existsSync(folder)) rmSync(folder, { recursive: true });
 }
 
 /** Wall time of reading with a wait of 2 ms per batch beside it, over the larger of both alone. */

@@ -53,7 +53,7 @@ export function scoreCommand(): Command {
 }
 
 function requireOutput({ input, output }: ScoreOptions): string {
-  if (input.length > 0 && output !== undefined) return output;
+  if (input.length > 0 && !input.includes("") && output !== undefined && output !== "") return output;
   throw new TenonError("USAGE", {
     problem: "score needs --input and --output",
     do: "tenon score MODEL --input 'in/*.parquet' --output out/",

@@ -17,6 +17,7 @@ import {
   loadWindow,
   select,
   splitsOf,
+  splitsToRead,
   type Window,
   windowsOf,
 } from "./window.js";
@@ -126,7 +127,9 @@ async function* placedWindows(
   const jobs = function* (): Generator<() => Promise<Placed>> {
     for (let epoch = from?.epoch ?? plan.epoch; epoch < plan.epoch + plan.repeat; epoch++) {
       const order = epochOrder(windows, plan, epoch);
-      for (let place = epoch === from?.epoch ? from.window : 0; place < order.length; place++) {
+      const first = epoch === from?.epoch ? from.window : 0;
+      scan.expect?.(order.slice(first).flatMap((window) => splitsToRead(scan, window, plan)));
+      for (let place = first; place < order.length; place++) {
         yield async () => ({
           place,
           epoch,

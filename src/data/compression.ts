@@ -35,6 +35,8 @@ export async function decompress(
 ): Promise<void> {
   let read = 0;
   let size = 0;
+  // Streams may tell of their own end in its place.
+  let refused: unknown;
   async function* counted(): AsyncGenerator<Uint8Array, void> {
     for await (const chunk of chunks) {
       read += chunk.length;
@@ -43,20 +45,32 @@ export async function decompress(
   }
   try {
     await DECOMPRESS[compression](counted(), (bytes) => {
+      if (refused !== undefined) return;
       size += bytes.length;
-      if (size > Math.max(FREE_BYTES, MOST_RATIO * read))
-        throw new TenonError("FILE_INVALID", {
-          problem: "a compressed file holds far more than its size",
-          given: name,
-          expected: `at most ${Math.max(FREE_BYTES, MOST_RATIO * read)} bytes for ${read} compressed ones`,
-          do: "decompress it first if it is to be trusted",
-        });
-      put(bytes);
+      try {
+        checkRatio(name, size, read);
+        put(bytes);
+      } catch (error) {
+        refused = error;
+        throw error;
+      }
     });
   } catch (cause) {
+    if (refused !== undefined) throw refused;
     if (cause instanceof TenonError) throw cause;
     throw new TenonError("FILE_INVALID", { problem: `a ${compression} file is damaged`, given: name, cause });
   }
+}
+
+function checkRatio(name: string, size: number, read: number): void {
+  const most = Math.max(FREE_BYTES, MOST_RATIO * read);
+  if (size <= most) return;
+  throw new TenonError("FILE_INVALID", {
+    problem: "a compressed file holds far more than its size",
+    given: name,
+    expected: `at most ${most} bytes for ${read} compressed ones`,
+    do: "decompress it first if it is to be trusted",
+  });
 }
 
 async function throughStream(

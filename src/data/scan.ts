@@ -46,6 +46,8 @@ export interface Scan extends AsyncDisposable {
     /** Where numbers may be decoded to; they stay there until its next use. */
     memory?: ColumnMemory,
   ): Promise<Chunk>;
+  /** Told the splits that will be read next, in their order: an engine that reads several at once reads ahead by it. */
+  expect?(splits: readonly Split[]): void;
   /** True when `read` decodes into the memory that it is given. */
   readonly usesMemory?: boolean;
   /** Chunks from the start, where there are no splits. */

@@ -18,8 +18,12 @@ class NamelessFile {
 
   constructor() {
     const path = join(tmpdir(), `tenon-bytes-${process.pid}-${randomBytes(6).toString("hex")}`);
-    this.#fd = openSync(path, "wx+", 0o600);
-    unlinkSync(path);
+    try {
+      this.#fd = openSync(path, "wx+", 0o600);
+      unlinkSync(path);
+    } catch (cause) {
+      throw noRoom(cause);
+    }
   }
 
   put(bytes: Uint8Array): void {
@@ -27,12 +31,7 @@ class NamelessFile {
       for (let done = 0; done < bytes.length; )
         done += writeSync(this.#fd, bytes, done, bytes.length - done, this.size + done);
     } catch (cause) {
-      throw new TenonError("USAGE", {
-        problem: "the temporary folder cannot hold a table",
-        given: `${tmpdir()}: ${(cause as Error).message}`,
-        do: "set TMPDIR to a folder with more room",
-        cause,
-      });
+      throw noRoom(cause);
     }
     this.size += bytes.length;
   }
@@ -44,6 +43,15 @@ class NamelessFile {
   close(): void {
     closeSync(this.#fd);
   }
+}
+
+function noRoom(cause: unknown): TenonError {
+  return new TenonError("USAGE", {
+    problem: "the temporary folder cannot hold a table",
+    given: `${tmpdir()}: ${(cause as Error).message}`,
+    do: "set TMPDIR to a folder with more room",
+    cause,
+  });
 }
 
 interface Kept {

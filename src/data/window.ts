@@ -107,7 +107,7 @@ export async function loadWindow(
   number: number,
 ): Promise<LoadedWindow> {
   const names = columnsToRead(wanted, plan);
-  const splits = window.splits.filter((split) => !excluded(scan, split, plan));
+  const splits = splitsToRead(scan, window, plan);
   const workspace = "workspace" in memory ? memory.workspace : undefined;
   const lease = "pool" in memory ? memory.pool.lease() : undefined;
   const room = lease ?? workspace?.slot(number);
@@ -134,6 +134,11 @@ async function readSplits(
   } finally {
     await ahead?.catch(() => undefined);
   }
+}
+
+/** The splits that `loadWindow` will read of a window. */
+export function splitsToRead(scan: Scan, window: Window, plan: Plan): Split[] {
+  return window.splits.filter((split) => !excluded(scan, split, plan));
 }
 
 function excluded(scan: Scan, split: Split, plan: Plan): boolean {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
 import { columnValue, parquet, sink } from "tenon/data";
 import { runCli, startCli } from "../support/cli.js";
 import { saveMatMul } from "../support/small-models.js";
@@ -177,6 +178,37 @@ describe("tenon score", () => {
       assert.match(stderr, said);
       assert.ok(!existsSync(join(folder, "nothing")));
     }
+    const zipped = join(folder, "in.csv.gz");
+    writeFileSync(zipped, gzipSync("f0,f1\n1,2\n"));
+    const noRoom = await runCli(
+      [
+        "score",
+        model,
+        "--input",
+        zipped,
+        "--output",
+        join(folder, "nothing"),
+        ...map,
+        "--isolation",
+        "inline",
+        "--cache",
+        "off",
+      ],
+      { env: { TMPDIR: join(folder, "none") } },
+    );
+    assert.equal(noRoom.code, 2);
+    assert.match(noRoom.stderr, /temporary folder cannot hold a table/);
+    const nowhere = await runCli([
+      "score",
+      model,
+      "--input",
+      join(folder, "in.parquet"),
+      "--output",
+      "",
+      ...map,
+    ]);
+    assert.equal(nowhere.code, 2);
+    assert.match(nowhere.stderr, /needs --input and --output/);
     const onFile = await score("in.parquet", ...map);
     assert.equal(onFile.code, 2);
     assert.match(onFile.stderr, /folder of the result cannot be made/);

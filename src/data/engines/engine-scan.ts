@@ -2,17 +2,23 @@
 import { isTenonError, TenonError } from "../../base/index.js";
 import type { Column } from "../column.js";
 import type { Chunk, Scan, Split } from "../scan.js";
+import type { ColumnMemory } from "../workspace.js";
 
 /** Stored columns of one split: `places` tells where each lies, the structs around it first. */
 export interface StoredColumns {
+  readonly split: Split;
   readonly path: string;
   readonly row: number;
   readonly rows: number;
   readonly places: ReadonlyMap<string, readonly [string, ...string[]]>;
+  /** Where numbers go, by engines that use it. */
+  readonly memory?: ColumnMemory | undefined;
 }
 
 interface Engine extends AsyncDisposable {
   readonly name: string;
+  readonly usesMemory?: boolean;
+  expect?(splits: readonly Split[]): void;
   read(wanted: StoredColumns): Promise<ReadonlyMap<string, Column>>;
 }
 
@@ -23,8 +29,15 @@ export function engineScan(scan: Scan, places: ReadonlyMap<string, readonly stri
     schema: scan.schema,
     files: scan.files,
     splits: scan.splits,
+    usesMemory: engine.usesMemory === true,
+    ...(engine.expect === undefined ? {} : { expect: engine.expect.bind(engine) }),
     ...(scan.excludes === undefined ? {} : { excludes: scan.excludes.bind(scan) }),
-    async read(split: Split, columns: readonly string[], signal?: AbortSignal): Promise<Chunk> {
+    async read(
+      split: Split,
+      columns: readonly string[],
+      signal?: AbortSignal,
+      memory?: ColumnMemory,
+    ): Promise<Chunk> {
       signal?.throwIfAborted();
       const wanted = new Map<string, readonly [string, ...string[]]>();
       for (const name of columns) {
@@ -43,7 +56,7 @@ export function engineScan(scan: Scan, places: ReadonlyMap<string, readonly stri
       const read = new Map<string, Column>();
       if (wanted.size > 0)
         try {
-          for (const [name, column] of await engine.read({ path, row, rows, places: wanted }))
+          for (const [name, column] of await engine.read({ split, path, row, rows, places: wanted, memory }))
             read.set(name, column);
         } catch (error) {
           throw inFile(error, `${path}, rows from ${row} on`);

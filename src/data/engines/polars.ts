@@ -1,15 +1,11 @@
-/** Polars as an engine: row groups of Parquet and lazy frames, in a thread of its own, handed over as Arrow IPC. */
+/** Polars as an engine: row groups of Parquet and lazy frames, in a thread of its own. */
 import { Worker } from "node:worker_threads";
 import { isTenonError, TenonError } from "../../base/index.js";
-import { readBatch } from "../arrow/batch.js";
-import { indexMessages, readBlock } from "../arrow/messages.js";
-import { fieldsOf } from "../arrow/schema.js";
-import { type Column, type FieldType, printType, typeOf } from "../column.js";
-import { joinColumns } from "../rows.js";
 import type { Scan, Source } from "../scan.js";
 import { spooledSource } from "../spool.js";
-import { checkRows, engineScan } from "./engine-scan.js";
+import { engineScan } from "./engine-scan.js";
 import { missingEngine } from "./optional.js";
+import { PolarsWindows } from "./polars-windows.js";
 
 /** What the thread is asked for. */
 export type PolarsRequest =
@@ -19,17 +15,34 @@ export type PolarsRequest =
       readonly row: number;
       readonly rows: number;
       readonly columns: readonly string[];
+      /** Columns that go to `room` where they have no null, each from its byte `at` on. */
+      readonly numbers: readonly RoomColumn[];
+      readonly room: SharedArrayBuffer | null;
     }
   | { readonly kind: "spill"; readonly plan: string; readonly path: string };
+
+export interface RoomColumn {
+  readonly name: string;
+  /** Name of the typed array. */
+  readonly array: string;
+  readonly at: number;
+}
 
 export type PolarsReply =
   | { readonly ready: true }
   | { readonly missing: string }
   | { readonly error: string }
-  | { readonly bytes: Uint8Array };
+  | PolarsAnswer;
 
-interface PolarsThread {
-  ask(request: PolarsRequest): Promise<Uint8Array>;
+export interface PolarsAnswer {
+  /** Names of the columns that are in the room now. */
+  readonly placed: readonly string[];
+  /** The other columns as a stream of Arrow IPC; empty where there are none. */
+  readonly bytes: Uint8Array;
+}
+
+export interface PolarsThread {
+  ask(request: PolarsRequest): Promise<PolarsAnswer>;
   close(): Promise<void>;
 }
 
@@ -66,7 +79,7 @@ async function openPolars(): Promise<PolarsThread> {
         worker.ref();
         worker.postMessage(request);
         const answer = await coming.finally(() => worker.unref());
-        if ("bytes" in answer) return answer.bytes;
+        if ("bytes" in answer) return answer;
         throw new TenonError("FILE_INVALID", {
           problem: "polars cannot read this",
           given: "error" in answer ? answer.error.slice(0, 500) : "no answer",
@@ -84,71 +97,7 @@ async function openPolars(): Promise<PolarsThread> {
 /** A scan of Parquet whose row groups polars reads. Throws DEPENDENCY_MISSING. */
 export async function withPolars(scan: Scan, places: ReadonlyMap<string, readonly string[]>): Promise<Scan> {
   const thread = await openPolars();
-  return engineScan(scan, places, {
-    name: "polars",
-    async read({ path, row, rows, places: stored }) {
-      const columns = [...new Set([...stored.values()].map(([outer]) => outer))];
-      const bytes = await thread.ask({ kind: "window", path, row, rows, columns });
-      const read = await columnsOf(bytes, rows);
-      const result = new Map<string, Column>();
-      for (const name of stored.keys())
-        result.set(name, fitting(name, read.get(name), scan.schema.get(name)!));
-      return result;
-    },
-    [Symbol.asyncDispose]: () => thread.close(),
-  });
-}
-
-/** The columns of an Arrow stream in memory that must hold `rows` rows. */
-async function columnsOf(bytes: Uint8Array, rows: number): Promise<Map<string, Column>> {
-  const file = {
-    size: bytes.length,
-    read: (target: Uint8Array, position: number) => {
-      const part = bytes.subarray(position, position + target.length);
-      target.set(part);
-      return Promise.resolve(part.length);
-    },
-    close: () => Promise.resolve(),
-  };
-  const index = await indexMessages(file);
-  const fields = fieldsOf(index.schema);
-  const parts: { rows: number; columns: Map<string, Column> }[] = [];
-  for (const block of index.batches) {
-    const { content, body } = await readBlock(file, block);
-    parts.push(readBatch(content, body, fields, () => true, new Map()));
-  }
-  checkRows(
-    "polars",
-    parts.reduce((sum, part) => sum + part.rows, 0),
-    rows,
-  );
-  const joined = new Map<string, Column>();
-  for (const name of parts[0]?.columns.keys() ?? [])
-    joined.set(
-      name,
-      joinColumns(
-        name,
-        parts.map(({ rows, columns }) => ({ column: columns.get(name)!, rows })),
-      ),
-    );
-  return joined;
-}
-
-/** The column with the meaning of its field; polars keeps numbers as they are stored. */
-function fitting(name: string, column: Column | undefined, field: FieldType): Column {
-  if (column === undefined) throw differs(name, "no such column", printType(field.dtype));
-  if (printType(typeOf(column)) !== printType(field.dtype))
-    throw differs(name, printType(typeOf(column)), printType(field.dtype));
-  return column;
-}
-
-function differs(name: string, given: string, expected: string): TenonError {
-  return new TenonError("USAGE", {
-    problem: `polars gives another type of column "${name}"`,
-    given,
-    expected,
-    do: "leave the column out, or read it by the built-in engine",
-  });
+  return engineScan(scan, places, new PolarsWindows(scan, thread));
 }
 
 /** A lazy frame of nodejs-polars: what it needs of it. */
