@@ -54,7 +54,7 @@ async function writeWhole(path: string): Promise<void> {
 }
 
 /** One to three bytes changed, every ninth time the end cut off. Half of the changes hit the footer, but its last eight bytes. */
-export function damagedTable(whole: Uint8Array, random: () => number, number: number): Buffer {
+function damagedTable(whole: Uint8Array, random: () => number, number: number): Buffer {
   const below = (bound: number): number => Math.floor(random() * bound);
   const bytes = Buffer.from(number % 9 === 8 ? whole.subarray(0, below(whole.length)) : whole);
   const start = number % 2 === 0 ? 0 : Math.floor(whole.length * 0.6);

@@ -1,7 +1,7 @@
 /** Polars' thread: only synchronous calls, since asynchronous ones end the process on damaged files. */
 import { renameSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
-import type { PolarsAnswer, PolarsReply, PolarsRequest, RoomColumn } from "./polars.js";
+import type { PolarsAnswer, PolarsReply, PolarsRequest, RoomColumn } from "./polars-messages.js";
 
 type Polars = typeof import("nodejs-polars");
 type Series = import("nodejs-polars").Series;

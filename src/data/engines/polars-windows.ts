@@ -9,7 +9,7 @@ import { joinColumns, sliceColumn } from "../rows.js";
 import type { Scan, Split } from "../scan.js";
 import { type ColumnMemory, FRESH_MEMORY } from "../workspace.js";
 import { checkRows, type StoredColumns } from "./engine-scan.js";
-import type { PolarsThread, RoomColumn } from "./polars.js";
+import type { PolarsThread, RoomColumn } from "./polars-messages.js";
 
 /** Rows of one question, which costs about 20 ms whatever it asks for. The first one is of one row group: it is waited for. */
 const QUESTION_ROWS = 491_520;
