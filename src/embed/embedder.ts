@@ -7,9 +7,19 @@ import { type Accuracy, accuracyOf, SAMPLE_TEXTS } from "./accuracy.js";
 import { type CardOptions, type ModelCard, readCard, type TruncateSide } from "./card/card.js";
 import { isFile } from "./card/files.js";
 import { checkGolden, type GoldenCheck } from "./golden.js";
-import { type DenseGraph, denseGraph, QUANTS, type Quant } from "./graph/dense.js";
-import { roomProbe, type WeightRoom, weightRoom } from "./graph/int8-row.js";
-import { checkOutput, EMBEDDING, type OutputType } from "./graph/tail.js";
+
+import type { WeightRoom } from "./graph/int8-row.js";
+
+import {
+  checkOutput,
+  type DenseFacts,
+  EMBEDDING,
+  isDenseFacts,
+  type OutputType,
+  QUANTS,
+  type Quant,
+} from "./graph/names.js";
+import { type DenseChoices, denseRecall } from "./graph/recall.js";
 import { modelFolder } from "./hub/cache.js";
 import { knownModel } from "./hub/known.js";
 import type { GoldenVectors } from "./hub/known-facts.js";
@@ -85,10 +95,22 @@ export async function embedder(given: string, wanted: EmbedderOptions = {}): Pro
   return onEngine(
     folder,
     options,
-    async (opening) =>
-      prepare(folder, options, options.quant === "int8-row" ? await weightRoomOf(await opening) : "whole"),
-    async (prepared, load, engine) => {
-      const made = new EncoderEmbedder(prepared, await load(prepared.graph.model));
+    () => readTexts(folder, options),
+    async (texts, _, engine, loadMade) => {
+      const { card } = texts;
+      const choices = choicesOf(options);
+      const { opened, about } = await loadMade({
+        recall: async () => denseRecall(card, choices),
+        make: async () => {
+          const { denseGraph } = await import("./graph/dense.js");
+          const weightRoom = choices.quant === "int8-row" ? await weightRoomOf(engine) : "whole";
+          const { model, ...facts } = await denseGraph(card, { ...choices, weightRoom });
+          return { model, about: facts };
+        },
+        isAbout: isDenseFacts,
+      });
+      const prepared = preparedOf(texts, about, options);
+      const made = new EncoderEmbedder(prepared, opened);
       try {
         if (prepared.quant !== "none" && options.verify !== false)
           made.accuracy = await measured(folder, options, engine, made);
@@ -111,6 +133,7 @@ function withKnownPooling(given: string, folder: string, options: EmbedderOption
 
 /** What products of small integers this machine gets right. */
 async function weightRoomOf(engine: Engine): Promise<WeightRoom> {
+  const { roomProbe, weightRoom } = await import("./graph/int8-row.js");
   await using probe = await engine.load(roomProbe(), {
     name: `room-probe-${++probes}`,
     batch: { max: 1 },
@@ -190,9 +213,12 @@ export async function prepareEmbedder(
     };
   }
   // Loaded by whoever it is: weights that every processor multiplies right.
-  const prepared = await prepare(folder, options, "half");
+  const texts = await readTexts(folder, options);
+  const { denseGraph } = await import("./graph/dense.js");
+  const graph = await denseGraph(texts.card, { ...choicesOf(options), weightRoom: "half" });
+  const prepared = preparedOf(texts, graph, options);
   return {
-    graph: prepared.graph.model,
+    graph: graph.model,
     attach: (engine, model) => new EncoderEmbedder(prepared, onModel(engine, model)),
   };
 }
@@ -200,7 +226,7 @@ export async function prepareEmbedder(
 interface Prepared {
   readonly card: ModelCard;
   readonly text: TextEncoder;
-  readonly graph: DenseGraph;
+  readonly graph: DenseFacts;
   readonly output: OutputType;
   readonly quant: Quant;
   readonly ranges: Int8Ranges | undefined;
@@ -209,9 +235,14 @@ interface Prepared {
   readonly variance: string | undefined;
 }
 
-async function prepare(folder: string, options: EmbedderOptions, weightRoom: WeightRoom): Promise<Prepared> {
-  const output = options.output ?? "float32";
-  checkOutput(output);
+interface Texts {
+  readonly card: ModelCard;
+  readonly text: TextEncoder;
+}
+
+/** What a folder says of texts; options that can be refused without the graph are. */
+async function readTexts(folder: string, options: EmbedderOptions): Promise<Texts> {
+  checkOutput(options.output ?? "float32");
   const { quant = "none" } = options;
   if (!QUANTS.includes(quant)) {
     throw new TenonError("CONFIG_INVALID", {
@@ -221,27 +252,25 @@ async function prepare(folder: string, options: EmbedderOptions, weightRoom: Wei
     });
   }
   const card = readCard(folder, options);
-  const text = await TextEncoder.open(card, options.truncate ?? "right");
-  const graph = await denseGraph(card, {
-    dims: options.dims,
-    output,
-    quant,
-    weightRoom,
-    tokenOutputs: options.tokenOutputs ?? false,
-  });
-  return {
-    card,
-    text,
-    graph,
-    output,
-    quant,
-    ranges: options.ranges,
-    ...varianceOf(graph, options),
-  };
+  return { card, text: await TextEncoder.open(card, options.truncate ?? "right") };
+}
+
+function choicesOf({
+  dims,
+  output = "float32",
+  quant = "none",
+  tokenOutputs = false,
+}: EmbedderOptions): DenseChoices {
+  return { dims, output, quant, tokenOutputs };
+}
+
+function preparedOf({ card, text }: Texts, graph: DenseFacts, options: EmbedderOptions): Prepared {
+  const { output, quant } = choicesOf(options);
+  return { card, text, graph, output, quant, ranges: options.ranges, ...varianceOf(graph, options) };
 }
 
 function varianceOf(
-  { sharedScale }: DenseGraph,
+  { sharedScale }: DenseFacts,
   { batchVariance = "alone", ...limits }: EmbedderOptions,
 ): Pick<Prepared, "limits" | "variance"> {
   if (batchVariance !== "alone" && batchVariance !== "allow") {

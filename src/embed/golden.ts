@@ -2,7 +2,7 @@
 import { TenonError } from "../base/index.js";
 import { SAMPLE_TEXTS } from "./accuracy.js";
 import { cosine } from "./cosine.js";
-import type { Quant } from "./graph/dense.js";
+import type { Quant } from "./graph/names.js";
 import type { GoldenVectors } from "./hub/known-facts.js";
 import type { EmbedMatrix } from "./matrix.js";
 

@@ -36,8 +36,7 @@ export {
   trainableEmbedder,
 } from "./finetune/trainable-embedder.js";
 export type { GoldenCheck } from "./golden.js";
-export type { Quant } from "./graph/dense.js";
-export type { OutputType } from "./graph/tail.js";
+export type { OutputType, Quant } from "./graph/names.js";
 export {
   classifier,
   type HeadOptions,

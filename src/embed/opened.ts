@@ -1,6 +1,6 @@
 /** What embedders and scorers stand on: an engine that was given or is their own, and their graph loaded on it. */
 import type { OnnxModel } from "../onnx/index.js";
-import { Engine, type Model, modelNameOf } from "../runtime/index.js";
+import { Engine, type MadeSource, type Model, modelNameOf } from "../runtime/index.js";
 
 export interface OpenOptions {
   /** An engine to run on, which stays open. Default: one of its own. */
@@ -20,6 +20,11 @@ export interface OpenedModel {
   release(): Promise<void>;
 }
 
+/** Loads a graph that may not have to be made. */
+export type LoadMade = <A>(
+  source: MadeSource<A>,
+) => Promise<{ readonly opened: OpenedModel; readonly about: A }>;
+
 /**
  * Opens an engine where none is given, which is closed again if anything rejects. `prepare` reads the folder meanwhile: the
  * library of the engine is opened by another thread. `load` puts a graph on the engine.
@@ -28,7 +33,12 @@ export async function onEngine<P, T>(
   folder: string,
   options: OpenOptions,
   prepare: (opening: Promise<Engine>) => Promise<P>,
-  use: (prepared: P, load: (graph: OnnxModel) => Promise<OpenedModel>, engine: Engine) => Promise<T>,
+  use: (
+    prepared: P,
+    load: (graph: OnnxModel) => Promise<OpenedModel>,
+    engine: Engine,
+    loadMade: LoadMade,
+  ) => Promise<T>,
 ): Promise<T> {
   const { lanes, cache } = options;
   const opening =
@@ -44,22 +54,22 @@ export async function onEngine<P, T>(
   };
   try {
     const [prepared, engine] = await Promise.all([prepare(opening), opening]);
-    const load = async (graph: OnnxModel): Promise<OpenedModel> => {
-      const model = await engine.load(graph, {
-        name: options.name ?? modelNameOf(folder, undefined),
-        batch: { max: 1 },
-        calibrate: false,
-      });
-      return {
-        engine,
-        model: () => model,
-        release: async () => {
-          await model.unload();
-          await closeEngine();
-        },
-      };
+    const name = options.name ?? modelNameOf(folder, undefined);
+    const how = { name, batch: { max: 1 }, calibrate: false } as const;
+    const opened = (model: Model): OpenedModel => ({
+      engine,
+      model: () => model,
+      release: async () => {
+        await model.unload();
+        await closeEngine();
+      },
+    });
+    const load = async (graph: OnnxModel): Promise<OpenedModel> => opened(await engine.load(graph, how));
+    const loadMade: LoadMade = async (source) => {
+      const { model, about } = await engine.loadMade(source, how);
+      return { opened: opened(model), about };
     };
-    return await use(prepared, load, engine);
+    return await use(prepared, load, engine, loadMade);
   } catch (error) {
     await closeEngine();
     throw error;

@@ -31,8 +31,15 @@ export function defaultCacheFolder(env: NodeJS.ProcessEnv = process.env): string
   return folder === "off" ? false : folder;
 }
 
+let machine: Promise<string> | undefined;
+
 /** The kernels that a compiled model was prepared for. */
-export async function machineKey(): Promise<string> {
+export function machineKey(): Promise<string> {
+  machine ??= readMachineKey();
+  return machine;
+}
+
+async function readMachineKey(): Promise<string> {
   let flags = "";
   if (process.platform === "linux") {
     try {

@@ -29,6 +29,7 @@ import {
   sourceKey,
 } from "./load.js";
 import { poolThreads, usableCores } from "./machine.js";
+import { type MadeSource, madeKey, recallMade, rememberMade } from "./made.js";
 import { Model } from "./model.js";
 import { modelNameOf } from "./model-name.js";
 import { ortLibrary } from "./ort/library.js";
@@ -142,6 +143,14 @@ export class Engine {
    * once do the work once. Throws FILE_NOT_FOUND, MODEL_INVALID, MODEL_UNSUPPORTED or USAGE for a name that is taken.
    */
   async load(source: Source, options: LoadOptions = {}): Promise<Model> {
+    return await this.#load(source, options, () => undefined);
+  }
+
+  async #load(
+    source: Source,
+    options: LoadOptions,
+    identified: (identity: Identity) => void,
+  ): Promise<Model> {
     this.#assertOpen();
     const given = await sourceOf(source, options.baseDir);
     const order: Order = {
@@ -151,16 +160,54 @@ export class Engine {
       options,
       build: buildOptionsOf(this.#options, options),
     };
-    const { name, version } = order;
-    if (!/^[0-9]+$/.test(version))
-      throw new TenonError("USAGE", { problem: "model version", given: version, expected: "decimal digits" });
-    if (!options.replace && this.#models.has(name, version)) throw taken(name, version);
+    this.#assertFree(order);
     if (options.quickStart && !(await this.#isCompiled(order))) return await this.#quickStart(order);
 
     const identity = await sourceKey(order.source, order.build, this.#cache, this.runtimeVersion);
+    identified(identity);
     return await this.#make(order, identity, this.#cache, (model) =>
       this.#models.place(model, options.replace ?? false),
     );
+  }
+
+  /**
+   * `load` for a model that takes time to make: it is not made where what came of it is in the cache. `about` is what `make`
+   * told of it then. Throws what `load` and `make` throw.
+   */
+  async loadMade<T>(
+    source: MadeSource<T>,
+    options: LoadOptions & { readonly name: string },
+  ): Promise<{ readonly model: Model; readonly about: T }> {
+    this.#assertOpen();
+    // Another process has no way to make it.
+    const cache = this.#host === undefined ? this.#cache : undefined;
+    const build = buildOptionsOf(this.#options, options);
+    const made = cache === undefined ? undefined : await madeKey(source, build, this.runtimeVersion);
+    const known = made === undefined ? undefined : await recallMade(source, made, cache!);
+    if (known !== undefined) {
+      const late = async () => await sourceOf((await source.make()).model, options.baseDir);
+      const { name, version = "1", trust = "pinned" } = options;
+      const from = { from: new Uint8Array(0), baseDir: undefined, trust, late };
+      const order = { source: from, name, version, options, build };
+      this.#assertFree(order);
+      const model = await this.#make(order, known.identity, cache, (each) =>
+        this.#models.place(each, options.replace ?? false),
+      );
+      return { model, about: known.about };
+    }
+    const { model: structure, about } = await source.make();
+    let identity: Identity | undefined;
+    const model = await this.#load(structure, options, (each) => {
+      identity = each;
+    });
+    // Parts that changed meanwhile may have been read before or after.
+    if (
+      made !== undefined &&
+      identity?.hashed &&
+      (await madeKey(source, build, this.runtimeVersion)) === made
+    )
+      await rememberMade(made, identity, about, cache!);
+    return { model, about };
   }
 
   async #isCompiled({ source, build }: Order): Promise<boolean> {
@@ -327,6 +374,13 @@ export class Engine {
   }
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────
+
+  /** Throws USAGE for a version that is none, and a name that is taken. */
+  #assertFree({ name, version, options }: Order): void {
+    if (!/^[0-9]+$/.test(version))
+      throw new TenonError("USAGE", { problem: "model version", given: version, expected: "decimal digits" });
+    if (!options.replace && this.#models.has(name, version)) throw taken(name, version);
+  }
 
   #assertOpen(): void {
     if (this.#closing !== undefined)

@@ -9,6 +9,7 @@ export type { ExplicitBatching, QueuePolicy } from "./explicit-queue.js";
 export type { FirstProcess } from "./first-process.js";
 export type { Lease, LeaseRunOptions } from "./lease.js";
 export { defaultLanes, poolThreads, usableCores } from "./machine.js";
+export type { MadeSource } from "./made.js";
 export type { MapOptions, Model, ModelProfile, RunOptions } from "./model.js";
 export { isModelName, modelNameOf } from "./model-name.js";
 export { type Outputs, outputRecord } from "./outputs.js";

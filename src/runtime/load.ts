@@ -93,7 +93,8 @@ async function externalFiles(source: ModelSource): Promise<readonly string[]> {
   return weightFiles(await readStructure(source));
 }
 
-async function keyOf(sha256: string, options: BuildOptions, runtimeVersion: string): Promise<string> {
+/** The key of what these options make of a content, on this machine. */
+export async function keyOf(sha256: string, options: BuildOptions, runtimeVersion: string): Promise<string> {
   const parts = JSON.stringify([sha256, runtimeVersion, PREFLIGHT_VERSION, await machineKey(), options]);
   return createHash("sha256").update(parts).digest("hex").slice(0, 40);
 }
@@ -140,7 +141,8 @@ export async function loadModel(
     }
   }
 
-  const prepared = await prepareModel(source, options.quick === true && options.providers.length === 0);
+  const read = source.late === undefined ? source : { ...(await source.late()), trust: source.trust };
+  const prepared = await prepareModel(read, options.quick === true && options.providers.length === 0);
   for (const form of cache === undefined ? [] : await usableForms(cache, identity.key)) {
     try {
       const entry = await cache!.add(identity.key, pick(prepared), async (folder) => {

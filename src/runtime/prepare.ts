@@ -9,6 +9,8 @@ export interface ModelSource {
   readonly baseDir: string | undefined;
   /** How far its author is trusted. */
   readonly trust: Trust;
+  /** Gives the source where it has to be read after all; `from` is empty then. */
+  readonly late?: () => Promise<Omit<ModelSource, "trust" | "late">>;
   /** What `from` holds, where it is known already; it is not read again then. */
   readonly structure?: OnnxModel;
 }

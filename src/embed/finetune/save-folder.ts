@@ -15,7 +15,8 @@ import {
 import type { Tensor } from "../../tensor/index.js";
 import { openWeights, saveSafetensors, type TensorRef } from "../../torch/index.js";
 import type { ModelCard } from "../card/card.js";
-import { onlyOutputs, type TokenInput } from "../graph/body.js";
+import { onlyOutputs } from "../graph/body.js";
+import type { TokenInput } from "../graph/names.js";
 import type { StaticModel } from "../static/static-model.js";
 
 /** Weights and graphs, in any format: they are written anew or belong to the model as it was. */

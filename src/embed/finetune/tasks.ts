@@ -2,7 +2,7 @@
 import { TenonError } from "../../base/index.js";
 import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
 import type { BatchFunction, LossFunction, Var } from "../../train/index.js";
-import { EMBEDDING } from "../graph/tail.js";
+import { EMBEDDING } from "../graph/names.js";
 import type { TextRole } from "../prompts.js";
 import { checkTexts } from "../text.js";
 import { distinctBatches } from "./text-batches.js";

@@ -1,6 +1,6 @@
 /** Texts as the inputs of a training step: tokens padded to a few lengths, since each length is compiled once. */
 import type { Tensor } from "../../tensor/index.js";
-import type { TokenInput } from "../graph/body.js";
+import type { TokenInput } from "../graph/names.js";
 import { encoderInputs } from "../schedule/encoder-run.js";
 import type { Tokens } from "../text.js";
 

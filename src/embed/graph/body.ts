@@ -11,10 +11,7 @@ import {
 } from "../../onnx/index.js";
 import type { Fields } from "../card/files.js";
 import { type ModelPlace, modelFile } from "../card/model-files.js";
-
-/** Inputs that are filled here, all int64 [batch, sequence]. */
-export const TOKEN_INPUTS = ["input_ids", "attention_mask", "token_type_ids", "position_ids"] as const;
-export type TokenInput = (typeof TOKEN_INPUTS)[number];
+import { TOKEN_INPUTS, type TokenInput } from "./names.js";
 
 export interface Body {
   readonly model: OnnxModel;

@@ -3,31 +3,13 @@ import { TenonError } from "../../base/index.js";
 import { appendGraph, type OnnxModel, removeDead, run } from "../../onnx/index.js";
 import type { ModelCard } from "../card/card.js";
 import { sharedScale } from "./batch-variance.js";
-import { bodyOf, hiddenStates, onlyOutputs, type TokenInput, tokenInputs } from "./body.js";
+import { bodyOf, hiddenStates, onlyOutputs, tokenInputs } from "./body.js";
 import { int8Row, type WeightRoom } from "./int8-row.js";
-import { EMBEDDING, type OutputType, tailOf, vectorSize } from "./tail.js";
+import { type DenseFacts, EMBEDDING, type OutputType, POOLING_MASK, type Quant } from "./names.js";
+import { tailOf, vectorSize } from "./tail.js";
 
-/** `int8-row`: products in integers, with a scale for each row of activations. */
-export const QUANTS = ["none", "int8-row"] as const;
-export type Quant = (typeof QUANTS)[number];
-
-/** Tokens that are pooled, where a prompt is not. */
-export const POOLING_MASK = "pooling_mask";
-
-export interface DenseGraph {
+export interface DenseGraph extends DenseFacts {
   readonly model: OnnxModel;
-  readonly from: string;
-  readonly inputs: readonly TokenInput[];
-  /** The graph has the input `pooling_mask`. */
-  readonly poolingMask: boolean;
-  /** Numbers of a vector, before it is packed into bits. */
-  readonly dims: number;
-  /** Numbers of a vector that is not cut. */
-  readonly fullDims: number;
-  /** The output with the vectors of tokens, where it was kept. */
-  readonly hidden: string | undefined;
-  /** The operator by which a text's vector depends on its company, where there is one. */
-  readonly sharedScale: string | undefined;
 }
 
 /** Builds it. Throws DIMS_MISMATCH, and what reading a model throws. */

@@ -3,24 +3,8 @@ import { TenonError } from "../../base/index.js";
 import { type GraphBuilder, graph, type OnnxModel } from "../../onnx/index.js";
 import { cast, tensor } from "../../tensor/index.js";
 import type { DenseActivation, DenseModule, ModelCard } from "../card/card.js";
+import { EMBEDDING, type OutputType } from "./names.js";
 import { POOLING_RULES, PoolingInputs } from "./pool.js";
-
-/** Name of the one output. */
-export const EMBEDDING = "sentence_embedding";
-
-/** What numbers a vector is made of; `ubinary`: sign bits, the first in the highest bit; `binary`: the same less 128. */
-export const OUTPUT_TYPES = ["float32", "float16", "int8", "binary", "ubinary"] as const;
-export type OutputType = (typeof OUTPUT_TYPES)[number];
-
-/** Throws CONFIG_INVALID for what is no type of output. */
-export function checkOutput(output: OutputType): void {
-  if (OUTPUT_TYPES.includes(output)) return;
-  throw new TenonError("CONFIG_INVALID", {
-    problem: "output",
-    given: String(output),
-    expected: OUTPUT_TYPES.join(", "),
-  });
-}
 
 export interface TailOptions {
   readonly opset: number;

@@ -5,9 +5,10 @@ import { appendGraph, type GraphBuilder, graph, type OnnxModel, removeDead, run 
 import { type Tensor, tensor } from "../../tensor/index.js";
 import type { ModelCard } from "../card/card.js";
 import { isFile } from "../card/files.js";
-import { hiddenStates, onlyOutputs, type TokenInput } from "../graph/body.js";
+import { hiddenStates, onlyOutputs } from "../graph/body.js";
 import { denseGraph } from "../graph/dense.js";
-import { EMBEDDING } from "../graph/tail.js";
+import type { TokenInput } from "../graph/names.js";
+import { EMBEDDING } from "../graph/names.js";
 import { layerWeight } from "../graph/weight.js";
 
 /**

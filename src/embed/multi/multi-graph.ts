@@ -2,7 +2,8 @@
 import { TenonError } from "../../base/index.js";
 import { appendGraph, graph, type OnnxModel, removeDead, run } from "../../onnx/index.js";
 import { type Tensor, tensor } from "../../tensor/index.js";
-import { bodyOf, hiddenStates, onlyOutputs, type TokenInput, tokenInputs } from "../graph/body.js";
+import { bodyOf, hiddenStates, onlyOutputs, tokenInputs } from "../graph/body.js";
+import type { TokenInput } from "../graph/names.js";
 import { ACTIVATION } from "../graph/tail.js";
 import { layerWeight } from "../graph/weight.js";
 import type { MultiCard } from "./multi-card.js";

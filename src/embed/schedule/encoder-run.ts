@@ -2,8 +2,8 @@
 import { TenonError } from "../../base/index.js";
 import type { Model, Outputs } from "../../runtime/index.js";
 import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
-import type { TokenInput } from "../graph/body.js";
-import { POOLING_MASK } from "../graph/dense.js";
+import type { TokenInput } from "../graph/names.js";
+import { POOLING_MASK } from "../graph/names.js";
 import type { Tokens } from "../text.js";
 
 export interface EncoderRunOptions {

@@ -1,7 +1,7 @@
 /** TextRunner: texts of many calls through one graph; each call gets one row a text, in its order. */
 import { parseBytes, type TenonError } from "../../base/index.js";
 import type { Model } from "../../runtime/index.js";
-import type { TokenInput } from "../graph/body.js";
+import type { TokenInput } from "../graph/names.js";
 import type { MatrixData } from "../matrix.js";
 import type { OpenedModel } from "../opened.js";
 import type { TextEncoder, Tokens } from "../text.js";

@@ -1,6 +1,6 @@
 /** Vectors in another type of output, as the graphs of dense models give them. */
 import { cast, tensorFromStorage } from "../../tensor/index.js";
-import type { OutputType } from "../graph/tail.js";
+import type { OutputType } from "../graph/names.js";
 import type { MatrixData } from "../matrix.js";
 import { type Int8Ranges, int8Matrix } from "../quantise.js";
 

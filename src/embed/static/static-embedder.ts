@@ -3,7 +3,7 @@ import { TenonError } from "../../base/index.js";
 import type { Accuracy } from "../accuracy.js";
 import type { CardOptions, ModelCard, TruncateSide } from "../card/card.js";
 import type { GoldenCheck } from "../golden.js";
-import { checkOutput, type OutputType } from "../graph/tail.js";
+import { checkOutput, type OutputType } from "../graph/names.js";
 import { EmbedMatrix, type MatrixData } from "../matrix.js";
 import { type PromptOptions, promptFor, type TextRole } from "../prompts.js";
 import type { Int8Ranges } from "../quantise.js";

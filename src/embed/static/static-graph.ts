@@ -1,8 +1,8 @@
 /** A static model as a graph, for engines and servers: ids and a mask in, one vector a row out. */
 import { graph, type OnnxModel } from "../../onnx/index.js";
 import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
+import { EMBEDDING } from "../graph/names.js";
 import { PoolingInputs } from "../graph/pool.js";
-import { EMBEDDING } from "../graph/tail.js";
 import type { StaticModel } from "./static-model.js";
 
 /** Inputs input_ids and attention_mask, int64 [batch, sequence]; output sentence_embedding [batch, dims]. */
