@@ -15,7 +15,7 @@ interface Layer {
 const LAYERS: Readonly<Record<string, Layer>> = {
   base: { layers: [], packages: [] },
   simd: { layers: [], packages: [] },
-  tensor: { layers: ["simd"], packages: [] },
+  tensor: { layers: ["simd"], packages: [], entries: ["core.ts"] },
   onnx: { layers: ["tensor"], packages: ["@bufbuild/protobuf"], entries: ["findings.ts"] },
   torch: { layers: ["tensor", "onnx"], packages: [] },
   data: { layers: ["simd", "tensor"], packages: ["@duckdb/node-api", "fzstd", "nodejs-polars"] },

@@ -1,5 +1,4 @@
 /** Models of texts or pairs with a few numbers each: rerankers and classifiers. */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { TenonError } from "../base/index.js";
 import { type OnnxModel, removeDead, run } from "../onnx/index.js";
@@ -8,6 +7,7 @@ import { readTextCard, type TextCard, type TruncateSide } from "./card/card.js";
 import { isFields, isFile } from "./card/files.js";
 import { bodyOf, onlyOutputs, tokenInputs } from "./graph/body.js";
 import type { TokenInput } from "./graph/names.js";
+import { HEAD } from "./head-folder.js";
 import { modelFolder } from "./hub/cache.js";
 import { sigmoid, softmax } from "./logits.js";
 import { type OpenedModel, type OpenOptions, onEngine, onModel } from "./opened.js";
@@ -63,19 +63,6 @@ interface Prepared {
   readonly inputs: readonly TokenInput[];
   readonly labels: readonly string[];
   readonly limits: RunnerLimits;
-}
-
-/** Whether the folder's config names a model that classifies texts or pairs, as rerankers do. */
-export function isHeadFolder(folder: string): boolean {
-  const path = join(folder, "config.json");
-  if (!isFile(path) || !isFile(join(folder, "tokenizer.json"))) return false;
-  try {
-    const config: unknown = JSON.parse(readFileSync(path, "utf8"));
-    const names = isFields(config) ? config.architectures : undefined;
-    return Array.isArray(names) && String(names[0]).endsWith(HEAD);
-  } catch {
-    return false;
-  }
 }
 
 /**
@@ -135,8 +122,6 @@ async function prepare(folder: string, options: HeadOptions): Promise<Prepared> 
     limits: options,
   };
 }
-
-const HEAD = "ForSequenceClassification";
 
 /** A folder whose files say that it is another kind of model. Throws MODEL_UNSUPPORTED. */
 function refuseOtherKind({ folder, config }: TextCard): void {

@@ -1,6 +1,6 @@
 /** EmbedMatrix: one vector a text, row by row in one typed array. */
 import { TenonError } from "../base/index.js";
-import { type Tensor, tensorFromStorage } from "../tensor/index.js";
+import { type Tensor, tensorFromStorage } from "../tensor/core.js";
 
 /** `float16` as bit patterns, `int8` and `binary` signed, `ubinary` unsigned. */
 export type MatrixData = Float32Array | Uint16Array | Int8Array | Uint8Array;

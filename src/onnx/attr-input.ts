@@ -1,6 +1,6 @@
 /** Attributes as JavaScript values: what the builder and patches take, and what they become. */
 import { TenonError } from "../base/index.js";
-import { Tensor } from "../tensor/index.js";
+import { Tensor } from "../tensor/core.js";
 import type { Attr, AttrKind, Graph } from "./graph.js";
 import { opRow } from "./spec.js";
 import { tensorData } from "./tensor-data.js";

@@ -1,6 +1,6 @@
 /** The graph builder: how tests, losses and passes make models. Values are plain strings, their ONNX names. */
 import { TenonError } from "../base/index.js";
-import { type DType, parseDType, type Tensor } from "../tensor/index.js";
+import { type DType, parseDType, type Tensor } from "../tensor/core.js";
 import { type AttrInput, toAttrs } from "./attr-input.js";
 import { checkedTypes } from "./check.js";
 import type { TypeName } from "./check-types.js";

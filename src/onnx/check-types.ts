@@ -1,5 +1,5 @@
 /** Element types through a node: type variables bound by its inputs, and what its outputs are then. */
-import { dtypeInfo } from "../tensor/index.js";
+import { dtypeInfo } from "../tensor/core.js";
 import { defect, nodeDefect } from "./defect.js";
 import type { Attr, Node, ValueType } from "./graph.js";
 import type { Formal, OpRow } from "./spec.js";

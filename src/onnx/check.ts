@@ -1,6 +1,6 @@
 /** check(model): the rules that a model must keep (ONNX IR.md, and the op table), after reading and after every pass. */
 import { suggest, TenonError } from "../base/index.js";
-import { dtypeInfo } from "../tensor/index.js";
+import { dtypeInfo } from "../tensor/core.js";
 import { checkNodeAgainstRow, checkSubgraphArity } from "./check-node.js";
 import { checkDeclared, checkTypes, type TypeName, typeName } from "./check-types.js";
 import { defect, describeNode, nodeDefect } from "./defect.js";

@@ -1,5 +1,5 @@
 /** Decoded messages → Model: names resolved, kinds closed, and every message that could be read two ways refused. */
-import { type DType, dtypeFromOnnx } from "../tensor/index.js";
+import { type DType, dtypeFromOnnx } from "../tensor/core.js";
 import { ATTR_KIND_NAMES, ATTR_KINDS, attrKindOf } from "./attributes.js";
 import { textOf } from "./decode.js";
 import {

@@ -1,6 +1,6 @@
 /** print(model): the readable text of a graph, one node a line; the golden form that tests compare. */
 import { createHash } from "node:crypto";
-import { dtypeInfo, type NestedArray } from "../tensor/index.js";
+import { dtypeInfo, type NestedArray } from "../tensor/core.js";
 import type { Attr, FunctionDef, Graph, Model, Node, TensorData, Value } from "./graph.js";
 import { rawBytes, readTensor, weightBytes } from "./tensor-data.js";
 import { formatType } from "./types.js";

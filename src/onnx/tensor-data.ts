@@ -11,7 +11,7 @@ import {
   type Tensor,
   tensorFromBytes,
   tensorFromStorage,
-} from "../tensor/index.js";
+} from "../tensor/core.js";
 import type { TensorData, TypedField } from "./graph.js";
 import { invalid } from "./invalid.js";
 import { type Chunk, chunkLength, readRange } from "./source.js";

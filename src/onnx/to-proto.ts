@@ -1,5 +1,5 @@
 /** Model → messages, the inverse of from-proto. */
-import { DTYPES } from "../tensor/index.js";
+import { DTYPES } from "../tensor/core.js";
 import { ATTR_KINDS } from "./attributes.js";
 import {
   type Attr,

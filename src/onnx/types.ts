@@ -1,5 +1,5 @@
 /** Value types ↔ TypeProto, and their printed form. */
-import { DTYPES, dtypeInfo } from "../tensor/index.js";
+import { DTYPES, dtypeInfo } from "../tensor/core.js";
 import { decode } from "./decode.js";
 import { encode } from "./encode.js";
 import type { Dim, ValueType } from "./graph.js";

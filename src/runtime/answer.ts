@@ -1,6 +1,6 @@
 /** One request's share of a batch's outputs. */
 import { TenonError } from "../base/index.js";
-import { gatherInto, type NumericArray, type Tensor } from "../tensor/index.js";
+import { gatherInto, type NumericArray, type Tensor } from "../tensor/core.js";
 import { type Outputs, outputRecord, type SharedBuffers } from "./outputs.js";
 import { cutTensor, type Padding } from "./padding.js";
 import type { Pending } from "./pending.js";

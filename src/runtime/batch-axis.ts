@@ -8,7 +8,7 @@ import {
   type Storage,
   StringStorage,
   Tensor,
-} from "../tensor/index.js";
+} from "../tensor/core.js";
 import type { Padding } from "./padding.js";
 import { numbersOf, overProbeLimit, probeOfShape, runProbe } from "./probe.js";
 import type { RunLane } from "./session.js";

@@ -36,7 +36,7 @@ import { ortLibrary } from "./ort/library.js";
 import { lowerPoolPriority } from "./pool-priority.js";
 import type { ModelSource } from "./prepare.js";
 import { axisOf } from "./proofs.js";
-import { ProcessHost } from "./runner/process-host.js";
+import type { ProcessHost } from "./runner/process-host.js";
 import { SharedSessions } from "./shared-sessions.js";
 
 /** Milliseconds to a model process and back, at first; learned from then on. */
@@ -106,7 +106,8 @@ export class Engine {
     if (isolation !== "inline") {
       const group = isolation === "group";
       const { first, ...bounds } = options.process ?? {};
-      const host = await ProcessHost.open({ ...bounds, lanes, group, cacheMaxBytes }, first);
+      const { ProcessHost: Host } = await import("./runner/process-host.js"); // many files
+      const host = await Host.open({ ...bounds, lanes, group, cacheMaxBytes }, first);
       const cache = await opening?.catch(async (error: unknown) => {
         await host.close();
         throw error;

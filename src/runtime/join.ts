@@ -10,7 +10,7 @@ import {
   sizeOf,
   storageLengthOf,
   Tensor,
-} from "../tensor/index.js";
+} from "../tensor/core.js";
 
 /** Copies the rows of `parts` (equal but for axis 0) behind each other, into `target` when given. Throws TENSOR_SHAPE. */
 export function joinRows(parts: readonly Tensor[], rows: number, target?: Tensor): Tensor {

@@ -12,7 +12,7 @@ import {
   storageLengthOf,
   Tensor,
   viewStorage,
-} from "../tensor/index.js";
+} from "../tensor/core.js";
 import type { BufferPool } from "./buffers.js";
 import { RunCall } from "./ort/call.js";
 import type { OrtSession } from "./ort/session.js";

@@ -8,7 +8,7 @@ import {
   Tensor,
   viewStorage,
   zeros,
-} from "../tensor/index.js";
+} from "../tensor/core.js";
 import { BufferPool } from "./buffers.js";
 import type { Member } from "./lane.js";
 import { OutputShapes } from "./output-shapes.js";

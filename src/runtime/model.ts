@@ -1,7 +1,7 @@
 /** Model: a loaded model's handle; what users call. */
 import { emit, isTenonError, TenonError } from "../base/index.js";
 import type { FindingCode } from "../onnx/index.js";
-import { type DType, type NumericArray, sizeOf, Tensor, tensorFromStorage } from "../tensor/index.js";
+import { type DType, type NumericArray, sizeOf, Tensor, tensorFromStorage } from "../tensor/core.js";
 import type { BatchAxis } from "./batch-axis.js";
 import { BatchLog, type BatchRecord } from "./batch-log.js";
 import { BufferPool } from "./buffers.js";

@@ -10,7 +10,7 @@ import {
   type Storage,
   sizeOf,
   Tensor,
-} from "../tensor/index.js";
+} from "../tensor/core.js";
 import { numbersOf, probeOfShape, runProbe } from "./probe.js";
 import type { RunLane } from "./session.js";
 import type { Signature } from "./signature.js";

@@ -12,7 +12,7 @@ import {
   StringStorage,
   sizeOf,
   Tensor,
-} from "../tensor/index.js";
+} from "../tensor/core.js";
 import type { BatchOutputs } from "./lane.js";
 import type { RunLane } from "./session.js";
 import type { Signature } from "./signature.js";

@@ -1,6 +1,6 @@
 /** Everything about a request that can be wrong before ONNX Runtime sees it; failing runs leak and may crash there. */
 import { suggest, TenonError } from "../base/index.js";
-import { Tensor } from "../tensor/index.js";
+import { Tensor } from "../tensor/core.js";
 import type { Signature, SignatureDim, ValueSignature } from "./signature.js";
 
 export type Inputs = Readonly<Record<string, Tensor>>;

@@ -1,6 +1,6 @@
 /** What an embedder is trained on: pairs and triplets by contrast, or the vectors of a teacher. */
 import { TenonError } from "../../base/index.js";
-import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
+import { type Tensor, tensorFromStorage } from "../../tensor/core.js";
 import type { BatchFunction, LossFunction, Var } from "../../train/index.js";
 import { EMBEDDING } from "../graph/names.js";
 import type { TextRole } from "../prompts.js";

@@ -1,6 +1,6 @@
 /** Pooling in the graph: hidden states [batch, sequence, size] and a mask to one vector a row, as sentence-transformers does. */
 import type { GraphBuilder } from "../../onnx/index.js";
-import { tensor } from "../../tensor/index.js";
+import { tensor } from "../../tensor/core.js";
 import type { PoolingMode } from "../card/pooling.js";
 
 /** The values that the modes share, made when they are first asked for. */

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { TenonError } from "../../base/index.js";
 import { appendGraph, type GraphBuilder, graph, type OnnxModel, removeDead, run } from "../../onnx/index.js";
-import { type Tensor, tensor } from "../../tensor/index.js";
+import { type Tensor, tensor } from "../../tensor/core.js";
 import type { ModelCard } from "../card/card.js";
 import { isFile } from "../card/files.js";
 import { hiddenStates, onlyOutputs } from "../graph/body.js";

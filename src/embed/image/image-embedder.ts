@@ -2,9 +2,11 @@
 import { join } from "node:path";
 import { TenonError } from "../../base/index.js";
 import { type OnnxModel, readModel } from "../../onnx/index.js";
-import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
+
+import { type Tensor, tensorFromStorage } from "../../tensor/core.js";
 import { incomplete, modulesOf } from "../card/card.js";
 import { isFile, readFields } from "../card/files.js";
+
 import { assertModelFolder } from "../card/model-files.js";
 import type { ScoreOptions } from "../heads.js";
 import { modelFolder } from "../hub/cache.js";

@@ -1,7 +1,7 @@
 /** MultiEmbedder: a vector for each token of a text (ColBERT), and texts by how well their tokens answer a query's. */
 import { TenonError } from "../../base/index.js";
 import { type Model, modelNameOf } from "../../runtime/index.js";
-import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
+import { type Tensor, tensorFromStorage } from "../../tensor/core.js";
 import type { HeadOptions, RankHit, ScoreOptions } from "../heads.js";
 import { modelFolder } from "../hub/cache.js";
 import { EmbedMatrix } from "../matrix.js";

@@ -1,7 +1,7 @@
 /** The graph of a late-interaction model: a vector of length 1 for each token. And MaxSim, which compares such vectors. */
 import { TenonError } from "../../base/index.js";
 import { appendGraph, graph, type OnnxModel, removeDead, run } from "../../onnx/index.js";
-import { type Tensor, tensor } from "../../tensor/index.js";
+import { type Tensor, tensor } from "../../tensor/core.js";
 import { bodyOf, hiddenStates, onlyOutputs, tokenInputs } from "../graph/body.js";
 import type { TokenInput } from "../graph/names.js";
 import { ACTIVATION } from "../graph/tail.js";

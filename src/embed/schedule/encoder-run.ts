@@ -1,7 +1,7 @@
 /** EncoderRun: batches of tokens through an encoder's graph, inputs written as the graph has them. */
 import { TenonError } from "../../base/index.js";
 import type { Model, Outputs } from "../../runtime/index.js";
-import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
+import { type Tensor, tensorFromStorage } from "../../tensor/core.js";
 import type { TokenInput } from "../graph/names.js";
 import { POOLING_MASK } from "../graph/names.js";
 import type { Tokens } from "../text.js";

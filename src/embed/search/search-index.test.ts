@@ -7,7 +7,7 @@ import { after, describe, test } from "node:test";
 import { hasSimd, loadKernels, makeMemory } from "../../simd/index.js";
 import { type Tensor, tensor, tensorFromStorage } from "../../tensor/index.js";
 import { saveSafetensors } from "../../torch/index.js";
-import { SEARCH_KERNELS } from "./kernels.js";
+import { searchKernels } from "./kernels.js";
 import { plainKernels } from "./plain-kernels.js";
 import { loadIndex, type SearchIndexOptions, searchIndex, type VectorRows } from "./search-index.js";
 
@@ -202,7 +202,7 @@ describe("a search index", () => {
     for (let i = 0; i < 3000; i++) floats[i] = numbers[i]!;
     for (let i = 16000; i < 40000; i++) bytes[i] = (i * 2654435761) >>> 13;
     new Uint8Array(plain).set(bytes);
-    const simd = loadKernels(SEARCH_KERNELS, memory);
+    const simd = loadKernels(searchKernels(), memory);
     const slow = plainKernels(plain);
     for (const [name, ...given] of [
       ["products", 0, 400, 400, 20, 50_000],

@@ -1,6 +1,6 @@
 /** SearchIndex: the nearest rows of a matrix of vectors, exactly, without a database. */
 import { TenonError } from "../../base/index.js";
-import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
+import { type Tensor, tensorFromStorage } from "../../tensor/core.js";
 import { Best } from "./best.js";
 import { type Query, SCANNED, type SearchStorage, Segment, STORAGES } from "./segment.js";
 

@@ -1,6 +1,6 @@
 /** Segment: rows of an index in one memory of their own, with the kernels that scan them. */
 import { hasSimd, type Kernel, loadKernels, makeMemory } from "../../simd/index.js";
-import { SEARCH_KERNELS } from "./kernels.js";
+import { searchKernels } from "./kernels.js";
 import { plainKernels } from "./plain-kernels.js";
 
 /** How rows are held beside their float32 numbers. */
@@ -78,7 +78,7 @@ export class Segment {
     if (hasSimd()) {
       const memory = makeMemory(next);
       this.#buffer = memory.buffer;
-      this.#kernels = loadKernels(SEARCH_KERNELS, memory);
+      this.#kernels = loadKernels(searchKernels(), memory);
     } else {
       this.#buffer = new ArrayBuffer(next);
       this.#kernels = plainKernels(this.#buffer);

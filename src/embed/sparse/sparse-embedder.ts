@@ -12,6 +12,7 @@ import { type OpenedModel, type OpenOptions, onEngine, onModel } from "../opened
 import { inSlices } from "../schedule/slices.js";
 import { type RunnerLimits, type TextRunner, textRunner } from "../schedule/text-runner.js";
 import { checkTexts, TextEncoder } from "../text.js";
+import { SPARSE_MODULES } from "./sparse-folder.js";
 import type { SparseVector } from "./sparse-vector.js";
 
 export interface SparseOptions extends OpenOptions, RunnerLimits {
@@ -44,19 +45,6 @@ interface Prepared {
   readonly inputs: readonly TokenInput[];
   readonly width: number;
   readonly limits: RunnerLimits;
-}
-
-/** What modules.json names; newer folders call a masked language model a Transformer too. */
-const MODULES: readonly string[] = ["MLMTransformer,SpladePooling", "Transformer,SpladePooling"];
-
-/** Whether modules.json names a sparse model. */
-export function isSparseFolder(folder: string): boolean {
-  try {
-    const kinds = modulesOf(folder)?.map(({ kind }) => kind);
-    return kinds !== undefined && MODULES.includes(kinds.join());
-  } catch {
-    return false;
-  }
 }
 
 /**
@@ -135,7 +123,7 @@ interface Splade {
 function poolingOf(folder: string): Splade {
   const modules = modulesOf(folder);
   const kinds = modules?.map(({ kind }) => kind);
-  if (kinds !== undefined && !MODULES.includes(kinds.join())) {
+  if (kinds !== undefined && !SPARSE_MODULES.includes(kinds.join())) {
     throw new TenonError("MODEL_UNSUPPORTED", {
       problem: "modules.json names another model than a sparse one",
       given: kinds.join(", ").slice(0, 200),

@@ -1,6 +1,6 @@
 /** A static model as a graph, for engines and servers: ids and a mask in, one vector a row out. */
 import { graph, type OnnxModel } from "../../onnx/index.js";
-import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
+import { type Tensor, tensorFromStorage } from "../../tensor/core.js";
 import { EMBEDDING } from "../graph/names.js";
 import { PoolingInputs } from "../graph/pool.js";
 import type { StaticModel } from "./static-model.js";

@@ -1,5 +1,5 @@
 /** Inference rules of elementwise ops, reductions and normalisations. */
-import { DTYPES, dtypeFromOnnx } from "../../tensor/index.js";
+import { DTYPES, dtypeFromOnnx } from "../../tensor/core.js";
 import type { Dim } from "../graph.js";
 import { type Call, type Output, type Rule, type Shape, shaped, unknownDims } from "./call.js";
 import { isCutOf } from "./dim.js";

@@ -1,5 +1,5 @@
 /** Inference rules of ops that make values: constants, ranges, random numbers, windows, shapes. */
-import { DTYPES, type DType, dtypeInfo, isDType } from "../../tensor/index.js";
+import { DTYPES, type DType, dtypeInfo, isDType } from "../../tensor/core.js";
 import type { Dim } from "../graph.js";
 import { type Rule, shaped, unknownDims } from "./call.js";
 import { addDims } from "./dim.js";

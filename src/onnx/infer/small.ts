@@ -1,5 +1,5 @@
 /** Small tensors whose values are followed through shape arithmetic: rank 0 or 1, at most 64 elements. */
-import { dtypeInfo } from "../../tensor/index.js";
+import { dtypeInfo } from "../../tensor/core.js";
 import type { Dim, TensorData } from "../graph.js";
 import { readTensor } from "../tensor-data.js";
 

@@ -1,5 +1,5 @@
 /** Values of small tensors through shape arithmetic, so that targets of Reshape, Expand and Slice become known. */
-import { DTYPES, type DType, dtypeFromOnnx, dtypeInfo } from "../../tensor/index.js";
+import { DTYPES, type DType, dtypeFromOnnx, dtypeInfo } from "../../tensor/core.js";
 import type { Dim } from "../graph.js";
 import type { Call } from "./call.js";
 import { addDims, divideExactly, multiplyDims, productOf, subtractDims } from "./dim.js";

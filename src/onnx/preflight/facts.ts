@@ -1,5 +1,5 @@
 /** What is known of a graph's values without running it: dims, and the elements of small constants. */
-import { type DType, dtypeFromOnnx, dtypeInfo, sizeOf } from "../../tensor/index.js";
+import { type DType, dtypeFromOnnx, dtypeInfo, sizeOf } from "../../tensor/core.js";
 import type { Attr, Graph, Node, TensorData, ValueType } from "../graph.js";
 import { readTensor } from "../tensor-data.js";
 

@@ -1,6 +1,6 @@
 /** What upgrade rows work with: nodes made beside the one that changes, and what is known about its values. */
 import { TenonError } from "../../base/index.js";
-import { type Tensor, tensorFromStorage } from "../../tensor/index.js";
+import { type Tensor, tensorFromStorage } from "../../tensor/core.js";
 import { type AttrInput, toAttrs } from "../attr-input.js";
 import { describeNode } from "../defect.js";
 import { type Attr, makeNode, type Node, type TensorType } from "../graph.js";

@@ -8,7 +8,7 @@ import {
   type NumericArray,
   StringStorage,
   type Tensor,
-} from "../../tensor/index.js";
+} from "../../tensor/core.js";
 import { type OrtLibrary, type OrtStatusError, statusError } from "./library.js";
 import { Words } from "./memory.js";
 import { mustSucceed, type OrtSession } from "./session.js";

@@ -1,6 +1,6 @@
 /** One ONNX Runtime session: created off the event loop, its signature read, released explicitly. */
 import { type ErrorCode, TenonError } from "../../base/index.js";
-import { dtypeFromOrt } from "../../tensor/index.js";
+import { dtypeFromOrt } from "../../tensor/core.js";
 import type { Signature, SignatureDim, ValueSignature } from "../signature.js";
 import { type OrtLibrary, type OrtStatusError, statusError } from "./library.js";
 import { CStrings, Words } from "./memory.js";

@@ -12,7 +12,7 @@ import {
   storageLengthOf,
   Tensor,
   viewStorage,
-} from "../../tensor/index.js";
+} from "../../tensor/core.js";
 import type { BufferPool } from "../buffers.js";
 import { type Batch, type BatchOutputs, batchShapes, isBindable } from "../lane.js";
 import { type OutputPlan, OutputShapes } from "../output-shapes.js";

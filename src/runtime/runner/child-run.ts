@@ -9,7 +9,7 @@ import {
   sizeOf,
   Tensor,
   viewStorage,
-} from "../../tensor/index.js";
+} from "../../tensor/core.js";
 import type { Batch, BatchOutputs } from "../lane.js";
 import type { Signature } from "../signature.js";
 import { DESCRIPTOR, DESCRIPTOR_FLOATS, HEAD, HEAD_FLOATS, MAX_RANK, STREAMED, UNPLANNED } from "./call.js";

@@ -1,7 +1,7 @@
 /** Quarantine: inputs that have killed a model process are refused for a while. */
 import { createHash } from "node:crypto";
 import { TenonError } from "../../base/index.js";
-import { type NumericArray, StringStorage } from "../../tensor/index.js";
+import { type NumericArray, StringStorage } from "../../tensor/core.js";
 import type { Member } from "../lane.js";
 
 const FOR_MS = 600_000;

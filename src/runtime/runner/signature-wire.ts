@@ -1,5 +1,5 @@
 /** Signatures on their way from a model process: JSON whose every field is checked. */
-import { isDType } from "../../tensor/index.js";
+import { isDType } from "../../tensor/core.js";
 import type { Signature, SignatureDim, ValueSignature } from "../signature.js";
 
 export function signatureToJson(signature: Signature): unknown {
