@@ -25,7 +25,7 @@ import { knownModel } from "./hub/known.js";
 import type { GoldenVectors } from "./hub/known-facts.js";
 import { goldenOf } from "./hub/known-folder.js";
 import { EmbedMatrix, type MatrixData } from "./matrix.js";
-import { type OpenedModel, type OpenOptions, onEngine, onModel } from "./opened.js";
+import { cacheOf, type OpenedModel, type OpenOptions, onEngine, onModel } from "./opened.js";
 import { type PromptOptions, promptFor, type TextRole } from "./prompts.js";
 import { type Int8Ranges, int8Matrix } from "./quantise.js";
 import { type StreamedVector, type StreamOptions, streamed } from "./schedule/stream.js";
@@ -252,7 +252,10 @@ async function readTexts(folder: string, options: EmbedderOptions): Promise<Text
     });
   }
   const card = readCard(folder, options);
-  return { card, text: await TextEncoder.open(card, options.truncate ?? "right") };
+  return {
+    card,
+    text: await TextEncoder.open(card, options.truncate ?? "right", undefined, { cache: cacheOf(options) }),
+  };
 }
 
 function choicesOf({

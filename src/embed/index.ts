@@ -106,5 +106,5 @@ export { isStaticFolder } from "./static/static-folder.js";
 export { AGGREGATIONS, type Aggregation, type TagSpan } from "./tag/spans.js";
 export type { Tagger, TagOptions } from "./tag/tagger.js";
 export type { Encoding } from "./tokenizers/encoding.js";
-export { openTokenizer, type TextTokenizer } from "./tokenizers/fallback.js";
+export { openTokenizer, type TextTokenizer, type TokenizerOptions } from "./tokenizers/fallback.js";
 export { type EncodeOptions, Tokenizer, type WindowOptions } from "./tokenizers/tokenizer.js";

@@ -1,6 +1,6 @@
 /** What embedders and scorers stand on: an engine that was given or is their own, and their graph loaded on it. */
 import type { OnnxModel } from "../onnx/index.js";
-import { Engine, type MadeSource, type Model, modelNameOf } from "../runtime/index.js";
+import { defaultCacheFolder, Engine, type MadeSource, type Model, modelNameOf } from "../runtime/index.js";
 
 export interface OpenOptions {
   /** An engine to run on, which stays open. Default: one of its own. */
@@ -18,6 +18,12 @@ export interface OpenedModel {
   readonly engine: Engine;
   readonly model: () => Model;
   release(): Promise<void>;
+}
+
+/** The folder that things are kept in for the next time; false for none. */
+export function cacheOf({ engine, cache }: OpenOptions): string | false {
+  if (engine !== undefined) return engine.cacheFolder ?? false;
+  return cache ?? defaultCacheFolder();
 }
 
 /** Loads a graph that may not have to be made. */

@@ -2,7 +2,7 @@
 import { TenonError } from "../base/index.js";
 import { beginningOf } from "./beginning.js";
 import { type ModelCard, type TruncateSide, tokenizerFile } from "./card/card.js";
-import { openTokenizer, type TextTokenizer } from "./tokenizers/fallback.js";
+import { openTokenizer, type TextTokenizer, type TokenizerOptions } from "./tokenizers/fallback.js";
 
 /** The tokens of one text, as a model takes them. */
 export interface Tokens {
@@ -38,9 +38,10 @@ export class TextEncoder {
     card: EncoderCard,
     truncate: TruncateSide,
     tokenizer: string | object = tokenizerFile(card),
+    options: TokenizerOptions = {},
   ): Promise<TextEncoder> {
     checkSide(truncate);
-    return new TextEncoder(await openTokenizer(tokenizer), card, truncate);
+    return new TextEncoder(await openTokenizer(tokenizer, options), card, truncate);
   }
 
   /** `name` tells the text in errors. Throws TEXT_TOO_LONG where texts are not to be cut. */

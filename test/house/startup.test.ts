@@ -30,7 +30,8 @@ const STARTS: Readonly<Record<string, readonly string[]>> = {
   "cli/run.js": ["base", "cli", "commander"],
   // Two files of onnx, which only tell what preflight finds.
   "runtime/first-process.js": ["base", "runtime"],
-  "runtime/index.js": ["base", "onnx", "runtime", "simd", "tensor"],
+  "runtime/index.js": ["base", "onnx", "runtime", "tensor"],
+  "embed/index.js": ["base", "embed", "onnx", "runtime", "simd", "tensor"],
   "cli/text-models.js": ["base", "cli"],
 };
 

@@ -1,8 +1,8 @@
 /** What a dense graph is made of, as one text: the folder's files as they are now, the card, the options and this code. */
-import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { readdirSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { ModelCard } from "../card/card.js";
+import { codeStamp } from "../code-stamp.js";
 import type { OutputType, Quant } from "./names.js";
 
 /** Folders with more than a model in them are not walked through. */
@@ -41,16 +41,4 @@ function stampFiles(root: string, inner: string, depth: number, files: string[])
     if (files.length > MOST_FILES) return false;
   }
   return true;
-}
-
-let code: string | undefined;
-
-/** The package's version, and when this file was written, which tells builds of one version apart. */
-function codeStamp(): string {
-  if (code === undefined) {
-    const manifest = new URL("../../../package.json", import.meta.url);
-    const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { readonly version: string };
-    code = `${version} ${statSync(fileURLToPath(import.meta.url)).mtimeMs}`;
-  }
-  return code;
 }

@@ -1,10 +1,12 @@
 /** Byte-pair encoding: characters or bytes joined pair by pair, the pair that was learned first before all others. */
 import { byteCharacters } from "./line.js";
 import { invalid } from "./parts.js";
+import type { TableStore } from "./tables.js";
 import type { Tokens, WordModel } from "./tokens.js";
 import type { Vocabulary } from "./vocabulary.js";
 
 export interface BytePairOptions {
+  readonly store: TableStore;
   readonly vocabulary: Vocabulary;
   /** Pairs in the order in which they were learned, "a b" or ["a", "b"]. */
   readonly merges: readonly unknown[];
@@ -28,19 +30,24 @@ const WIDTH = 4;
 
 /** Ranks and results of merges by pair of ids. */
 class Merges {
+  readonly slots: Int32Array;
   readonly #mask: number;
-  readonly #slots: Int32Array;
 
-  constructor(count: number) {
+  constructor(slots: Int32Array) {
+    this.slots = slots;
+    this.#mask = slots.length / WIDTH - 1;
+  }
+
+  /** Empty, with room for so many. */
+  static for(count: number): Merges {
     let size = 1024;
     while (size < count * 1.3) size *= 2;
-    this.#mask = size - 1;
-    this.#slots = new Int32Array(WIDTH * size).fill(-1);
+    return new Merges(new Int32Array(WIDTH * size).fill(-1));
   }
 
   /** The later of two merges of the same pair counts. */
   add(left: number, right: number, rank: number, result: number): void {
-    const slots = this.#slots;
+    const slots = this.slots;
     let at = this.#first(left, right);
     while (slots[at] !== -1 && !(slots[at] === left && slots[at + 1] === right)) at = this.#next(at);
     slots[at] = left;
@@ -51,7 +58,7 @@ class Merges {
 
   /** Where the rank of a pair stands, its result behind it; -1 for a pair that is not joined. */
   find(left: number, right: number): number {
-    const slots = this.#slots;
+    const slots = this.slots;
     for (let at = this.#first(left, right); ; at = this.#next(at)) {
       const found = slots[at]!;
       if (found === left && slots[at + 1] === right) return at + 2;
@@ -61,7 +68,7 @@ class Merges {
 
   /** What stands at a place that `find` gave. */
   at(place: number): number {
-    return this.#slots[place]!;
+    return this.slots[place]!;
   }
 
   #first(left: number, right: number): number {
@@ -79,7 +86,8 @@ const MOST_BY_SCAN = 64;
 
 export function bytePair(options: BytePairOptions): WordModel {
   const { vocabulary, prefix, suffix } = options;
-  const merges = mergesOf(options);
+  const { slots } = options.store.take(() => ({ slots: mergesOf(options).slots }));
+  const merges = new Merges(slots as Int32Array);
   const characters = byteCharacters();
   // Ids of bytes by place: 0 inside a word, 1 first, 2 last, 3 the only one.
   const bytesByPlace = [0, 1, 2, 3].map((place) =>
@@ -328,7 +336,7 @@ function bytesText(
 /** Throws FILE_INVALID for a merge that is no pair of tokens, or whose tokens are not in the vocabulary. */
 function mergesOf(options: BytePairOptions): Merges {
   const { vocabulary, prefix } = options;
-  const merges = new Merges(options.merges.length);
+  const merges = Merges.for(options.merges.length);
   let rank = 0;
   for (const merge of options.merges) {
     let a = -1;

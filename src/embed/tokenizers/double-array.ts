@@ -4,6 +4,7 @@
  *
  * Aoe, "An efficient digital search algorithm by using a double-array structure" (1989), with tails.
  */
+import type { Tables } from "./tables.js";
 
 /** Numbers of a cell: where its children are counted from, or its tail; its parent; its value; one that fills a line up. */
 const WIDTH = 4;
@@ -38,6 +39,16 @@ export class DoubleArray {
     this.codes = codes;
     this.cells = cells;
     this.tails = tails;
+  }
+
+  /** From the arrays of one that was built. */
+  static from({ codes, cells, tails }: Tables): DoubleArray {
+    return new DoubleArray(codes!, cells as Int32Array, tails as Uint16Array);
+  }
+
+  /** What `from` takes. */
+  tables(): Tables {
+    return { codes: this.codes, cells: this.cells, tails: this.tails };
   }
 
   /** Of equal texts the later counts. */

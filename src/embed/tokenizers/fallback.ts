@@ -5,6 +5,7 @@ import type { Tokenizer as OtherTokenizer } from "@huggingface/tokenizers";
 import { isTenonError, TenonError } from "../../base/index.js";
 import { assemble, counted, type Encoding, kept } from "./encoding.js";
 import { componentAt, isPart, unsupported } from "./parts.js";
+import { NO_TABLES, tableStore } from "./tables.js";
 import { type Template, templateOf } from "./template.js";
 import { type EncodeOptions, Tokenizer } from "./tokenizer.js";
 import { truncatePair } from "./truncate.js";
@@ -24,16 +25,26 @@ export type TextTokenizer = Pick<
   | "explain"
 >;
 
+export interface TokenizerOptions {
+  /** A folder in which tables that take long to make are kept for the next time; default false: none. */
+  readonly cache?: string | false;
+}
+
 /**
  * `source` is a folder with a tokenizer.json, the path of such a file, or its parsed JSON. Where a part is not known, the
  * package `@huggingface/tokenizers` takes its place if it is installed; `explain()` tells which is at work, and why. It
  * gives no offsets, and its ids are not proven. Throws FILE_INVALID, MODEL_INCOMPLETE or TOKENIZER_UNSUPPORTED.
  */
-export async function openTokenizer(source: string | object): Promise<TextTokenizer> {
+export async function openTokenizer(
+  source: string | object,
+  options: TokenizerOptions = {},
+): Promise<TextTokenizer> {
   const path = typeof source === "string" ? fileOf(source) : undefined;
-  const file: unknown = path === undefined ? source : parsed(path);
+  const bytes = path === undefined ? undefined : readFileSync(path);
+  const file: unknown = bytes === undefined ? source : parsed(path!, bytes);
+  const { cache = false } = options;
   try {
-    return new Tokenizer(file);
+    return new Tokenizer(file, bytes === undefined || cache === false ? NO_TABLES : tableStore(cache, bytes));
   } catch (error) {
     if (!isTenonError(error, "TOKENIZER_UNSUPPORTED")) throw error;
     const other = await otherTokenizer(file, path);
@@ -55,9 +66,9 @@ function fileOf(path: string): string {
   return file;
 }
 
-function parsed(path: string): unknown {
+function parsed(path: string, bytes: Buffer): unknown {
   try {
-    return JSON.parse(readFileSync(path, "utf8"));
+    return JSON.parse(bytes.toString());
   } catch (cause) {
     throw new TenonError("FILE_INVALID", { problem: `${path} is not JSON`, cause });
   }
@@ -67,7 +78,7 @@ function parsed(path: string): unknown {
 async function otherTokenizer(file: unknown, path: string | undefined): Promise<OtherTokenizer | undefined> {
   if (!isPart(file)) return undefined;
   const settings = path === undefined ? "" : join(dirname(path), "tokenizer_config.json");
-  const config = existsSync(settings) ? parsed(settings) : {};
+  const config = existsSync(settings) ? parsed(settings, readFileSync(settings)) : {};
   try {
     const { Tokenizer: Other } = await import("@huggingface/tokenizers");
     return new Other(file, isPart(config) ? config : {});

@@ -1,6 +1,7 @@
 /** The model of a tokenizer.json: its vocabulary, and how words become tokens. */
 import { bytePair } from "./byte-pair.js";
 import { countAt, flagAt, invalid, isPart, listAt, type Part, textAt, unsupported } from "./parts.js";
+import type { TableStore } from "./tables.js";
 import type { WordModel } from "./tokens.js";
 import { unigram } from "./unigram.js";
 import { inParts } from "./unigram-parts.js";
@@ -13,7 +14,7 @@ export interface ModelOfWords {
   readonly vocabulary: Vocabulary;
 }
 
-export function modelOf(part: Part, byteLevel: boolean): ModelOfWords {
+export function modelOf(part: Part, byteLevel: boolean, store: TableStore): ModelOfWords {
   const kind = modelKind(part);
   switch (kind) {
     case "WordPiece": {
@@ -22,6 +23,7 @@ export function modelOf(part: Part, byteLevel: boolean): ModelOfWords {
         vocabulary,
         words: wordPiece({
           vocabulary,
+          store,
           unknown: required(vocabulary, textAt(part, "unk_token", "[UNK]")),
           prefix: textAt(part, "continuing_subword_prefix", "##"),
           longestWord: countAt(part, "max_input_chars_per_word", 100),
@@ -36,6 +38,7 @@ export function modelOf(part: Part, byteLevel: boolean): ModelOfWords {
         vocabulary,
         words: bytePair({
           vocabulary,
+          store,
           merges: listAt(part, "merges"),
           byteLevel,
           unknown: typeof unknown === "string" ? required(vocabulary, unknown) : undefined,
@@ -64,6 +67,7 @@ export function modelOf(part: Part, byteLevel: boolean): ModelOfWords {
           unigram({
             pieces,
             vocabulary,
+            store,
             unknown: typeof unknown === "number" && unknown < pieces.length ? unknown : undefined,
             byteFallback: flagAt(part, "byte_fallback", false),
           }),

@@ -18,6 +18,7 @@ import { modelKind, modelOf } from "./model.js";
 import { normalizersOf } from "./normalizers.js";
 import { componentAt, invalid, isPart, partAt, partsAt } from "./parts.js";
 import { type PreTokenizer, preTokenization, Words } from "./pre-tokenizers.js";
+import { NO_TABLES, type TableStore } from "./tables.js";
 import { type Template, templateOf } from "./template.js";
 import { Tokens, type WordModel } from "./tokens.js";
 import { truncatePair } from "./truncate.js";
@@ -81,7 +82,7 @@ export class Tokenizer {
   #edges = new Int32Array(0);
 
   /** `file` is the parsed JSON. Throws TOKENIZER_UNSUPPORTED or FILE_INVALID. */
-  constructor(file: unknown) {
+  constructor(file: unknown, store: TableStore = NO_TABLES) {
     if (!isPart(file)) throw invalid("not an object");
     const model = partAt(file, "model");
     if (model === undefined) throw invalid("no model");
@@ -90,7 +91,7 @@ export class Tokenizer {
     const pre = preTokenization(componentAt(file, "pre_tokenizer"), modelKind(model) === "BPE");
     this.#steps = pre.steps;
     this.#asksPlaces = pre.asksPlaces && this.#normalizers.length > 0;
-    const { words, vocabulary } = modelOf(model, pre.byteLevel);
+    const { words, vocabulary } = modelOf(model, pre.byteLevel, store);
     this.#vocabulary = vocabulary;
     this.#words = words.remembers ? words : cached(words);
     this.#template = templateOf(componentAt(file, "post_processor"));

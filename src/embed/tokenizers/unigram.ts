@@ -1,5 +1,6 @@
 /** Unigram (SentencePiece): the most likely way to cut a word into tokens, each with its score. */
 import { DoubleArray } from "./double-array.js";
+import type { TableStore } from "./tables.js";
 import type { Tokens, WordModel } from "./tokens.js";
 import type { Vocabulary } from "./vocabulary.js";
 
@@ -8,6 +9,7 @@ export interface UnigramOptions {
   readonly pieces: readonly (readonly [token: string, score: number])[];
   /** The tokens, each with its place as its id. */
   readonly vocabulary: Vocabulary;
+  readonly store: TableStore;
   readonly unknown: number | undefined;
   readonly byteFallback: boolean;
 }
@@ -30,8 +32,9 @@ const NEAR = 1e-6;
 
 export function unigram(options: UnigramOptions): UnigramModel {
   const { pieces, unknown } = options;
-  const trie = trieOf(options.vocabulary);
-  const { cells, codes, tails } = trie;
+  const { cells, codes, tails } = DoubleArray.from(
+    options.store.take(() => trieOf(options.vocabulary).tables()),
+  );
   // The score of a cell's token lies beside it, in place of its id: not a number until it is asked for, since most never
   // are and reading one as the reference does is slow; less than all others where there is none.
   const idOf = new Int32Array(cells.length / 4);

@@ -1,11 +1,13 @@
 /** WordPiece: the longest token from the left, again and again; a word that does not come out is one unknown token. */
 
 import { DoubleArray } from "./double-array.js";
+import type { TableStore } from "./tables.js";
 import type { Tokens, WordModel } from "./tokens.js";
 import type { Vocabulary } from "./vocabulary.js";
 
 export interface WordPieceOptions {
   readonly vocabulary: Vocabulary;
+  readonly store: TableStore;
   readonly unknown: number;
   /** Before tokens that continue a word. */
   readonly prefix: string;
@@ -18,7 +20,7 @@ const CONTINUE = 1;
 
 export function wordPiece(options: WordPieceOptions): WordModel {
   const { unknown, longestWord } = options;
-  const { cells, codes, tails } = trieOf(options);
+  const { cells, codes, tails } = DoubleArray.from(options.store.take(() => trieOf(options).tables()));
   const continued = 4 * CONTINUE;
   return {
     encode(units: Uint16Array, start: number, end: number, out: Tokens): void {
