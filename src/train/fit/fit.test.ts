@@ -194,6 +194,15 @@ describe("fit", () => {
     await same(straight, dir);
   });
 
+  test("tells what to give in place of a list of batches", async () => {
+    const model = define({ x: float32(["batch", 2]) }, (_, { x }) => dense(x, 1));
+    const step = await model.compile({ loss: (_, out) => mse(out.output!, out.output!), optimizer: sgd() });
+    // A list of batches is no TrainData.
+    const data = [{ x: new Float32Array(2) }] as unknown as TrainData;
+    await assert.rejects(fit(step, data, {})[Symbol.asyncIterator]().next(), /give \(\) => batches/);
+    await step.dispose();
+  });
+
   test("stops early when the watched metric no longer falls", async () => {
     await using step = await network().compile({ ...OPTIONS, accumulate: 1, optimizer: sgd({ lr: 0 }) });
     const all = await events(step, DATA, {

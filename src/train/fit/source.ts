@@ -45,6 +45,13 @@ export interface SourceOptions {
 export function sourceOf(data: TrainData, options: SourceOptions): Source {
   if (data instanceof Dataset) return datasetSource(data);
   if (typeof data === "function") return functionSource(data);
+  if (Array.isArray(data)) {
+    throw new TenonError("USAGE", {
+      problem: "the data is a list",
+      expected: "arrays by name, a dataset, or a function of the epoch that gives batches",
+      do: "for a list of batches give () => batches",
+    });
+  }
   return arraySource(data, options);
 }
 
