@@ -6,6 +6,7 @@ import { bench as batching } from "./claims/batching.js";
 import { bench as cachedLoad } from "./claims/cached-load.js";
 import { bench as encoder } from "./claims/encoder.js";
 import { bench as eventLoop } from "./claims/event-loop.js";
+import { bench as fronts } from "./claims/fronts.js";
 import { bench as grpcCpu } from "./claims/grpc-cpu.js";
 import { bench as httpBinaryCpu } from "./claims/http-binary-cpu.js";
 import { bench as httpSmallJson } from "./claims/http-small-json.js";
@@ -35,6 +36,7 @@ const BENCHES: readonly Bench[] = [
   grpcCpu,
   httpBinaryCpu,
   httpSmallJson,
+  fronts,
   httpSqueezenet,
   encoder,
   paddedServer,

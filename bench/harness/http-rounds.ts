@@ -42,7 +42,9 @@ export async function httpRounds<Name extends string>(
     const sample = await send(server, effort.seconds);
     const after = await server.measure();
     const cpuMs = value(after, "cpuMs") - value(before, "cpuMs");
-    return { ...sample, cpuMs, clientCpuMs: value(sample, "cpuMs") };
+    // Of one of its processes, where the server tells that.
+    const own = after.ownMs === undefined ? {} : { ownMs: after.ownMs - value(before, "ownMs") };
+    return { ...sample, ...own, cpuMs, clientCpuMs: value(sample, "cpuMs") };
   });
 }
 

@@ -2,16 +2,18 @@
 import { paceCollector, serve } from "tenon/serve";
 import type { Wanted } from "./bench.js";
 import { openModel } from "./ours.js";
-import type { MakeSide, Sample, Settings, Sides } from "./side.js";
+import { cpuMsOf, treeOf } from "./process-tree.js";
+import { type MakeSide, numberSetting, type Sample, type Settings, type Sides } from "./side.js";
 
 /**
- * A server on a free port; a measurement gives the CPU time that its process has used so far, and the means of its batches: rows,
- * and lengths with padding over lengths without.
+ * A server on a free port; a measurement gives the CPU time used so far, of all its processes and of this one alone, and the means
+ * of its batches: rows, and lengths with padding over lengths without.
  */
 const server: MakeSide = async (settings) => {
   paceCollector();
   const { engine } = await openModel(settings);
-  const listening = await serve(engine, { port: 0 });
+  const fronts = settings.fronts === undefined ? 0 : numberSetting(settings, "fronts");
+  const listening = await serve(engine, { port: 0, fronts });
   return {
     facts: { port: listening.port },
     async measure(): Promise<Sample> {
@@ -22,8 +24,10 @@ const server: MakeSide = async (settings) => {
           Number(new RegExp(`^${name}_${part}\\{.*\\} (.*)$`, "m").exec(metrics)?.[1]);
         return sum("sum") / sum("count");
       };
+      const ownMs = (user + system) / 1000;
       return {
-        cpuMs: (user + system) / 1000,
+        cpuMs: fronts === 0 ? ownMs : ownMs + childrenCpuMs(process.pid),
+        ownMs,
         rows: meanOf("tenon_batch_size"),
         padding: meanOf("tenon_padding_ratio"),
       };
@@ -34,6 +38,10 @@ const server: MakeSide = async (settings) => {
     },
   };
 };
+
+function childrenCpuMs(pid: number): number {
+  return cpuMsOf(treeOf(pid).filter((found) => found !== pid));
+}
 
 /** The server side with `lanes` lanes, set up as the command line does it: a thread of the pool for each lane. */
 export function tenonServer(model: string, lanes: number, more: Settings = {}): Wanted {

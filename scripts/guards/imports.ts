@@ -23,7 +23,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   runtime: {
     layers: ["tensor", "onnx"],
     packages: ["koffi", "onnxruntime-node"],
-    entries: ["first-process.ts"],
+    entries: ["first-process.ts", "model-name.ts", "runner/doorbell.ts"],
   },
   train: { layers: ["simd", "tensor", "data", "onnx", "torch", "runtime"], packages: [] },
   embed: {

@@ -24,6 +24,9 @@ export const KNOBS = {
   httpPort: count(8000, "HTTP port; 0 takes any free one.", { max: 65_535, placeholder: "port" }),
   grpcPort: portOf("Port of gRPC", "the port after --http-port"),
   metricsPort: portOf("Port of the metrics, which need no key there", "two after --http-port"),
+  fronts: count(0, "Processes that speak HTTP with clients in front of the server; 0: it does so itself.", {
+    max: 64,
+  }),
   allowedHosts: list("Host names that requests may address, besides the one listened on.", "host,…"),
   apiKey: secret("One API key that requests must show; for more than one, use a file."),
   apiKeyFile: path(

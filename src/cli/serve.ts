@@ -22,6 +22,7 @@ export function serveCommand(): Command {
     "httpPort",
     "grpcPort",
     "metricsPort",
+    "fronts",
     "lanes",
     "isolation",
     "spare",

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { deflateSync, gunzipSync, gzipSync, inflateSync } from "node:zlib";
 import { isTenonError, on } from "tenon/base";
 import { serve } from "tenon/serve";
+import { describeDoors } from "../support/doors.js";
 import {
   chunked,
   RawConnection,
@@ -21,9 +22,10 @@ const INFER = "/v2/models/simple/infer";
 
 let served: Served;
 let port: number;
-describe("the HTTP server", () => {
+describeDoors("the HTTP server", (fronts) => {
   before(async () => {
     served = await startServed({
+      fronts,
       bodyMax: 4096,
       jsonBodyMax: 2048,
       bodyChunks: 16,
@@ -339,7 +341,7 @@ describe("the HTTP server", () => {
 
   describe("the end", () => {
     it("a client that goes away cancels its run", async () => {
-      await using other = await startServed();
+      await using other = await startServed({ fronts });
       const side = 300;
       const slow = await other.engine.load(slowModel(400), { name: "slow", calibrate: false });
       const data = new Array(side * side).fill(0.001).join(",");
@@ -359,7 +361,7 @@ describe("the HTTP server", () => {
     });
 
     it("drains: in-flight requests finish, new ones are refused, connections close", async () => {
-      const other = await startServed();
+      const other = await startServed({ fronts });
       await other.engine.load(slowModel(400), { name: "slow", calibrate: false });
       const side = 200;
       const data = new Array(side * side).fill(0.001).join(",");
@@ -371,6 +373,7 @@ describe("the HTTP server", () => {
       second.write(request.subarray(0, 20));
       await sleep(60);
       const closing = other.server.close();
+      await sleep(100);
       second.write(request.subarray(20));
       const refused = await second.answer();
       assert.deepEqual([refused?.status, errorOf(refused!.body)], [503, "Server is shutting down"]);
@@ -384,18 +387,18 @@ describe("the HTTP server", () => {
     });
 
     it("a taken port is an error that names the flag", async () => {
-      await assert.rejects(serve(served.engine, { port }), (error) => {
+      await assert.rejects(serve(served.engine, { port, fronts }), (error) => {
         assert.ok(isTenonError(error, "ADDRESS_IN_USE"));
         assert.match(error.message, /--http-port/);
         return true;
       });
-      await assert.rejects(serve(served.engine, { host: "192.0.2.1", port: 0 }), (error) =>
+      await assert.rejects(serve(served.engine, { host: "192.0.2.1", port: 0, fronts }), (error) =>
         isTenonError(error, "CONFIG_INVALID"),
       );
     });
 
     it("an answer that nobody takes ends the connection", async () => {
-      await using other = await startServed({ replyTimeout: 200 });
+      await using other = await startServed({ fronts, replyTimeout: 200 });
       using connection = await RawConnection.open(other.server.port);
       connection.socket.pause();
       const size = 8 << 20;

@@ -1,6 +1,7 @@
 /** The infer route with real models: JSON and binary both ways, all datatypes. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { describeDoors } from "../support/doors.js";
 import {
   binaryRequest,
   bytesOf,
@@ -12,10 +13,10 @@ import {
 } from "../support/infer-client.js";
 import { DATATYPES, type Served, simpleRequest, startServed } from "../support/served.js";
 
-describe("the infer protocol", () => {
+describeDoors("the infer protocol", (fronts) => {
   let served: Served;
   before(async () => {
-    served = await startServed();
+    served = await startServed({ fronts });
   });
   after(() => served[Symbol.asyncDispose]());
 

@@ -1,6 +1,7 @@
 /** Bad infer requests: each with its status, its code and Triton's text, and a server that goes on. */
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { after, before, it } from "node:test";
+import { describeDoors } from "../support/doors.js";
 import {
   binaryRequest,
   bytesOf,
@@ -12,10 +13,10 @@ import {
 } from "../support/infer-client.js";
 import { rawRequest, type Served, send, simpleRequest, startServed } from "../support/served.js";
 
-describe("bad requests", () => {
+describeDoors("bad requests", (fronts) => {
   let served: Served;
   before(async () => {
-    served = await startServed();
+    served = await startServed({ fronts });
   });
   after(() => served[Symbol.asyncDispose]());
 

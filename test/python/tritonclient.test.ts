@@ -19,11 +19,12 @@ async function parts(script: string, ...addresses: readonly string[]): Promise<r
   return lines;
 }
 
-test("tritonclient over HTTP", async () => {
-  await using served = await startServed({ responseCompression: true });
-  const held = await parts("tritonclient_suite.py", served.url.replace("http://", ""));
-  assert.equal(held.length, 42);
-});
+for (const fronts of [0, 2])
+  test(`tritonclient over HTTP, ${fronts} fronts`, async () => {
+    await using served = await startServed({ responseCompression: true, fronts });
+    const held = await parts("tritonclient_suite.py", served.url.replace("http://", ""));
+    assert.equal(held.length, 42);
+  });
 
 test("tritonclient over gRPC", async () => {
   await using served = await startServed({ responseCompression: true, grpcPort: 0 });

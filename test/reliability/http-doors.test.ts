@@ -11,6 +11,7 @@ import type { TLSSocket } from "node:tls";
 import { isTenonError } from "tenon/base";
 import { createHandler, type RunningServer, type ServeLog, serve } from "tenon/serve";
 import { selfSigned } from "../support/certificate.js";
+import { describeDoors } from "../support/doors.js";
 import {
   RawConnection,
   rawRequest,
@@ -37,19 +38,24 @@ function noting(messages: string[]): ServeLog {
   return { isLevelEnabled: (level) => level !== "debug", debug: note, info: note, warn: note, error: note };
 }
 
-describe("doors", () => {
+describeDoors("doors", (fronts) => {
   const folder = mkdtempSync(join(tmpdir(), "tenon-doors-"));
   const keyFile = join(folder, "keys");
   let served: Served;
   let keyed: RunningServer;
 
   before(async () => {
-    served = await startServed();
+    served = await startServed({ fronts });
     writeFileSync(
       keyFile,
       keyLine("alice", "key-a") + keyLine("bob", "key-b", "rate=2/s") + keyLine("flood", "key-f"),
     );
-    keyed = await serve(served.engine, { port: 0, apiKeyFile: keyFile, corsOrigin: ["https://app.example"] });
+    keyed = await serve(served.engine, {
+      port: 0,
+      fronts,
+      apiKeyFile: keyFile,
+      corsOrigin: ["https://app.example"],
+    });
   });
   after(async () => {
     await keyed.close();
@@ -143,7 +149,7 @@ describe("doors", () => {
       writeFileSync(file, keyLine("one", "first"));
       const logged: string[] = [];
       const log = noting(logged);
-      await using server = await serve(served.engine, { port: 0, apiKeyFile: file, log });
+      await using server = await serve(served.engine, { port: 0, fronts, apiKeyFile: file, log });
       const ask = async (key: string): Promise<number> =>
         (await send(server.port, rawRequest("/v2", "", bearer(key), "GET"))).status;
       assert.deepEqual([await ask("first"), await ask("second")], [200, 401]);
@@ -162,17 +168,19 @@ describe("doors", () => {
     it("no key file, an empty one and one setting alone for HTTPS are refused at the start", async () => {
       const empty = join(folder, "empty");
       writeFileSync(empty, "# no keys\n");
-      await assert.rejects(serve(served.engine, { port: 0, apiKeyFile: empty }), (error) =>
+      await assert.rejects(serve(served.engine, { port: 0, fronts, apiKeyFile: empty }), (error) =>
         isTenonError(error, "CONFIG_INVALID"),
       );
-      await assert.rejects(serve(served.engine, { port: 0, apiKeyFile: join(folder, "absent") }), (error) =>
-        isTenonError(error, "FILE_NOT_FOUND"),
+      await assert.rejects(
+        serve(served.engine, { port: 0, fronts, apiKeyFile: join(folder, "absent") }),
+        (error) => isTenonError(error, "FILE_NOT_FOUND"),
       );
-      await assert.rejects(serve(served.engine, { port: 0, tlsCert: empty }), (error) =>
+      await assert.rejects(serve(served.engine, { port: 0, fronts, tlsCert: empty }), (error) =>
         isTenonError(error, "CONFIG_INVALID"),
       );
-      await assert.rejects(serve(served.engine, { port: 0, tlsCert: empty, tlsKey: empty }), (error) =>
-        isTenonError(error, "CONFIG_INVALID"),
+      await assert.rejects(
+        serve(served.engine, { port: 0, fronts, tlsCert: empty, tlsKey: empty }),
+        (error) => isTenonError(error, "CONFIG_INVALID"),
       );
     });
   });
@@ -308,7 +316,13 @@ describe("doors", () => {
       use(first);
       const logged: string[] = [];
       const log = noting(logged);
-      await using server = await serve(served.engine, { port: 0, tlsCert: certFile, tlsKey: keyPem, log });
+      await using server = await serve(served.engine, {
+        port: 0,
+        fronts,
+        tlsCert: certFile,
+        tlsKey: keyPem,
+        log,
+      });
       assert.match(server.url, /^https:/);
       const ca = [first.cert, second.cert];
       const kept = new Agent({ keepAlive: true });
@@ -327,7 +341,7 @@ describe("doors", () => {
     it("who does not speak TLS gets nothing, and does no harm", async () => {
       const pair = selfSigned("alone");
       use(pair);
-      await using server = await serve(served.engine, { port: 0, tlsCert: certFile, tlsKey: keyPem });
+      await using server = await serve(served.engine, { port: 0, fronts, tlsCert: certFile, tlsKey: keyPem });
       using plain = await RawConnection.open(server.port);
       plain.write(rawRequest("/v2", "", {}, "GET"));
       assert.equal(await plain.answer(), undefined);

@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe, it } from "node:test";
+import { after, it } from "node:test";
 import { graph, writeModel } from "tenon/onnx";
 import { collect, firstLine, startCli } from "../support/cli.js";
+import { describeDoors } from "../support/doors.js";
 import { RawConnection, rawRequest, send } from "../support/served.js";
 import { longLoopModel } from "../support/small-models.js";
 
@@ -33,9 +34,9 @@ function loopRequest(rounds: number): Buffer {
   });
 }
 
-describe("draining", () => {
+describeDoors("draining", (fronts) => {
   const cwd = mkdtempSync(join(tmpdir(), "tenon-drain-"));
-  const env = { TENON_CACHE: "off", TENON_HTTP_PORT: "0" };
+  const env = { TENON_CACHE: "off", TENON_HTTP_PORT: "0", TENON_FRONTS: String(fronts) };
   after(() => rmSync(cwd, { recursive: true }));
   writeFileSync(join(cwd, "loop.onnx"), writeModel(longLoopModel()));
   writeFileSync(join(cwd, "stuck.onnx"), stuckModel());

@@ -1,11 +1,12 @@
 /** Hostile clients: slow, broken, greedy and vanishing ones cost nobody but themselves. */
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { after, before, it } from "node:test";
 import { gzipSync } from "node:zlib";
 import { on } from "tenon/base";
 import { Engine, type Model } from "tenon/runtime";
 import { type RunningServer, serve } from "tenon/serve";
 import { tensor, zeros } from "tenon/tensor";
+import { describeDoors } from "../support/doors.js";
 import {
   chunked,
   identityModel,
@@ -52,7 +53,7 @@ const MALFORMED: Readonly<Record<string, readonly [string, number]>> = {
   "an unknown expectation": [`${HEAD}Expect: wonders\r\nContent-Length: 2\r\n\r\n{}`, 417],
 };
 
-describe("hostile clients", () => {
+describeDoors("hostile clients", (fronts) => {
   let engine: Engine;
   let looping: Model;
   let server: RunningServer;
@@ -64,8 +65,8 @@ describe("hostile clients", () => {
     await engine.load(simpleModel(), { name: "simple", calibrate: false });
     await engine.load(identityModel("int8"), { name: "bytes", calibrate: false });
     looping = await engine.load(longLoopModel(), { name: "loop", calibrate: false });
-    server = await serve(engine, { port: 0 });
-    hasty = await serve(engine, { port: 0, headersTimeout: 400, requestTimeout: 800 });
+    server = await serve(engine, { port: 0, fronts });
+    hasty = await serve(engine, { port: 0, fronts, headersTimeout: 400, requestTimeout: 800 });
   });
   after(async () => {
     await server.close();
@@ -198,7 +199,7 @@ describe("hostile clients", () => {
   });
 
   it("who leaves while requests wait behind others of its connection leaves nothing behind", async () => {
-    const other = await serve(engine, { port: 0 });
+    const other = await serve(engine, { port: 0, fronts });
     const connection = await RawConnection.open(other.port);
     const simple = rawRequest(INFER, simpleRequest());
     connection.write(Buffer.concat([simple, loopRequest(100_000), simple, simple, simple]));
@@ -208,7 +209,7 @@ describe("hostile clients", () => {
   });
 
   it("who never reads its answer holds no lane, and is cut", async () => {
-    await using impatient = await serve(engine, { port: 0, replyTimeout: 500 });
+    await using impatient = await serve(engine, { port: 0, fronts, replyTimeout: 500 });
     const clients = await Promise.all(Array.from({ length: 6 }, () => RawConnection.open(impatient.port)));
     let left = clients.length;
     let stop = (): void => undefined;

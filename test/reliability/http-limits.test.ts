@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, it } from "node:test";
+import { after, before, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { LIMIT_NAMES, type LimitName, limit, on } from "tenon/base";
@@ -11,6 +11,7 @@ import { graph, writeModel } from "tenon/onnx";
 import { Engine, type Model } from "tenon/runtime";
 import { ModelRepository, type RunningServer, serve } from "tenon/serve";
 import { tensor, zeros } from "tenon/tensor";
+import { describeDoors } from "../support/doors.js";
 import {
   chunked,
   identityModel,
@@ -100,7 +101,7 @@ let server: RunningServer;
 let roomy: RunningServer;
 let keyed: RunningServer;
 
-describe("limits", () => {
+describeDoors("limits", (fronts) => {
   before(async () => {
     engine = await Engine.open({ cache: false, queueLimit: QUEUE, lanes: 1 });
     await engine.load(simpleModel(), { name: "simple", calibrate: false });
@@ -108,11 +109,11 @@ describe("limits", () => {
     await engine.load(identityModel("int8"), { name: "bytes", calibrate: false });
     await engine.load(rankedModel(), { name: "ranked", calibrate: false });
     looping = await engine.load(longLoopModel(), { name: "loop", calibrate: false });
-    server = await serve(engine, { port: 0, ...SMALL });
+    server = await serve(engine, { port: 0, fronts, ...SMALL });
     crashing = await Engine.open({ cache: false, lanes: 1, isolation: "process" });
     await crashing.load(intDivideModel(), { name: "divide", calibrate: false });
-    keyed = await serve(engine, { port: 0, apiKey: "key", keyRequests: KEY_REQUESTS });
-    roomy = await serve(engine, { port: 0 });
+    keyed = await serve(engine, { port: 0, fronts, apiKey: "key", keyRequests: KEY_REQUESTS });
+    roomy = await serve(engine, { port: 0, fronts });
   });
   after(async () => {
     await keyed.close();
@@ -219,7 +220,7 @@ describe("limits", () => {
 
   /** The same from a server that gives its clients no time; it is read when the server has given it up. */
   async function givenUp(): Promise<number | "closed"> {
-    await using hasty = await serve(engine, { port: 0, replyTimeout: 100 });
+    await using hasty = await serve(engine, { port: 0, fronts, replyTimeout: 100 });
     let stop: (() => void) | undefined;
     // By its version, so that the end of another test's request is not taken for this one's.
     const model = "bytes/versions/1";
@@ -238,7 +239,7 @@ describe("limits", () => {
 
   /** What a good request gets after `count` requests that each ended the process of their model. */
   async function struck(count: number): Promise<RawAnswer> {
-    await using other = await serve(crashing, { port: 0, crashStrikes: CRASH_STRIKES });
+    await using other = await serve(crashing, { port: 0, fronts, crashStrikes: CRASH_STRIKES });
     const divide = (value: number, second: number): Promise<RawAnswer> => {
       const inputs = [{ name: "x", shape: [1, 4], datatype: "INT32", data: [value, second, 3, 4] }];
       return ask(rawRequest("/v2/models/divide/infer", JSON.stringify({ inputs })), other.port);
@@ -331,7 +332,7 @@ describe("limits", () => {
     runDeadline: {
       at: () => statusOf(loop(500), roomy.port),
       over: async () => {
-        await using hurried = await serve(engine, { port: 0, runDeadline: RUN_DEADLINE });
+        await using hurried = await serve(engine, { port: 0, fronts, runDeadline: RUN_DEADLINE });
         return await ask(loop(1_000_000_000), hurried.port);
       },
     },
@@ -358,7 +359,7 @@ describe("limits", () => {
     writeFileSync(path, rankedModel());
     const list = async () => [{ name: "m", version: "1", path }];
     const repository = new ModelRepository(own, { modelControl: "explicit", loadTimeout, list });
-    const other = await serve(own, { port: 0, repository });
+    const other = await serve(own, { port: 0, fronts, repository });
     try {
       return await ask(rawRequest("/v2/repository/models/m/load"), other.port);
     } finally {
@@ -370,7 +371,7 @@ describe("limits", () => {
 
   /** What a run of `rounds` gets from a server that ends `patience` milliseconds after it began. */
   async function ending(rounds: number, patience: number): Promise<RawAnswer | "closed"> {
-    const other = await serve(engine, { port: 0, drain: patience });
+    const other = await serve(engine, { port: 0, fronts, drain: patience });
     using connection = await RawConnection.open(other.port);
     connection.write(loop(rounds));
     // Answered behind it on another connection: the run is under way.

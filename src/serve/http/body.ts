@@ -223,6 +223,9 @@ class ChunkedReader {
 }
 
 /** The body limit of a request: that of binary bodies when a JSON header length is given, else that of JSON. */
-export function bodyLimit(settings: HandlerSettings, binary: boolean): number {
+export function bodyLimit(
+  settings: Pick<HandlerSettings, "bodyMax" | "jsonBodyMax">,
+  binary: boolean,
+): number {
   return binary ? settings.bodyMax : settings.jsonBodyMax;
 }

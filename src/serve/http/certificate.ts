@@ -1,12 +1,28 @@
 /** Certificate: HTTPS with files that are read again when they change, so that renewing them needs no restart. */
 import { readFileSync } from "node:fs";
-import { createSecureContext, type Server, type TlsOptions } from "node:tls";
+import { createSecureContext, Server, type TlsOptions } from "node:tls";
 import { type Knobs, TenonError } from "../../base/index.js";
 import type { ServerLog } from "../observe/server-log.js";
 import { watchFiles } from "./watched-file.js";
 
 /** Setting that names no file. */
 const NONE = "none";
+
+/** Both as PEM. */
+export interface KeyPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Options of a server; a handshake may take as long as a request's headers. */
+export function tlsOptions(pair: KeyPair, handshakeTimeout: number): TlsOptions {
+  return { ...pair, minVersion: "TLSv1.2", handshakeTimeout };
+}
+
+/** New connections of a server for TLS get this pair. */
+export function usePair(server: unknown, pair: KeyPair): void {
+  if (server instanceof Server) server.setSecureContext({ ...pair, minVersion: "TLSv1.2" });
+}
 
 /** A certificate chain and its private key, both PEM files. */
 export class Certificate {
@@ -37,7 +53,8 @@ export class Certificate {
     return new Certificate(tlsCert, tlsKey, log);
   }
 
-  #read(): { readonly cert: string; readonly key: string } {
+  /** What the files hold. Throws CONFIG_INVALID or FILE_NOT_FOUND. */
+  read(): KeyPair {
     const [cert, key] = [this.#cert, this.#key].map(readPem) as [string, string];
     try {
       createSecureContext({ cert, key });
@@ -51,16 +68,16 @@ export class Certificate {
     return { cert, key };
   }
 
-  /** Options of the server; a handshake may take as long as a request's headers. */
+  /** Options of a server with what the files hold. */
   options(handshakeTimeout: number): TlsOptions {
-    return { ...this.#read(), minVersion: "TLSv1.2", handshakeTimeout };
+    return tlsOptions(this.read(), handshakeTimeout);
   }
 
-  /** New connections of `server` get what the files hold; the old pair stays while a new one does not fit. */
-  renew(server: Server): void {
+  /** Calls `use` with what the files hold whenever they change; the old pair stays while a new one does not fit. */
+  renew(use: (pair: KeyPair) => void): void {
     const stop = watchFiles([this.#cert, this.#key], () => {
       try {
-        server.setSecureContext({ ...this.#read(), minVersion: "TLSv1.2" });
+        use(this.read());
         this.#log?.info({ file: this.#cert }, "certificate read again");
       } catch (error) {
         this.#log?.error({ err: error }, "the certificate cannot be read again; the old one stays");

@@ -1,18 +1,19 @@
 /** The one gate in front of every route: a known key, within its rate and its share of open requests. */
 import { TenonError } from "../../base/index.js";
-import type { Exchange } from "./exchange.js";
 import { isAllowedOrigin } from "./guard.js";
 import type { Caller, KeyRing } from "./key-ring.js";
+import type { OpenExchange } from "./open-exchange.js";
 
 /**
  * Lets the exchange pass and notes its caller, or throws REQUEST_UNAUTHORIZED or RATE_LIMITED. Paths of `open` need no
  * key; nor do preflights of an allowed origin, for which browsers send none.
  */
-export function admit(exchange: Exchange, keys: KeyRing | undefined, open: ReadonlySet<string>): void {
+export function admit(exchange: OpenExchange, keys: KeyRing | undefined, open: ReadonlySet<string>): void {
   if (keys === undefined || open.has(exchange.path)) return;
-  const { req, exchanges } = exchange;
-  const { origin, authorization } = req.headers;
-  if (req.method === "OPTIONS" && origin !== undefined && isAllowedOrigin(origin, exchanges.settings)) return;
+  const { exchanges } = exchange;
+  const { origin, authorization } = exchange.headers;
+  if (exchange.method === "OPTIONS" && origin !== undefined && isAllowedOrigin(origin, exchanges.settings))
+    return;
   exchange.enter(admitted(keys, authorization, exchanges.settings.keyRequests));
 }
 

@@ -3,8 +3,10 @@ import type { IncomingMessage } from "node:http";
 import { TenonError } from "../../base/index.js";
 import type { HandlerSettings } from "./settings.js";
 
+type OriginSettings = Pick<HandlerSettings, "headerCount" | "hosts" | "corsOrigin">;
+
 /** Throws REQUEST_INVALID without a Host, REQUEST_FORBIDDEN for a Host or an Origin that is not allowed, REQUEST_TOO_LARGE for too many headers. */
-export function checkOrigin(req: IncomingMessage, settings: HandlerSettings): void {
+export function checkOrigin(req: IncomingMessage, settings: OriginSettings): void {
   if (req.rawHeaders.length > 2 * settings.headerCount) {
     throw new TenonError("REQUEST_TOO_LARGE", {
       problem: `a request has at most ${settings.headerCount} headers`,
@@ -40,6 +42,6 @@ export function isAllowedHost(host: string | undefined, hosts: ReadonlySet<strin
 }
 
 /** True for an origin of the setting `corsOrigin`. */
-export function isAllowedOrigin(origin: string, settings: HandlerSettings): boolean {
+export function isAllowedOrigin(origin: string, settings: Pick<OriginSettings, "corsOrigin">): boolean {
   return settings.corsOrigin.includes(origin);
 }

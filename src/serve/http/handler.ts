@@ -1,11 +1,11 @@
 /** createHandler: the protocol's routes as one function for `node:http`, Express and Fastify. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type ErrorCode, TenonError, toTenonError } from "../../base/index.js";
+import { TenonError, toTenonError } from "../../base/index.js";
 import type { Engine } from "../../runtime/index.js";
+import { Processes } from "../metrics/processes.js";
 import { LogSettings } from "../observe/log-settings.js";
 import { TraceSettings } from "../observe/trace-settings.js";
 import { Tracing } from "../observe/tracing.js";
-import { type ErrorContext, errorText } from "../oip/errors.js";
 import { oipRoutes } from "../oip/routes.js";
 import { ScanPool } from "../oip/scan-pool.js";
 import { type OipServer, packageVersion } from "../oip/server.js";
@@ -15,15 +15,16 @@ import { Roster } from "../roster.js";
 import { SharedMemory } from "../shared-memory.js";
 import { openaiRoutes } from "../texts/openai.js";
 import { teiRoutes } from "../texts/tei.js";
-import { bodyLimit, hasBody, isExpecting } from "./body.js";
 import { BodyPool } from "./body-pool.js";
-import { Exchange, type Exchanges, type HeaderList } from "./exchange.js";
+import { Exchange } from "./exchange.js";
 import { admit } from "./gate.js";
 import { checkOrigin, isAllowedOrigin } from "./guard.js";
+import { isEarly } from "./handed-on.js";
 import { KeyRing } from "./key-ring.js";
+import type { Exchanges, HeaderList, OpenExchange } from "./open-exchange.js";
+import { pathOf } from "./path.js";
 import { type Match, Router } from "./router.js";
 import { type HandlerOptions, type HandlerSettings, resolveSettings } from "./settings.js";
-import { RETRY_AFTER, STATUS } from "./status.js";
 import { Strikes } from "./strikes.js";
 
 /** The path under which all routes lie; `next` takes the others. */
@@ -51,6 +52,13 @@ export interface Handler {
   close(): Promise<void>;
 }
 
+/** A handler as the server's own doors see it. */
+export interface ServerHandler extends Handler {
+  readonly exchanges: Exchanges;
+  /** Lets an exchange pass the gate to what its path means. Throws what refuses it. */
+  enter(exchange: OpenExchange): Match;
+}
+
 /**
  * A handler of the Open Inference Protocol v2 for the models of `engine`.
  * The Host header is checked only where `allowedHosts` is set: behind a proxy or in an app that is the app's matter.
@@ -70,11 +78,17 @@ export function makeOip(engine: Engine, settings: HandlerSettings): OipServer {
   const logs = new LogSettings(extensions.includes("logging") ? log : undefined);
   const tracing = new Tracing(traces, log);
   const scans = new ScanPool(settings);
-  return { engine, repository, scans, strikes, memory, traces, logs, tracing, serverName, isReady };
+  const processes = new Processes();
+  const shared = { scans, strikes, memory, traces, logs, tracing, processes };
+  return { engine, repository, ...shared, serverName, isReady };
 }
 
 /** As `createHandler`, from settings that are resolved already, on what other protocols may share. */
-export function makeHandler(oip: OipServer, settings: HandlerSettings, keys: KeyRing | undefined): Handler {
+export function makeHandler(
+  oip: OipServer,
+  settings: HandlerSettings,
+  keys: KeyRing | undefined,
+): ServerHandler {
   const { strikes } = oip;
   const exchanges: Exchanges = {
     settings,
@@ -101,6 +115,12 @@ export function makeHandler(oip: OipServer, settings: HandlerSettings, keys: Key
   const openPaths = new Set(routes.flatMap(({ path, open }) => (open === true ? [path] : [])));
   const sweeper = setInterval(() => sweep(exchanges), SWEEP_INTERVAL).unref();
 
+  const enter = (exchange: OpenExchange): Match => {
+    admit(exchange, keys, openPaths);
+    const match = router.match(exchange.path);
+    if (match === undefined) throw new TenonError("REQUEST_NOT_FOUND");
+    return match;
+  };
   const handle = (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void): void => {
     const path = pathOf(req.url ?? "/");
     // The start page is the application's.
@@ -111,15 +131,17 @@ export function makeHandler(oip: OipServer, settings: HandlerSettings, keys: Key
     }
     const exchange = new Exchange(req, res, exchanges, path);
     try {
-      const running = dispatch(exchange, router, (asking) => admit(asking, keys, openPaths));
-      if (running !== undefined) running.catch((error: unknown) => answerError(exchange, error));
+      const running = dispatch(exchange, enter);
+      if (running !== undefined) running.catch((error: unknown) => exchange.fail(toTenonError(error)));
     } catch (error) {
-      answerError(exchange, error);
+      exchange.fail(toTenonError(error));
     }
   };
   return Object.defineProperty(
     Object.assign(handle, {
       open: 0,
+      exchanges,
+      enter,
       routes: routes.map(({ method, path }) => ({ method, path })),
       drain: async () => {
         exchanges.draining = true;
@@ -137,24 +159,14 @@ export function makeHandler(oip: OipServer, settings: HandlerSettings, keys: Key
   );
 }
 
-function pathOf(url: string): string {
-  const query = url.indexOf("?");
-  return query < 0 ? url : url.slice(0, query);
-}
-
-function dispatch(
-  exchange: Exchange,
-  router: Router,
-  gate: (exchange: Exchange) => void,
-): Promise<void> | void {
+function dispatch(exchange: Exchange, enter: ServerHandler["enter"]): Promise<void> | void {
   const { req, exchanges } = exchange;
   checkOrigin(req, exchanges.settings);
-  gate(exchange);
-  const match = router.match(exchange.path);
-  if (match === undefined) throw new TenonError("REQUEST_NOT_FOUND");
+  const match = enter(exchange);
   const route = match.routes.get(req.method ?? "");
   if (route === undefined) return otherMethod(exchange, match);
-  if (exchanges.draining && route.whileDraining !== true) throw new TenonError("SERVER_DRAINING");
+  if (exchanges.draining && route.whileDraining !== true && !isEarly(req))
+    throw new TenonError("SERVER_DRAINING");
   return route.run(exchange, match.params);
 }
 
@@ -185,63 +197,16 @@ function preflightHeaders(methods: string): HeaderList {
   ];
 }
 
-function answerError(exchange: Exchange, thrown: unknown): void {
-  const error = toTenonError(thrown);
-  const { settings } = exchange.exchanges;
-  const { code, details } = error;
-  const status = code === "REQUEST_TOO_LARGE" && details.headers === true ? 431 : STATUS[code];
-  if (status === 500) settings.log?.error({ id: exchange.id, code, err: error }, error.message);
-  const headers = ["Content-Type", "application/json"];
-  const retryAfter = typeof details.retryAfter === "number" ? details.retryAfter : RETRY_AFTER[code];
-  if (retryAfter !== undefined) headers.push("Retry-After", String(retryAfter));
-  if (code === "REQUEST_UNAUTHORIZED") headers.push("WWW-Authenticate", "Bearer");
-  if (typeof details.allowed === "string") headers.push("Allow", details.allowed);
-  if (typeof details.acceptEncoding === "string") headers.push("Accept-Encoding", details.acceptEncoding);
-  const context: ErrorContext = {
-    model: exchange.model?.name ?? "",
-    maxBatch: exchange.model?.maxBatch ?? 0,
-    id: exchange.bodyId,
-  };
-  const body = asOneByteUnits(JSON.stringify(bodyOf(exchange, error, errorText(error, context))));
-  // A body within the limit is read to its end and dropped, so that the connection can go on.
-  if (hasBody(exchange.req) && leavesUnread(exchange, code)) exchange.refuse(status, headers, body, code);
-  else exchange.answer(status, headers, [body], code);
-}
-
-/** As the clients of the path read errors. */
-function bodyOf({ exchanges, path }: Exchange, error: TenonError, text: string): object {
-  return exchanges.dialectOf(path)?.bodyOf?.(error, text) ?? { error: text };
-}
-
-/** Refusals that are not worth reading a body for. */
-const UNREAD: ReadonlySet<ErrorCode> = new Set([
-  "REQUEST_TOO_LARGE",
-  "REQUEST_UNAUTHORIZED",
-  "REQUEST_FORBIDDEN",
-]);
-
-/** True when what is left of the request's body should not be read. */
-function leavesUnread({ req, exchanges }: Exchange, code: ErrorCode): boolean {
-  if (UNREAD.has(code) || isExpecting(req)) return true;
-  const length = Number(req.headers["content-length"] ?? Number.NaN);
-  return !(length <= bodyLimit(exchanges.settings, true));
-}
-
-/** UTF-8 bytes as a string of one unit per byte, which leaves together with the headers. */
-function asOneByteUnits(text: string): string {
-  return Buffer.from(text).toString("latin1");
-}
-
 /** Gives up requests whose run takes too long, and connections whose client does not take its answer. */
 function sweep(exchanges: Exchanges): void {
   const now = performance.now();
   const { replyTimeout, runDeadline } = exchanges.settings;
   for (const exchange of exchanges.open) {
     if (exchange.answeredAt > 0) {
-      if (now - exchange.answeredAt > replyTimeout) exchange.res.destroy();
+      if (now - exchange.answeredAt > replyTimeout) exchange.giveUp();
     } else if (exchange.runningSince > 0 && now - exchange.runningSince > runDeadline) {
       exchange.abort();
-      answerError(exchange, new TenonError("DEADLINE"));
+      exchange.fail(new TenonError("DEADLINE"));
     }
   }
 }

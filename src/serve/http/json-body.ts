@@ -1,7 +1,8 @@
 /** Bodies that are JSON and no tensors: read within a limit, and answered. */
 import type { ErrorCode } from "../../base/index.js";
 import { checkAnnouncedLength, readBody } from "./body.js";
-import type { Exchange, HeaderList } from "./exchange.js";
+import type { Exchange } from "./exchange.js";
+import type { HeaderList } from "./open-exchange.js";
 
 const JSON_HEADERS: HeaderList = ["Content-Type", "application/json"];
 

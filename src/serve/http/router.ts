@@ -1,6 +1,6 @@
 /** The route table's matcher: paths of fixed words and `{model}`, `{version}` places, found again by their URL. */
 import { TenonError } from "../../base/index.js";
-import { isModelName } from "../../runtime/index.js";
+import { isModelName } from "../../runtime/model-name.js";
 import type { ErrorDialect, RouteDoc } from "../openapi/route-doc.js";
 import type { Exchange } from "./exchange.js";
 

@@ -1,21 +1,15 @@
 /** serve: a listening HTTP server around a handler, with its limits set and an orderly end. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
-import { Server as TlsServer } from "node:tls";
-import { type ErrorCode, emit, KNOBS, type Knobs, TenonError, toTenonError } from "../../base/index.js";
+import type { Server } from "node:http";
+import type { AddressInfo, Server as NetServer } from "node:net";
+import { emit, KNOBS, type Knobs, TenonError, toTenonError } from "../../base/index.js";
 import type { Engine } from "../../runtime/index.js";
 import type { GrpcServer } from "../grpc/server.js";
-import { expectBody } from "./body.js";
-import { Certificate } from "./certificate.js";
+import { Certificate, usePair } from "./certificate.js";
+import { type Door, ownDoor } from "./door.js";
 import { isAllowedHost } from "./guard.js";
 import { type Handler, makeHandler, makeOip } from "./handler.js";
 import { KeyRing } from "./key-ring.js";
 import { type HandlerOptions, resolveSettings } from "./settings.js";
-import { SilentConnections } from "./silent-connections.js";
-
-/** How often open connections are looked at for their time limits, in milliseconds. */
-const CHECK_INTERVAL = 1000;
 
 type ServerKnobs = Pick<
   Knobs,
@@ -29,6 +23,7 @@ type ServerKnobs = Pick<
   | "keepAlive"
   | "drain"
   | "grpcStreams"
+  | "fronts"
 >;
 
 /** Options of `serve`: those of `createHandler`, and where and how to listen. Defaults are those of `tenon env`. */
@@ -85,42 +80,35 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
   const keys = KeyRing.open(settings);
   const handler = makeHandler(oip, settings, keys);
   const limit = (
-    name: keyof ServerKnobs & ("headerBytes" | "connections" | "keepAlive" | "drain" | "grpcStreams"),
+    name: keyof ServerKnobs &
+      ("headerBytes" | "connections" | "keepAlive" | "drain" | "grpcStreams" | "fronts"),
   ): number => options[name] ?? KNOBS[name].default;
   const headersTimeout = options.headersTimeout ?? KNOBS.headersTimeout.default;
   const requestTimeout = options.requestTimeout ?? KNOBS.requestTimeout.default;
-  // The two time limits and the interval belong together, and only here: assigned later, slow bodies are never closed.
-  const httpOptions = {
-    headersTimeout: Math.min(headersTimeout, requestTimeout),
-    requestTimeout,
-    connectionsCheckingInterval: CHECK_INTERVAL,
-    keepAliveTimeout: limit("keepAlive"),
-    // The parser refuses from this many bytes of URL, names and values on.
-    maxHeaderSize: limit("headerBytes") + 1,
-    noDelay: true,
-    // Refused by the handler, in the form of all refusals.
-    requireHostHeader: false,
-  };
   const certificate = Certificate.open(options, settings.log);
-  const server =
-    certificate === undefined
-      ? createServer(httpOptions, handler)
-      : createTlsServer({ ...httpOptions, ...certificate.options(headersTimeout) }, handler);
-  if (certificate !== undefined && server instanceof TlsServer) certificate.renew(server);
-  const silent = new SilentConnections(server);
-  server.maxConnections = limit("connections");
-  // One more than allowed, so that a request with too many is refused instead of cut.
-  server.maxHeadersCount = settings.headerCount + 1;
-  server.on("checkContinue", (req, res) => {
-    expectBody(req, res);
-    handler(req, res);
-  });
-  server.on("checkExpectation", (req, res) => checkExpectation(req, res, handler));
-  server.on("clientError", refuseBroken);
+  const limits = {
+    headerBytes: limit("headerBytes"),
+    headerCount: settings.headerCount,
+    headersTimeout,
+    requestTimeout,
+    keepAlive: limit("keepAlive"),
+  };
+  const openDoor = async (): Promise<Door> => {
+    const connections = limit("connections");
+    const inside = { limits, connections, certificate, oip, handler, keyed: keys !== undefined };
+    if (limit("fronts") === 0) return ownDoor(inside);
+    const { Fronts } = await import("../fronts/fronts.js");
+    const fronts = new Fronts({ ...inside, count: limit("fronts") });
+    oip.processes.fronts = () => fronts.usage;
+    return fronts;
+  };
+  let door: Door | undefined;
   let grpc: GrpcServer | undefined;
   let metrics: Server | undefined;
   try {
-    await listen(server, host, options.port ?? KNOBS.httpPort.default);
+    door = await openDoor();
+    await listen(door.server, host, options.port ?? KNOBS.httpPort.default);
+    await door.ready;
     const { grpcPort = "off" } = options;
     if (grpcPort !== "off") {
       const { serveGrpc } = await import("../grpc/server.js");
@@ -133,21 +121,23 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
         tls: certificate?.options(headersTimeout),
         connections: limit("connections"),
         streams: limit("grpcStreams"),
-        headerBytes: limit("headerBytes"),
-        headersTimeout,
-        requestTimeout,
-        keepAlive: limit("keepAlive"),
+        ...limits,
       }).catch((error: NodeJS.ErrnoException) => {
         throw listenError(error, host, grpcPort, "--grpc-port");
       });
-      if (certificate !== undefined && grpc.server instanceof TlsServer) certificate.renew(grpc.server);
+      const { server } = grpc;
+      certificate?.renew((pair) => usePair(server, pair));
     }
     const { metricsPort = "off" } = options;
     if (metricsPort !== "off") {
-      const { serveMetrics } = await import("../metrics/server.js");
+      const [{ serveMetrics }, { metricsPage }] = await Promise.all([
+        import("../metrics/server.js"),
+        import("../metrics/prometheus.js"),
+      ]);
+      const page = (): string => metricsPage(oip.repository.models(), oip.processes);
       const isHost = (name: string | undefined): boolean =>
         settings.hosts === undefined || isAllowedHost(name, settings.hosts);
-      metrics = await serveMetrics(() => oip.repository.models(), { host, port: metricsPort, isHost }).catch(
+      metrics = await serveMetrics(page, { host, port: metricsPort, isHost }).catch(
         (error: NodeJS.ErrnoException) => {
           throw listenError(error, host, metricsPort, "--metrics-port");
         },
@@ -155,12 +145,12 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
     }
   } catch (error) {
     certificate?.close();
-    if (server.listening) server.close();
+    await door?.close();
     await grpc?.close();
     await handler.close();
     throw error;
   }
-  const { port } = server.address() as AddressInfo; // listening on a TCP port
+  const { port } = door.server.address() as AddressInfo; // listening on a TCP port
   const url = `${certificate === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`;
   emit("server:listening", { url });
   let closing: Promise<Closed> | undefined;
@@ -170,7 +160,7 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
     metrics?.closeAllConnections();
   };
   const close = (): Promise<Closed> =>
-    (closing ??= drain(server, silent, handler, grpc, limit("drain")).finally(() => {
+    (closing ??= drain(door, handler, grpc, limit("drain")).finally(() => {
       closeMetrics();
       certificate?.close();
     }));
@@ -189,7 +179,7 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127\.[0-9.]+$/.test(host);
 }
 
-function listen(server: Server, host: string, port: number): Promise<void> {
+function listen(server: NetServer, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
     server.listen({ host, port, backlog: 1024 }, () => {
@@ -231,76 +221,9 @@ function listenError(
   return toTenonError(error);
 }
 
-/** An empty `Expect:` header, which some clients send, means nothing; other expectations cannot be met. */
-function checkExpectation(req: IncomingMessage, res: ServerResponse, handler: Handler): void {
-  if (req.headers.expect === "") {
-    handler(req, res);
-    return;
-  }
-  const body = '{"error":"Expectation Failed"}';
-  res.writeHead(417, {
-    "Content-Type": "application/json",
-    "Content-Length": body.length,
-    "x-tenon-error": "REQUEST_INVALID" satisfies ErrorCode,
-    Connection: "close",
-  });
-  res.end(body);
-}
-
-interface Refusal {
-  readonly status: string;
-  readonly code: ErrorCode;
-  readonly text: string;
-}
-
-const REFUSALS: Readonly<Record<string, Refusal>> = {
-  HPE_HEADER_OVERFLOW: {
-    status: "431 Request Header Fields Too Large",
-    code: "REQUEST_TOO_LARGE",
-    text: "URL and headers of the request are too large; the limit is --header-bytes",
-  },
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: {
-    status: "413 Payload Too Large",
-    code: "REQUEST_TOO_LARGE",
-    text: "chunk extensions are too large",
-  },
-  ERR_HTTP_REQUEST_TIMEOUT: {
-    status: "408 Request Timeout",
-    code: "REQUEST_TIMEOUT",
-    text: "the request came too slowly",
-  },
-};
-
-const MALFORMED: Refusal = {
-  status: "400 Bad Request",
-  code: "REQUEST_INVALID",
-  text: "malformed HTTP request",
-};
-
-/** Answers what never became a request, or stopped being one, and closes the connection. */
-function refuseBroken(error: NodeJS.ErrnoException, stream: unknown): void {
-  const socket = stream as Socket; // node:http hands over the connection's socket
-  const { code: reason = "" } = error;
-  // Only a parser's complaint has a client that speaks HTTP: others reset the connection, or failed to speak TLS.
-  if (!socket.writable || !(reason.startsWith("HPE_") || Object.hasOwn(REFUSALS, reason))) {
-    socket.destroy();
-    return;
-  }
-  const { status, code, text } = REFUSALS[reason] ?? MALFORMED;
-  const body = JSON.stringify({ error: text });
-  socket.end(
-    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${body.length}\r\nx-tenon-error: ${code}\r\n\r\n${body}`,
-  );
-}
-
-/** How long a connection may say nothing once the server has stopped listening. */
-const SILENT_MS = 200;
-
 /** Keeps listening while requests are under way, so that new ones get an answer too: that the server drains. */
 async function drain(
-  server: Server,
-  silent: SilentConnections,
+  door: Door,
   handler: Handler,
   grpc: GrpcServer | undefined,
   patience: number,
@@ -309,23 +232,19 @@ async function drain(
   const over = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, patience);
   });
-  const answered = Promise.all([handler.drain(), grpc?.drain()]);
+  const answered = Promise.all([handler.drain(), door.quiet(), grpc?.drain()]);
   await Promise.race([answered, over]);
-  const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
-  server.closeIdleConnections();
-  // What was sent before the server stopped listening may still be on its way.
-  const hush = setTimeout(() => silent.close(), SILENT_MS);
+  const closed = door.end();
   let cutOff = grpc?.open ?? 0;
   const grpcClosed = grpc?.close();
   // Connections that are half way through their headers have the rest of the time.
-  const cut = over.then(() => {
-    cutOff += handler.open;
-    server.closeAllConnections();
+  const cut = over.then(async () => {
+    cutOff += await door.cut();
   });
   await Promise.race([closed, cut]);
   await Promise.all([closed, grpcClosed]);
   clearTimeout(timer);
-  clearTimeout(hush);
+  await door.close();
   await handler.close();
   return { cutOff };
 }

@@ -3,6 +3,9 @@ import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { Server as TlsServer } from "node:tls";
 
+/** How long a connection may say nothing once no more are taken. */
+export const SILENT_MS = 200;
+
 export class SilentConnections {
   readonly #sockets = new Set<Socket>();
 

@@ -1,6 +1,7 @@
 /** The metrics page: Prometheus text under Triton's names, and histograms of ours. */
 import { cpus, freemem, totalmem } from "node:os";
 import type { ServedModel } from "../served-model.js";
+import type { Processes } from "./processes.js";
 import { type FailureReason, type Histogram, type StatisticsSnapshot, statisticsOf } from "./statistics.js";
 
 export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -59,8 +60,8 @@ const METRICS: readonly Metric[] = [
 
 const FAILURES: readonly FailureReason[] = ["REJECTED", "CANCELED", "BACKEND", "OTHER"];
 
-/** The page of all models that are loaded. */
-export function metricsPage(served: readonly ServedModel[]): string {
+/** The page of all models that are loaded, and of the server's processes. */
+export function metricsPage(served: readonly ServedModel[], processes: Processes): string {
   const models = served.map((model) => {
     const statistics = statisticsOf(model);
     return { model, statistics, snapshot: statistics.snapshot(), labels: labelsOf(model) };
@@ -107,6 +108,7 @@ export function metricsPage(served: readonly ServedModel[]): string {
     head(name, help, "gauge");
     lines.push(`${name} ${value}`);
   }
+  lines.push(...processes.lines());
   return `${lines.join("\n")}\n`;
 }
 

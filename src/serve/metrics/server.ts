@@ -1,11 +1,10 @@
 /** A server of the metrics page alone, for scrapers that hold no key. */
 import { createServer, type Server } from "node:http";
-import type { ServedModel } from "../served-model.js";
-import { METRICS_TYPE, metricsPage } from "./prometheus.js";
+import { METRICS_TYPE } from "./prometheus.js";
 
 /** Listens; rejects with the error of the socket. `isHost`: whether a Host header names this server. */
 export async function serveMetrics(
-  models: () => readonly ServedModel[],
+  page: () => string,
   {
     host,
     port,
@@ -22,7 +21,7 @@ export async function serveMetrics(
           : 405
         : 404
       : 403;
-    const body = status === 200 ? metricsPage(models()) : "";
+    const body = status === 200 ? page() : "";
     res.writeHead(status, { "Content-Type": METRICS_TYPE, "Content-Length": Buffer.byteLength(body) });
     res.end(body);
   });

@@ -1,7 +1,7 @@
 /** The infer answer: a JSON header, tensors in it as text or behind it as the bytes they are. */
 import { setImmediate } from "node:timers/promises";
 import { dtypeInfo, type NumericArray, StringStorage, type Tensor } from "../../tensor/index.js";
-import type { BodyPart, HeaderList } from "../http/exchange.js";
+import type { BodyPart, HeaderList } from "../http/open-exchange.js";
 import { type FloatFormat, JsonWriter } from "../json/writer.js";
 import type { SharedPlace } from "../shared-memory.js";
 import { encodeTensor } from "./binary.js";

@@ -1,16 +1,17 @@
 /** The generate extension: inputs and parameters as one flat JSON object, outputs the same way back, whole or as events. */
 import { TenonError } from "../../base/index.js";
 import type { Tensor } from "../../tensor/index.js";
-import type { Exchange, HeaderList } from "../http/exchange.js";
+import type { Exchange } from "../http/exchange.js";
 import { readJsonBody } from "../http/json-body.js";
+import type { HeaderList } from "../http/open-exchange.js";
 import { BYTE, JsonScanner } from "../json/scanner.js";
 import { scanTensorData } from "../json/tensor-data.js";
 import { JsonWriter } from "../json/writer.js";
 import type { Finder, ServedModel } from "../served-model.js";
 import { writeElements } from "./answer.js";
-import { jsonTensor } from "./infer.js";
 import { type RequestLimits, readParameter, readParameters } from "./request.js";
 import type { Parameters, ParameterValue } from "./request-parameters.js";
+import { jsonTensor } from "./request-tensors.js";
 import { checkStrikes, runRequest } from "./run.js";
 
 /** A request that is read. */

@@ -1,17 +1,19 @@
 /** The infer route: body → tensors → run → answer. */
-import { deflate, gzip } from "node:zlib";
 import { TenonError } from "../../base/index.js";
-import { StringStorage, type Tensor, tensorFromStorage } from "../../tensor/index.js";
+import type { Tensor } from "../../tensor/index.js";
 import { bodyLimit, checkAnnouncedLength, readBody } from "../http/body.js";
-import type { BodyPart, Exchange, HeaderList } from "../http/exchange.js";
+import type { Exchange } from "../http/exchange.js";
+import type { OpenExchange } from "../http/open-exchange.js";
 import type { Finder, ServedModel } from "../served-model.js";
 import type { SharedMemory } from "../shared-memory.js";
-import { type Answer, type AnswerOutput, composeAnswer } from "./answer.js";
-import { BinarySection, encodeTensor, headerLength } from "./binary.js";
+import { type AnswerOutput, composeAnswer } from "./answer.js";
+import { encodeTensor, headerLength } from "./binary.js";
+import { compressed } from "./compression.js";
 import { wireOf } from "./model-wire.js";
 import { rawInput } from "./raw-request.js";
-import type { InferInput, InferRequest } from "./request.js";
+import type { InferRequest } from "./request.js";
 import { booleanParameter } from "./request-parameters.js";
+import { requestTensors } from "./request-tensors.js";
 import { checkStrikes, runRequest } from "./run.js";
 import type { OipServer } from "./server.js";
 
@@ -22,12 +24,8 @@ import type { OipServer } from "./server.js";
 export async function infer(exchange: Exchange, find: Finder, { scans, memory }: OipServer): Promise<void> {
   const waking = find.wake?.();
   if (waking !== undefined) await waking;
-  const model = find();
-  exchange.model = model;
-  checkStrikes(exchange, model);
+  const model = askedModel(exchange, find);
   const { settings } = exchange.exchanges;
-  // A model with values that the protocol cannot carry is refused before its body is read.
-  wireOf(model);
   const { headers } = exchange.req;
   const lengthHeader = headers["inference-header-content-length"];
   const given = typeof lengthHeader === "string" ? lengthHeader : undefined;
@@ -57,8 +55,22 @@ export async function infer(exchange: Exchange, find: Finder, { scans, memory }:
   const scanned = scans.read(body, end);
   const request = scanned instanceof Promise ? await scanned : scanned;
   exchange.bodyId = request.id;
-  const inputs = tensorsOf(request, section, model, settings.stringBytes, memory);
+  const inputs = requestTensors(request, {
+    section,
+    memory,
+    model: model.name,
+    stringBytes: settings.stringBytes,
+  });
   await runAndAnswer(exchange, find, request, inputs, body, memory);
+}
+
+/** The model that is asked for, unless the exchange may not ask it, or the protocol cannot carry its values. */
+export function askedModel(exchange: OpenExchange, find: Finder): ServedModel {
+  const model = find();
+  exchange.model = model;
+  checkStrikes(exchange, model);
+  wireOf(model);
+  return model;
 }
 
 /** A request without any JSON: everything is answered in binary form. */
@@ -68,37 +80,6 @@ const RAW_REQUEST: InferRequest = {
   inputs: [],
   outputs: [],
 };
-
-function tensorsOf(
-  request: InferRequest,
-  section: Uint8Array,
-  model: ServedModel,
-  maxStringBytes: number,
-  memory: SharedMemory,
-): Record<string, Tensor> {
-  const binary = new BinarySection(section, model.name, maxStringBytes);
-  // Without a prototype: inputs may be called anything.
-  const tensors: Record<string, Tensor> = Object.create(null);
-  for (const input of request.inputs) {
-    const { name, dtype, shape, size, binarySize, shared } = input;
-    if (shared !== undefined) {
-      const place = new BinarySection(memory.read(shared), model.name, maxStringBytes);
-      tensors[name] = place.take(name, dtype, shape, size, shared.size);
-    } else if (binarySize === undefined) tensors[name] = jsonTensor(input);
-    else tensors[name] = binary.take(name, dtype, shape, size, binarySize);
-  }
-  binary.finish();
-  return tensors;
-}
-
-export function jsonTensor({ dtype, shape, values }: InferInput): Tensor {
-  if (values === undefined)
-    throw new TenonError("INTERNAL", { problem: "an input without data passed the reader" });
-  if ("offsets" in values) {
-    return tensorFromStorage("string", shape, StringStorage.fromBytes(values.bytes, values.offsets));
-  }
-  return tensorFromStorage(dtype, shape, values as never); // the reader made the storage for this dtype
-}
 
 async function runAndAnswer(
   exchange: Exchange,
@@ -124,7 +105,10 @@ async function runAndAnswer(
     });
     const composed = composeAnswer(wire, request.id, answered, exchange.exchanges.settings.json);
     const answer = composed instanceof Promise ? await composed : composed;
-    const sent = await compress(exchange, answer);
+    const { responseCompression } = exchange.exchanges.settings;
+    const sent = responseCompression
+      ? await compressed(answer, exchange.req.headers["accept-encoding"])
+      : answer;
     // Parts that are views on the outputs keep them until the socket has taken the answer.
     if (sent === answer && answer.parts.length > 1) {
       holding = true;
@@ -134,42 +118,4 @@ async function runAndAnswer(
   } finally {
     if (!holding) outputs[Symbol.dispose]();
   }
-}
-
-/** Bodies below this size are sent as they are. */
-const WORTH_COMPRESSING = 1024;
-
-/** The answer in an encoding that the client accepts, where the setting allows it; else the very answer. */
-function compress(exchange: Exchange, answer: Answer): Answer | Promise<Answer> {
-  if (!exchange.exchanges.settings.responseCompression) return answer;
-  const encoding = acceptedEncoding(exchange.req.headers["accept-encoding"]);
-  const length = answer.parts.reduce((total, part) => total + part.length, 0);
-  if (encoding === undefined || length < WORTH_COMPRESSING) return answer;
-  const bytes = Buffer.concat(
-    answer.parts.map((part) => (typeof part === "string" ? Buffer.from(part, "latin1") : part)),
-  );
-  return new Promise((resolve, reject) => {
-    (encoding === "gzip" ? gzip : deflate)(bytes, (error, compressed) => {
-      if (error !== null) reject(new TenonError("INTERNAL", { cause: error }));
-      const headers: HeaderList = [
-        ...answer.headers,
-        "Content-Encoding",
-        encoding,
-        "Vary",
-        "Accept-Encoding",
-      ];
-      const parts: readonly BodyPart[] = [compressed];
-      resolve({ headers, parts });
-    });
-  });
-}
-
-/** gzip or deflate, the first that the client names and does not refuse with `q=0`. */
-function acceptedEncoding(header: string | string[] | undefined): "gzip" | "deflate" | undefined {
-  for (const entry of String(header ?? "").split(",")) {
-    const [name, ...parameters] = entry.split(";").map((part) => part.trim().toLowerCase());
-    if ((name === "gzip" || name === "deflate") && !parameters.some((p) => /^q=0(\.0*)?$/.test(p)))
-      return name;
-  }
-  return undefined;
 }

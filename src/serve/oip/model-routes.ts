@@ -11,7 +11,7 @@ import { countedModel, type OipServer } from "./server.js";
 const STATS: RouteDoc = { summary: "What models have done.", answer: "ModelStatistics" };
 const METRICS: RouteDoc = { summary: "The same for Prometheus.", text: METRICS_TYPE };
 
-export function modelRoutes({ repository }: OipServer): readonly Route[] {
+export function modelRoutes({ repository, processes }: OipServer): readonly Route[] {
   const config: Route["run"] = (exchange, { model, version }) =>
     answerJson(exchange, configJson(repository.get(model, version)));
 
@@ -25,7 +25,7 @@ export function modelRoutes({ repository }: OipServer): readonly Route[] {
   const allStats: Route["run"] = (exchange) => answerJson(exchange, statsOf(repository.models()));
 
   const metrics: Route["run"] = (exchange) =>
-    exchange.answer(200, ["Content-Type", METRICS_TYPE], [metricsPage(repository.models())]);
+    exchange.answer(200, ["Content-Type", METRICS_TYPE], [metricsPage(repository.models(), processes)]);
 
   return [
     ...modelRows("GET", "/config", config, { summary: "A model's configuration.", answer: "ModelConfig" }),

@@ -52,9 +52,18 @@ export function wireOf(model: ServedModel): ModelWire {
   return wire;
 }
 
-function makeWire(model: ServedModel): ModelWire {
-  model.signature.inputs.forEach(datatypeOf);
-  const outputs = model.signature.outputs.map((value): OutputWire => {
+function makeWire({ name, version, signature }: ServedModel): ModelWire {
+  signature.inputs.forEach(datatypeOf);
+  return answerWire({ name, version, outputs: signature.outputs });
+}
+
+/** The pieces of answers alone. Throws as `wireOf`. */
+export function answerWire(face: {
+  readonly name: string;
+  readonly version: string;
+  readonly outputs: readonly Pick<ValueSignature, "name" | "dtype">[];
+}): ModelWire {
+  const outputs = face.outputs.map((value): OutputWire => {
     const datatype = datatypeOf(value);
     const { kind, bits } = dtypeInfo(value.dtype);
     const hasJson = kind !== "float" || bits >= 32;
@@ -65,7 +74,7 @@ function makeWire(model: ServedModel): ModelWire {
     allJson: outputs.map((output) => ({ wire: output, binary: false })),
     allBinary: outputs.map((output) => ({ wire: output, binary: true })),
     byName: new Map(outputs.map((output) => [output.name, output])),
-    identity: `"model_name":${JSON.stringify(model.name)},"model_version":"${model.version}"`,
+    identity: `"model_name":${JSON.stringify(face.name)},"model_version":"${face.version}"`,
     averageMs: Number.POSITIVE_INFINITY,
   };
 }
@@ -79,7 +88,7 @@ export function classifiedWire({ name }: OutputWire): OutputWire {
   return { name, dtype: "string", datatype: "BYTES", hasJson: true, head: headOf(name, "BYTES") };
 }
 
-function datatypeOf(value: ValueSignature): string {
+function datatypeOf(value: Pick<ValueSignature, "name" | "dtype">): string {
   const { oip } = dtypeInfo(value.dtype);
   if (oip !== null) return oip;
   throw new TenonError("MODEL_UNSUPPORTED", {

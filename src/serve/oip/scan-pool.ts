@@ -31,14 +31,17 @@ export class ScanPool {
   }
 
   /**
-   * Reads the JSON `body[0, end)`. When there is nothing behind it, the body's memory may move to the thread: do not
-   * touch it afterwards. Throws as `parseInferRequest` does.
+   * Reads the JSON `body[0, end)`. When there is nothing behind it, the body's memory may move to the thread, unless
+   * `kept`: do not touch it afterwards. Throws as `parseInferRequest` does.
    */
-  read(body: Buffer, end: number): InferRequest | Promise<InferRequest> {
+  read(body: Buffer, end: number, kept = false): InferRequest | Promise<InferRequest> {
     if (end <= INLINE_BYTES) return parseInferRequest(body, 0, end, this.#limits);
     // A buffer that begins and ends with this body has no other user; slabs of the socket begin with the headers.
     const own =
-      end === body.length && body.byteOffset < 64 && body.byteOffset + end === body.buffer.byteLength;
+      !kept &&
+      end === body.length &&
+      body.byteOffset < 64 &&
+      body.byteOffset + end === body.buffer.byteLength;
     const bytes = own ? body : Buffer.from(body.subarray(0, end));
     return this.#send({ bytes, start: 0, end, limits: this.#limits, number: ++this.#jobs });
   }

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { isTenonError, TenonError, toTenonError } from "../../base/index.js";
 import type { Engine } from "../../runtime/index.js";
 import type { Strikes } from "../http/strikes.js";
+import type { Processes } from "../metrics/processes.js";
 import type { LogSettings } from "../observe/log-settings.js";
 import type { TraceSettings } from "../observe/trace-settings.js";
 import type { Tracing } from "../observe/tracing.js";
@@ -21,6 +22,7 @@ export interface OipServer {
   readonly traces: TraceSettings;
   readonly logs: LogSettings;
   readonly tracing: Tracing;
+  readonly processes: Processes;
   readonly serverName: string;
   readonly isReady: () => boolean;
 }

@@ -1,0 +1,10 @@
+/** The ways in which clients reach a server: its own process, or fronts before it. Suites that run over each hold for both. */
+import { describe } from "node:test";
+
+const FRONTS = [0, 2] as const;
+
+/** Describes a suite once for each number of fronts that `serve` is to be given. */
+export function describeDoors(name: string, suite: (fronts: number) => void): void {
+  for (const fronts of FRONTS)
+    describe(fronts === 0 ? name : `${name}, behind ${fronts} fronts`, () => suite(fronts));
+}
