@@ -1,7 +1,7 @@
 /** FramedExchange: a request that came through a front as a frame, and its answer. */
 import type { IncomingHttpHeaders } from "node:http";
 import { type ErrorCode, type TenonError, toTenonError } from "../../base/index.js";
-import { errorAnswer } from "../http/error-answer.js";
+import { errorAnswer, leavesUnread } from "../http/error-answer.js";
 import {
   answerHeaders,
   type BodyPart,
@@ -69,7 +69,7 @@ export class FramedExchange extends OpenExchange {
   answer(status: number, headers: HeaderList, parts: readonly BodyPart[], error?: ErrorCode): void {
     if (!this.#begin(status, error)) return;
     const all = answerHeaders(status, headers, lengthOf(parts), this.marks);
-    const last = this.exchanges.draining;
+    const last = this.exchanges.draining || leavesUnread(error);
     sendAnswer(this.#link.writer, this.#number, { status, headers: all, parts, last }, () => this.release());
   }
 

@@ -31,6 +31,7 @@ export interface DoorOptions {
   readonly keyed: boolean;
 }
 
+/** With TLS, or where connections are not kept, node:http reads everything. */
 export function ownDoor({ limits, connections, certificate, handler }: DoorOptions): Door {
   const tls = certificate?.options(limits.headersTimeout);
   const { server, silent } = createHttpServer(limits, tls, handler);

@@ -1,5 +1,5 @@
 /** The answer that an error becomes: status, headers and body; the log has what is not for clients. */
-import type { TenonError } from "../../base/index.js";
+import type { ErrorCode, TenonError } from "../../base/index.js";
 import { type ErrorContext, errorText } from "../oip/errors.js";
 import type { HeaderList, OpenExchange } from "./open-exchange.js";
 import { RETRY_AFTER, STATUS } from "./status.js";
@@ -9,6 +9,18 @@ export interface ErrorAnswer {
   readonly headers: HeaderList;
   /** Of one unit per byte, which leaves together with the headers. */
   readonly body: string;
+}
+
+/** Refusals that are not worth reading a body for. */
+const UNREAD: ReadonlySet<ErrorCode> = new Set([
+  "REQUEST_TOO_LARGE",
+  "REQUEST_UNAUTHORIZED",
+  "REQUEST_FORBIDDEN",
+]);
+
+/** Whether a connection ends behind such a refusal, whose request's body is not read. */
+export function leavesUnread(code: ErrorCode | undefined): boolean {
+  return code !== undefined && UNREAD.has(code);
 }
 
 export function errorAnswer(exchange: OpenExchange, error: TenonError): ErrorAnswer {

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ErrorCode, TenonError } from "../../base/index.js";
 import { bodyLimit, hasBody, isExpecting } from "./body.js";
-import { errorAnswer } from "./error-answer.js";
+import { errorAnswer, leavesUnread } from "./error-answer.js";
 import { addressOf } from "./handed-on.js";
 import { endWhenRead } from "./late-end.js";
 import {
@@ -69,7 +69,7 @@ export class Exchange extends OpenExchange {
 
   /** True when what is left of the request's body should not be read. */
   #leavesUnread(code: ErrorCode): boolean {
-    if (UNREAD.has(code) || isExpecting(this.req)) return true;
+    if (leavesUnread(code) || isExpecting(this.req)) return true;
     const length = Number(this.req.headers["content-length"] ?? Number.NaN);
     return !(length <= bodyLimit(this.exchanges.settings, true));
   }
@@ -106,10 +106,3 @@ export class Exchange extends OpenExchange {
     this.res.writeHead(status, all);
   }
 }
-
-/** Refusals that are not worth reading a body for. */
-const UNREAD: ReadonlySet<ErrorCode> = new Set([
-  "REQUEST_TOO_LARGE",
-  "REQUEST_UNAUTHORIZED",
-  "REQUEST_FORBIDDEN",
-]);

@@ -104,6 +104,11 @@ const MALFORMED: Refusal = {
   text: "malformed HTTP request",
 };
 
+/** Refuses a connection on which nothing came in time. */
+export function refuseLate(socket: Socket): void {
+  refuseBroken(Object.assign(new Error("nothing came"), { code: "ERR_HTTP_REQUEST_TIMEOUT" }), socket);
+}
+
 /** Answers what never became a request, or stopped being one, and closes the connection. */
 function refuseBroken(error: NodeJS.ErrnoException, stream: unknown): void {
   const socket = stream as Socket; // node:http hands over the connection's socket

@@ -9,6 +9,7 @@ import { type Door, ownDoor } from "./door.js";
 import { isAllowedHost } from "./guard.js";
 import { type Handler, makeHandler, makeOip } from "./handler.js";
 import { KeyRing } from "./key-ring.js";
+import { plainDoor } from "./plain-door.js";
 import { type HandlerOptions, resolveSettings } from "./settings.js";
 
 type ServerKnobs = Pick<
@@ -96,7 +97,8 @@ export async function serve(engine: Engine, options: ServeOptions = {}): Promise
   const openDoor = async (): Promise<Door> => {
     const connections = limit("connections");
     const inside = { limits, connections, certificate, oip, handler, keyed: keys !== undefined };
-    if (limit("fronts") === 0) return ownDoor(inside);
+    if (limit("fronts") === 0)
+      return certificate === undefined && limits.keepAlive > 0 ? plainDoor(inside) : ownDoor(inside);
     const { Fronts } = await import("../fronts/fronts.js");
     const fronts = new Fronts({ ...inside, count: limit("fronts") });
     oip.processes.fronts = () => fronts.usage;

@@ -37,6 +37,31 @@ export async function infer(exchange: Exchange, find: Finder, { scans, memory }:
     headerLength: headerLength(given, undefined),
     pool: exchange.exchanges.bodies,
   });
+  await runBody(exchange, find, model, body, { scans, memory });
+}
+
+/** As `infer`, of a request whose body has come whole. */
+export async function inferWhole(
+  exchange: OpenExchange,
+  find: Finder,
+  body: Buffer,
+  server: Pick<OipServer, "scans" | "memory">,
+): Promise<void> {
+  const waking = find.wake?.();
+  if (waking !== undefined) await waking;
+  await runBody(exchange, find, askedModel(exchange, find), body, server);
+}
+
+async function runBody(
+  exchange: OpenExchange,
+  find: Finder,
+  model: ServedModel,
+  body: Buffer,
+  { scans, memory }: Pick<OipServer, "scans" | "memory">,
+): Promise<void> {
+  const { settings } = exchange.exchanges;
+  const lengthHeader = exchange.headers["inference-header-content-length"];
+  const given = typeof lengthHeader === "string" ? lengthHeader : undefined;
   exchange.bytesIn = body.length;
   const jsonLength = headerLength(given, body.length);
   if (jsonLength === 0) {
@@ -82,7 +107,7 @@ const RAW_REQUEST: InferRequest = {
 };
 
 async function runAndAnswer(
-  exchange: Exchange,
+  exchange: OpenExchange,
   find: Finder,
   request: InferRequest,
   inputs: Readonly<Record<string, Tensor>>,
@@ -106,9 +131,7 @@ async function runAndAnswer(
     const composed = composeAnswer(wire, request.id, answered, exchange.exchanges.settings.json);
     const answer = composed instanceof Promise ? await composed : composed;
     const { responseCompression } = exchange.exchanges.settings;
-    const sent = responseCompression
-      ? await compressed(answer, exchange.req.headers["accept-encoding"])
-      : answer;
+    const sent = responseCompression ? await compressed(answer, exchange.headers["accept-encoding"]) : answer;
     // Parts that are views on the outputs keep them until the socket has taken the answer.
     if (sent === answer && answer.parts.length > 1) {
       holding = true;
