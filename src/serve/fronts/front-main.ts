@@ -17,12 +17,22 @@ process.on("disconnect", () => process.exit());
 paceCollector();
 
 let server: FrontServer | undefined;
+let told = 0;
+
+function tellUsage(): void {
+  const { user, system } = process.cpuUsage();
+  const cpuSeconds = (user + system) / 1e6;
+  if (cpuSeconds - told < 0.001) return;
+  told = cpuSeconds;
+  tell({ kind: "usage", cpuSeconds, residentBytes: process.memoryUsage.rss() });
+}
 
 process.on("message", (message: ToFront, socket?: Socket) => {
   switch (message.kind) {
     case "settings":
       try {
         server = new FrontServer(message.settings, message.pair ?? undefined, () => process.exit());
+        tellUsage();
         tell({ kind: "ready" });
       } catch (error) {
         tell({ kind: "failed", problem: toTenonError(error).message });
@@ -47,11 +57,4 @@ process.on("message", (message: ToFront, socket?: Socket) => {
   }
 });
 
-let told = 0;
-setInterval(() => {
-  const { user, system } = process.cpuUsage();
-  const cpuSeconds = (user + system) / 1e6;
-  if (cpuSeconds - told < 0.001) return;
-  told = cpuSeconds;
-  tell({ kind: "usage", cpuSeconds, residentBytes: process.memoryUsage.rss() });
-}, USAGE_INTERVAL).unref();
+setInterval(tellUsage, USAGE_INTERVAL).unref();
