@@ -9,6 +9,7 @@ import type {
   SparseEmbedder,
   TextScorer,
 } from "../embed/index.js";
+import type { OnnxModel } from "../onnx/index.js";
 import type { Engine, Source } from "../runtime/index.js";
 import type {
   ScoreModel,
@@ -22,6 +23,7 @@ import type {
   VectorModel,
 } from "../serve/index.js";
 import { isEmbedderFolder, openModel } from "./open-model.js";
+import { weightsDtype } from "./weights-dtype.js";
 
 type Prepared =
   | { readonly embedder: PreparedEmbedder }
@@ -86,19 +88,21 @@ export class ServedTexts implements TextModels {
       const known = this.#models.get(name);
       if (known?.from === from) return [known.model];
       const model = () => this.#engine.get(name);
+      const [{ graph }] = Object.values(from) as [{ readonly graph: OnnxModel }];
+      const dtype = weightsDtype(graph);
       const made =
         "embedder" in from
-          ? vectorModel(name, from.embedder.attach(this.#engine, model))
+          ? vectorModel(name, dtype, from.embedder.attach(this.#engine, model))
           : "sparse" in from
-            ? sparseModel(name, from.sparse.attach(this.#engine, model))
-            : scoreModel(name, from.head.attach(this.#engine, model));
+            ? sparseModel(name, dtype, from.sparse.attach(this.#engine, model))
+            : scoreModel(name, dtype, from.head.attach(this.#engine, model));
       this.#models.set(name, { from, model: made });
       return [made];
     });
   }
 }
 
-function vectorModel(name: string, embedder: Embedder): VectorModel {
+function vectorModel(name: string, dtype: string, embedder: Embedder): VectorModel {
   const { card, dims } = embedder;
   const promptOf = (promptName: string | undefined): string => {
     const names = Object.keys(card.prompts.value);
@@ -112,6 +116,7 @@ function vectorModel(name: string, embedder: Embedder): VectorModel {
   return {
     kind: "embedding",
     name,
+    dtype,
     dims,
     maxTokens: card.maxTokens.value,
     batchTokens: embedder.explain().budget,
@@ -120,14 +125,12 @@ function vectorModel(name: string, embedder: Embedder): VectorModel {
     embed: async (inputs, options) => {
       const prompt = promptOf(options.promptName);
       const texts = inputs.filter((input) => typeof input === "string");
-      const { signal, truncate } = options;
-      if (texts.length === inputs.length) {
-        return float32Of(await embedder.embed(texts, { prompt, signal, truncate }));
-      }
-      return mixed(embedder, inputs, prompt, options);
+      const { promptName: _, ...call } = options;
+      if (texts.length === inputs.length) return float32Of(await embedder.embed(texts, { prompt, ...call }));
+      return mixed(embedder, inputs, prompt, call);
     },
-    embedTokens: async (input, { truncate, promptName }) =>
-      embedder.tokenVectors(input, { prompt: promptOf(promptName), truncate }),
+    embedTokens: async (input, { promptName, ...call }) =>
+      embedder.tokenVectors(input, { prompt: promptOf(promptName), ...call }),
     tokenize: (text, { special, promptName }) =>
       tokensOf(embedder.tokenizer, promptOf(promptName) + text, special),
     decode: (ids, skipSpecialTokens) => embedder.tokenizer.decode(ids, { skipSpecialTokens }),
@@ -139,17 +142,17 @@ async function mixed(
   embedder: Embedder,
   inputs: readonly TextInput[],
   prompt: string,
-  { signal, truncate }: TextOptions,
+  call: Omit<TextOptions, "promptName">,
 ): Promise<TextVectors> {
   const isText = inputs.map((input) => typeof input === "string");
   const [texts, lists] = await Promise.all([
     embedder.embed(
       inputs.filter((input) => typeof input === "string"),
-      { prompt, signal, truncate },
+      { prompt, ...call },
     ),
     embedder.embedIds(
       inputs.filter((input) => typeof input !== "string"),
-      { signal, truncate },
+      call,
     ),
   ]);
   const { dims } = embedder;
@@ -170,29 +173,29 @@ function float32Of(matrix: Awaited<ReturnType<Embedder["embed"]>>): TextVectors 
   return { data: matrix.data as Float32Array, rows: matrix.rows, dims: matrix.dims, tokens: matrix.tokens };
 }
 
-function scoreModel(name: string, scorer: TextScorer): ScoreModel {
+function scoreModel(name: string, dtype: string, scorer: TextScorer): ScoreModel {
   return {
     kind: scorer.labels.length === 1 ? "reranker" : "classifier",
     name,
+    dtype,
     labels: scorer.labels,
     maxTokens: scorer.maxTokens,
     batchTokens: 256,
-    rank: (query, texts, { signal, truncate, rawScores }) =>
-      scorer.rank(query, texts, { signal, truncate, rawScores }),
-    classify: (inputs, { signal, truncate, rawScores }) =>
-      scorer.classify(inputs, { signal, truncate, rawScores }),
+    rank: (query, texts, { promptName: _, ...call }) => scorer.rank(query, texts, call),
+    classify: (inputs, { promptName: _, ...call }) => scorer.classify(inputs, call),
     tokenize: (text, { special }) => tokensOf(scorer.tokenizer, text, special),
     decode: (ids, skipSpecialTokens) => scorer.tokenizer.decode(ids, { skipSpecialTokens }),
   };
 }
 
-function sparseModel(name: string, sparse: SparseEmbedder): SparseModel {
+function sparseModel(name: string, dtype: string, sparse: SparseEmbedder): SparseModel {
   return {
     kind: "sparse",
     name,
+    dtype,
     maxTokens: sparse.maxTokens,
     batchTokens: 256,
-    embedSparse: (inputs, { signal, truncate }) => sparse.embed(inputs, { signal, truncate }),
+    embedSparse: (inputs, { promptName: _, ...call }) => sparse.embed(inputs, call),
     tokenize: (text, { special }) => tokensOf(sparse.tokenizer, text, special),
     decode: (ids, skipSpecialTokens) => sparse.tokenizer.decode(ids, { skipSpecialTokens }),
   };

@@ -30,6 +30,7 @@ import { type PromptOptions, promptFor, type TextRole } from "./prompts.js";
 import { type Int8Ranges, int8Matrix } from "./quantise.js";
 import { type StreamedVector, type StreamOptions, streamed } from "./schedule/stream.js";
 import { type Rows, type RunnerLimits, type TextRunner, textRunner } from "./schedule/text-runner.js";
+import { spend, type Timed } from "./schedule/text-times.js";
 import { isStaticFolder } from "./static/static-folder.js";
 import { checkTexts, TextEncoder, type Tokens } from "./text.js";
 
@@ -65,7 +66,7 @@ export interface EmbedderOptions extends CardOptions, OpenOptions, RunnerLimits 
   readonly tokenOutputs?: boolean;
 }
 
-export interface EmbedOptions extends PromptOptions {
+export interface EmbedOptions extends PromptOptions, Timed {
   readonly signal?: AbortSignal;
   /** For texts of this call. */
   readonly truncate?: TruncateSide;
@@ -392,8 +393,11 @@ class EncoderEmbedder {
       throw new TenonError("USAGE", { problem: "the embedder was opened without vectors of tokens" });
     }
     const prompt = promptFor(this.card, "any", options);
+    const { times } = options;
+    const start = performance.now();
     const tokens = this.#tokens(text, prompt, "the text", options.truncate);
-    const data = await this.#runner.single(tokens, hidden);
+    spend(times, "tokenizeMs", performance.now() - start);
+    const data = await this.#runner.single(tokens, hidden, times);
     const rows = tokens.ids.length;
     return new EmbedMatrix(data, rows, data.length / rows, new Uint32Array(rows).fill(1), []);
   }

@@ -12,6 +12,7 @@ import { modelFolder } from "./hub/cache.js";
 import { sigmoid, softmax } from "./logits.js";
 import { type OpenedModel, type OpenOptions, onEngine, onModel } from "./opened.js";
 import { type RunnerLimits, type TextRunner, textRunner } from "./schedule/text-runner.js";
+import type { Timed } from "./schedule/text-times.js";
 import { checkTexts, TextEncoder } from "./text.js";
 
 export interface HeadOptions extends OpenOptions, RunnerLimits {
@@ -26,7 +27,7 @@ export interface ScoreOptions {
   readonly truncate?: TruncateSide;
 }
 
-export interface RankOptions extends ScoreOptions {
+export interface RankOptions extends ScoreOptions, Timed {
   /** Most hits. Default: all. */
   readonly topK?: number;
   /** The model's own numbers in place of those between 0 and 1. Default false. */
@@ -216,7 +217,7 @@ export class TextScorer {
    */
   async classify(
     texts: readonly TextOrPair[],
-    options: ScoreOptions & { readonly rawScores?: boolean } = {},
+    options: ScoreOptions & Timed & { readonly rawScores?: boolean } = {},
   ): Promise<LabelScore[][]> {
     const { logits } = await this.logits(texts, options);
     const width = this.labels.length;
@@ -231,7 +232,7 @@ export class TextScorer {
   /** The model's own numbers, `labels` a text, and how many tokens each took. */
   async logits(
     texts: readonly TextOrPair[],
-    options: ScoreOptions = {},
+    options: ScoreOptions & Timed = {},
   ): Promise<{ readonly logits: Float32Array; readonly tokens: Uint32Array }> {
     const { text: encoder } = this.#prepared;
     const width = this.labels.length;

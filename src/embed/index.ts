@@ -81,6 +81,7 @@ export type { PromptOptions } from "./prompts.js";
 export { type Int8Ranges, int8Ranges } from "./quantise.js";
 export type { StreamedVector, StreamOptions } from "./schedule/stream.js";
 export type { RunnerLimits } from "./schedule/text-runner.js";
+export type { TextTimes, Timed } from "./schedule/text-times.js";
 export {
   loadIndex,
   type SearchHit,

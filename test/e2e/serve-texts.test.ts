@@ -13,6 +13,12 @@ import { saveTinyCrossEncoder, saveTinyEmbedder } from "../support/tiny-embedder
 
 const TEXTS = ["a red one", "two things", ""];
 
+/** What the headers of an answer tell a time of. */
+function timesIn(headers: Headers): string[] {
+  const names = ["total", "tokenization", "queue", "inference"];
+  return names.filter((name) => /^\d+$/.test(headers.get(`x-${name}-time`) ?? ""));
+}
+
 describe("models of texts over HTTP", () => {
   const cwd = mkdtempSync(join(tmpdir(), "tenon-serve-texts-"));
   let child: ChildProcess;
@@ -174,7 +180,7 @@ describe("models of texts over HTTP", () => {
     (body as number[][]).forEach((row, i) => {
       near(row, expected.row(i) as Float32Array);
     });
-    assert.match(headers.get("x-inference-time") ?? "", /^\d+$/);
+    assert.deepEqual(timesIn(headers), ["total", "tokenization", "queue", "inference"]);
     const prompted = await post("/embed", { inputs: "one", prompt_name: "query" });
     near((prompted.body as number[][])[0]!, (await local.query("one")) as Float32Array);
     const all = (await post("/embed_all", { inputs: ["a red one"] })).body as number[][][];
@@ -184,9 +190,29 @@ describe("models of texts over HTTP", () => {
     assert.ok(Math.abs(similar[0]! - 1) < 1e-5 && similar[1]! < 1);
     const info = (await (await fetch(`${url}/info?model=tiny-embedder`)).json()) as Record<string, unknown>;
     assert.equal(info.max_input_length, 10);
+    assert.equal(info.model_dtype, "float32");
     assert.deepEqual(info.model_type, { embedding: { pooling: "mean" } });
     assert.equal((await fetch(`${url}/health`)).status, 200);
     assert.equal((await post("/embed_sparse", { inputs: "a" })).status, 424);
+  });
+
+  test("headers tell the times that were measured, and no others", async () => {
+    const told = async (path: string, body: unknown): Promise<string[]> => {
+      const { status, headers } = await post(path, body);
+      assert.equal(status, 200, path);
+      return timesIn(headers);
+    };
+    const all = ["total", "tokenization", "queue", "inference"];
+    assert.deepEqual(await told("/rerank", { query: "red", texts: TEXTS }), all);
+    assert.deepEqual(await told("/predict?model=moods", { inputs: "red" }), all);
+    assert.deepEqual(await told("/embed_all", { inputs: "red" }), ["total", "tokenization", "inference"]);
+    assert.deepEqual(await told("/tokenize?model=moods", { inputs: "red" }), ["total", "tokenization"]);
+    assert.deepEqual(await told("/decode?model=moods", { ids: [14] }), ["total"]);
+    // Batches have few of so many texts, and the others wait.
+    const many = Array.from({ length: 20_000 }, (_, i) => `a b ${["c", "d", "e"][i % 3]} ${i}`);
+    const { headers } = await post("/embed?model=tiny-embedder", { inputs: many, truncate: true });
+    const [total, queue] = ["total", "queue"].map((name) => Number(headers.get(`x-${name}-time`)));
+    assert.ok(queue! > 0 && queue! <= total!, `${queue} of ${total} ms`);
   });
 
   test("a client that has the address alone gets what the model is for", async () => {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { type Embedder, embedder } from "tenon/embed";
+import { type Embedder, embedder, type TextTimes } from "tenon/embed";
 import { seededRandom } from "../support/random.js";
 import { saveTinyEmbedder } from "../support/tiny-embedder.js";
 
@@ -54,6 +54,23 @@ describe("an embedder", () => {
     assert.equal(matrix.tokens[50], 2);
     const none = await model.embed([]);
     assert.deepEqual([none.rows, none.data.length], [0, 0]);
+  });
+
+  test("a call is told what its time went to", async () => {
+    await using one = await embedder(folder, { cache: false, lanes: 1, budget: 1, name: "one" });
+    const times: TextTimes = { texts: 0 };
+    const start = performance.now();
+    await one.embed([...WORDS, "red"], { times });
+    const wall = performance.now() - start;
+    const { texts: count, tokenizeMs, queueMs, runMs } = times;
+    // One text runs after another: each run is waited for by all that come behind it, and by the same text twice.
+    assert.equal(count, WORDS.length + 1);
+    assert.ok(tokenizeMs! > 0 && tokenizeMs! < wall, `${tokenizeMs} of ${wall}`);
+    assert.ok(runMs! > 0 && runMs! < 2 * wall, `${runMs} of ${wall}`);
+    assert.ok(queueMs! > 0 && queueMs! < count * wall, `${queueMs} of ${wall}`);
+    const scored: TextTimes = { texts: 0 };
+    await one.embedIds([[5], [6, 7]], { times: scored });
+    assert.equal(scored.texts, 2);
   });
 
   test("batches keep within the budget of tokens", async () => {

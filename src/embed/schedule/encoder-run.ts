@@ -37,12 +37,17 @@ export class EncoderRun {
     return this.#counts;
   }
 
-  /** One run on texts together, padded to the longest. The output has a row a text; `ms` and `padded` tell of this run. */
+  /** One run on texts together, padded to the longest. The output has a row a text; `start`, `ms` and `padded` tell of this run. */
   async run(
     texts: readonly Tokens[],
     bulk: boolean,
     output: string,
-  ): Promise<{ readonly outputs: Outputs; readonly ms: number; readonly padded: number }> {
+  ): Promise<{
+    readonly outputs: Outputs;
+    readonly start: number;
+    readonly ms: number;
+    readonly padded: number;
+  }> {
     const length = texts.reduce((most, { ids }) => Math.max(most, ids.length), 1);
     const start = performance.now();
     const outputs = await this.#model().run(encoderInputs(texts, length, this.#options), {
@@ -58,7 +63,7 @@ export class EncoderRun {
       padded: padded + texts.length * length,
       busyMs: busyMs + ms,
     };
-    return { outputs, ms, padded: texts.length * length };
+    return { outputs, start, ms, padded: texts.length * length };
   }
 }
 

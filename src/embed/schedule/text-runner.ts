@@ -10,6 +10,7 @@ import { assertFits, EncoderRun, type EncoderRunOptions, paddingId } from "./enc
 import { Pending } from "./pending.js";
 import { EmbedQueue } from "./queue.js";
 import { Slices } from "./slices.js";
+import { spend, type TextTimes, type Timed } from "./text-times.js";
 import { type Waiting, WINDOW_TEXTS, Window } from "./window.js";
 
 /** What callers bound a runner by. */
@@ -61,7 +62,7 @@ interface TextRunnerOptions extends EncoderRunOptions {
   readonly heads: number;
 }
 
-export interface CollectOptions {
+export interface CollectOptions extends Timed {
   readonly signal?: AbortSignal;
   /** Called as rows are ready. */
   readonly onProgress?: (done: number) => void;
@@ -121,10 +122,12 @@ export class TextRunner {
   }
 
   /** One run of one text, all of an output. */
-  async single(tokens: Tokens, output: string): Promise<Float32Array> {
+  async single(tokens: Tokens, output: string, times?: TextTimes): Promise<Float32Array> {
     this.#assertOpen();
-    const { outputs: made } = await this.#run.run([tokens], false, output);
+    const { outputs: made, ms } = await this.#run.run([tokens], false, output);
     using outputs = made;
+    if (times !== undefined) times.texts++;
+    spend(times, "runMs", ms);
     return (outputs[output]!.data as unknown as Float32Array).slice();
   }
 
@@ -135,6 +138,7 @@ export class TextRunner {
   ): Promise<{ readonly tokens: Uint32Array; readonly truncated: readonly number[] }> {
     this.#assertOpen();
     const { data, width, count } = rows;
+    const { times } = options;
     const job = new Pending(options.signal);
     const turn = new Slices();
     const lengths = new Uint32Array(count);
@@ -153,7 +157,10 @@ export class TextRunner {
     const add = (row: number): void => {
       const key = rows.keyOf?.(row);
       const same = key === undefined ? undefined : targets.get(key);
+      const start = performance.now();
       const tokens = same?.tokens ?? rows.tokensOf(row);
+      const ready = performance.now();
+      spend(times, "tokenizeMs", ready - start);
       lengths[row] = tokens.ids.length;
       if (tokens.truncated) truncated.push(row);
       if (same !== undefined) {
@@ -166,11 +173,14 @@ export class TextRunner {
         tokens,
         length: tokens.ids.length,
         job,
-        deliver: (vector) => {
+        deliver: (vector, ran) => {
           const own = (vector as Float32Array).subarray(0, width); // of one kind
           for (const at of into) (data as Float32Array).set(own, at * width);
           outstanding--;
           done += into.length;
+          if (times !== undefined) times.texts += into.length;
+          spend(times, "queueMs", into.length * (ran.start - ready));
+          spend(times, "runMs", into.length * ran.ms);
           options.onProgress?.(done);
           job.wake();
         },
@@ -220,7 +230,7 @@ export class TextRunner {
     const values = outputs[output]!.data as unknown as MatrixData; // a numeric output
     const width = values.length / items.length;
     items.forEach(({ job, deliver }, row) => {
-      if (!job.over) deliver(values.subarray(row * width, (row + 1) * width));
+      if (!job.over) deliver(values.subarray(row * width, (row + 1) * width), made);
     });
   }
 }

@@ -7,7 +7,13 @@ import type { Item } from "./queue.js";
 export interface Waiting extends Item {
   readonly tokens: Tokens;
   /** Called once, with a view that holds until it returns. */
-  deliver(vector: MatrixData): void;
+  deliver(vector: MatrixData, ran: Ran): void;
+}
+
+/** A run: when it started, by `performance.now()`, and how long it took. */
+export interface Ran {
+  readonly start: number;
+  readonly ms: number;
 }
 
 export const WINDOW_TEXTS = 2048;

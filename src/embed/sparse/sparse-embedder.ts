@@ -11,6 +11,7 @@ import { modelFolder } from "../hub/cache.js";
 import { type OpenedModel, type OpenOptions, onEngine, onModel } from "../opened.js";
 import { inSlices } from "../schedule/slices.js";
 import { type RunnerLimits, type TextRunner, textRunner } from "../schedule/text-runner.js";
+import type { Timed } from "../schedule/text-times.js";
 import { checkTexts, TextEncoder } from "../text.js";
 import { SPARSE_MODULES } from "./sparse-folder.js";
 import type { SparseVector } from "./sparse-vector.js";
@@ -22,7 +23,7 @@ export interface SparseOptions extends OpenOptions, RunnerLimits {
   readonly truncate?: TruncateSide;
 }
 
-export interface SparseCallOptions {
+export interface SparseCallOptions extends Timed {
   readonly signal?: AbortSignal;
   readonly truncate?: TruncateSide;
 }

@@ -9,6 +9,7 @@ import { type PromptOptions, promptFor, type TextRole } from "../prompts.js";
 import type { Int8Ranges } from "../quantise.js";
 import { Slices } from "../schedule/slices.js";
 import type { StreamedVector, StreamOptions } from "../schedule/stream.js";
+import { spend, type Timed } from "../schedule/text-times.js";
 import { checkTexts } from "../text.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { packed } from "./pack.js";
@@ -25,7 +26,7 @@ export interface StaticOptions extends CardOptions {
   readonly quant?: string;
 }
 
-interface CallOptions extends PromptOptions {
+interface CallOptions extends PromptOptions, Timed {
   readonly signal?: AbortSignal;
   readonly truncate?: TruncateSide;
   readonly onProgress?: (done: number) => void;
@@ -116,7 +117,10 @@ export class StaticEmbedder {
   async tokenVectors(text: string, options: CallOptions = {}): Promise<EmbedMatrix<Float32Array>> {
     checkTexts([text]);
     const { table, dims: size, mapping, weights, unknown } = this.#model;
+    const { times } = options;
+    const start = performance.now();
     const all = this.#tokens(promptFor(this.card, "any", options) + text, "the text", options.truncate).ids;
+    const ready = performance.now();
     const ids = all.filter((id) => id !== unknown);
     const { dims } = this;
     const data = new Float32Array(ids.length * dims);
@@ -125,6 +129,9 @@ export class StaticEmbedder {
       const weight = weights?.[id] ?? 1;
       for (let j = 0; j < dims; j++) data[row * dims + j] = table[at + j]! * weight;
     });
+    if (times !== undefined) times.texts++;
+    spend(times, "tokenizeMs", ready - start);
+    spend(times, "runMs", performance.now() - ready);
     return new EmbedMatrix(data, ids.length, dims, new Uint32Array(ids.length).fill(1), []);
   }
 
@@ -213,16 +220,22 @@ export class StaticEmbedder {
   ): Promise<EmbedMatrix> {
     this.#check(options.signal);
     const { dims } = this;
+    const { times } = options;
     const data = new Float32Array(rows * dims);
     const lengths = new Uint32Array(rows);
     const truncated: number[] = [];
     const turn = new Slices();
     let start = performance.now();
     for (let row = 0; row < rows; row++) {
+      const before = performance.now();
       const tokens = tokensOf(row);
+      const ready = performance.now();
       lengths[row] = tokens.ids.length;
       if (tokens.truncated) truncated.push(row);
       this.#mean(tokens.ids, data.subarray(row * dims, (row + 1) * dims));
+      if (times !== undefined) times.texts++;
+      spend(times, "tokenizeMs", ready - before);
+      spend(times, "runMs", performance.now() - ready);
       this.#counts.texts++;
       this.#counts.tokens += tokens.ids.length;
       if (!turn.due()) continue;

@@ -9,6 +9,19 @@ export interface TextOptions {
   readonly signal: AbortSignal;
   readonly truncate: TruncateSide;
   readonly promptName?: string;
+  /** What the call's time goes to is added here. */
+  readonly times?: TextTimes;
+}
+
+/** Sums over texts, in milliseconds; undefined where it was not measured. */
+export interface TextTimes {
+  texts: number;
+  /** Texts to tokens. */
+  tokenizeMs?: number;
+  /** From a text's tokens to the start of its run. */
+  queueMs?: number;
+  /** The run that a text was in. */
+  runMs?: number;
 }
 
 /** Vectors by row, and the tokens that each text took. */
@@ -32,6 +45,8 @@ export interface TextToken {
 export interface TextModelBase {
   readonly name: string;
   readonly maxTokens: number;
+  /** The type of most of its weights. */
+  readonly dtype: string;
   /** Most tokens of one run. */
   readonly batchTokens: number;
   /** Throws USAGE for a prompt that the model does not have. */

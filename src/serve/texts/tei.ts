@@ -6,7 +6,15 @@ import { STATUS } from "../http/status.js";
 import { JsonWriter } from "../json/writer.js";
 import { type RouteDoc, TEXT_FAILS } from "../openapi/route-doc.js";
 import type { SchemaName } from "../openapi/schemas.js";
-import type { ScoreModel, SparseModel, TextModel, TextModels, TextOptions, VectorModel } from "./model.js";
+import type {
+  ScoreModel,
+  SparseModel,
+  TextModel,
+  TextModels,
+  TextOptions,
+  TextTimes,
+  VectorModel,
+} from "./model.js";
 import { messageOf } from "./openai.js";
 import {
   choiceOf,
@@ -22,11 +30,19 @@ import {
   textsOf,
 } from "./request.js";
 import { kindOf, TEI_ERRORS } from "./tei-errors.js";
+import { timeHeaders, wholeMs } from "./tei-times.js";
 import { cutVectors, unitVectors, writeRows } from "./vectors.js";
 
 const JSON_HEADERS = ["Content-Type", "application/json"];
 
-type Answer = (fields: Fields, exchange: Exchange) => Promise<unknown>;
+interface Call {
+  readonly fields: Fields;
+  readonly exchange: Exchange;
+  /** What its texts' time goes to. */
+  readonly times: TextTimes;
+}
+
+type Answer = (call: Call) => Promise<unknown>;
 
 /** Bytes that are JSON already. */
 class Written {
@@ -90,44 +106,38 @@ export function teiRoutes(texts: TextModels, version: string, isReady: () => boo
   };
   const any = (exchange: Exchange): TextModel => modelOf(texts, exchange, () => true, "a model of texts");
   /** What a client asks for that only has the server's address. */
-  const usual = async (fields: Fields, exchange: Exchange): Promise<unknown> => {
-    const model = any(exchange);
-    if (model.kind === "embedding") return embed(fields, exchange, model);
-    if (model.kind === "sparse") return embedSparse(fields, exchange, model);
-    return model.kind === "reranker" ? rerank(fields, exchange, model) : predict(fields, exchange, model);
+  const usual: Answer = async (call) => {
+    const model = any(call.exchange);
+    if (model.kind === "embedding") return embed(call, model);
+    if (model.kind === "sparse") return embedSparse(call, model);
+    return model.kind === "reranker" ? rerank(call, model) : predict(call, model);
   };
 
   return [
-    post("/embed", textDoc("Vectors of texts.", "EmbedRequest", "Vectors"), (fields, exchange) =>
-      embed(fields, exchange, vectors(exchange)),
+    post("/embed", textDoc("Vectors of texts.", "EmbedRequest", "Vectors"), (call) =>
+      embed(call, vectors(call.exchange)),
     ),
-    post(
-      "/embed_all",
-      textDoc("A vector for each token.", "TextsRequest", "TokenVectors"),
-      (fields, exchange) => embedAll(fields, exchange, vectors(exchange)),
+    post("/embed_all", textDoc("A vector for each token.", "TextsRequest", "TokenVectors"), (call) =>
+      embedAll(call, vectors(call.exchange)),
     ),
-    post(
-      "/embed_sparse",
-      textDoc("Sparse vectors of texts.", "TextsRequest", "SparseVectors"),
-      (fields, exchange) => embedSparse(fields, exchange, sparse(exchange)),
+    post("/embed_sparse", textDoc("Sparse vectors of texts.", "TextsRequest", "SparseVectors"), (call) =>
+      embedSparse(call, sparse(call.exchange)),
     ),
     post(
       "/similarity",
       textDoc("Cosines of one text with others.", "SimilarityRequest", "Similarities"),
-      (fields, exchange) => similarity(fields, exchange, vectors(exchange)),
+      (call) => similarity(call, vectors(call.exchange)),
     ),
-    post(
-      "/rerank",
-      textDoc("Texts by how well they answer a query.", "RerankRequest", "Ranks"),
-      (fields, exchange) => rerank(fields, exchange, scores(exchange, ["reranker"], "a reranker")),
+    post("/rerank", textDoc("Texts by how well they answer a query.", "RerankRequest", "Ranks"), (call) =>
+      rerank(call, scores(call.exchange, ["reranker"], "a reranker")),
     ),
-    post("/predict", textDoc("Labels of texts.", "PredictRequest", "Predictions"), (fields, exchange) =>
-      predict(fields, exchange, scores(exchange, ["classifier", "reranker"], "a classifier")),
+    post("/predict", textDoc("Labels of texts.", "PredictRequest", "Predictions"), (call) =>
+      predict(call, scores(call.exchange, ["classifier", "reranker"], "a classifier")),
     ),
-    post("/tokenize", textDoc("Tokens of texts.", "TokenizeRequest", "Tokens"), async (fields, exchange) =>
-      tokenize(fields, any(exchange)),
+    post("/tokenize", textDoc("Tokens of texts.", "TokenizeRequest", "Tokens"), async (call) =>
+      tokenize(call, any(call.exchange)),
     ),
-    post("/decode", textDoc("Texts of tokens.", "DecodeRequest", "Texts"), async (fields, exchange) =>
+    post("/decode", textDoc("Texts of tokens.", "DecodeRequest", "Texts"), async ({ fields, exchange }) =>
       decode(fields, any(exchange)),
     ),
     post("/", textDoc("What the model is for.", "UsualRequest", "UsualAnswer"), usual),
@@ -163,19 +173,21 @@ function modelOf<M extends TextModel>(
   });
 }
 
-function optionsOf(fields: Fields, exchange: Exchange): TextOptions {
+function optionsOf({ exchange, times }: Call, fields: Fields): TextOptions {
   const truncate = flagOf(fields, "truncate", false);
   const side = choiceOf(fields, "truncation_direction", ["right", "left", "Right", "Left"] as const);
   const promptName = textOf(fields, "prompt_name");
   exchange.runningSince = performance.now();
   return {
     signal: exchange.signal,
+    times,
     truncate: truncate ? (side.toLowerCase() as "right" | "left") : "error",
     ...(promptName === undefined ? {} : { promptName }),
   };
 }
 
-async function embed(fields: Fields, exchange: Exchange, model: VectorModel): Promise<Written> {
+async function embed(call: Call, model: VectorModel): Promise<Written> {
+  const { fields } = call;
   const { inputs } = inputsOf(fields, "inputs");
   assertSome(inputs);
   const normalize = flagOf(fields, "normalize", true);
@@ -186,7 +198,7 @@ async function embed(fields: Fields, exchange: Exchange, model: VectorModel): Pr
     );
   }
   const dimensions = countOf(fields, "dimensions");
-  const vectors = await model.embed(inputs, optionsOf(fields, exchange));
+  const vectors = await model.embed(inputs, optionsOf(call, fields));
   const cut = dimensions === undefined ? vectors : cutVectors(vectors, dimensions);
   const matrix = normalize && !model.normalized ? unitVectors(cut) : cut;
   const writer = new JsonWriter(matrix.data.length * 12 + 16);
@@ -196,10 +208,11 @@ async function embed(fields: Fields, exchange: Exchange, model: VectorModel): Pr
   return new Written(writer.take());
 }
 
-async function embedAll(fields: Fields, exchange: Exchange, model: VectorModel): Promise<Written> {
+async function embedAll(call: Call, model: VectorModel): Promise<Written> {
+  const { fields } = call;
   const { inputs } = inputsOf(fields, "inputs");
   assertSome(inputs);
-  const options = optionsOf(fields, exchange);
+  const options = optionsOf(call, fields);
   const writer = new JsonWriter();
   writer.ascii("[");
   for (const [at, input] of inputs.entries()) {
@@ -213,10 +226,11 @@ async function embedAll(fields: Fields, exchange: Exchange, model: VectorModel):
   return new Written(writer.take());
 }
 
-async function embedSparse(fields: Fields, exchange: Exchange, model: SparseModel): Promise<object[][]> {
+async function embedSparse(call: Call, model: SparseModel): Promise<object[][]> {
+  const { fields } = call;
   const { inputs } = inputsOf(fields, "inputs");
   assertSome(inputs);
-  const options = optionsOf(fields, exchange);
+  const options = optionsOf(call, fields);
   const texts = inputs.map((input) => {
     if (typeof input !== "string") throw invalid("`inputs` of /embed_sparse are texts", "inputs");
     return input;
@@ -227,7 +241,8 @@ async function embedSparse(fields: Fields, exchange: Exchange, model: SparseMode
   );
 }
 
-async function similarity(fields: Fields, exchange: Exchange, model: VectorModel): Promise<number[]> {
+async function similarity(call: Call, model: VectorModel): Promise<number[]> {
+  const { fields } = call;
   const { inputs } = fields;
   if (typeof inputs !== "object" || inputs === null) throw invalid("`inputs` is missing", "inputs");
   const source = neededText(inputs as Fields, "source_sentence");
@@ -236,7 +251,7 @@ async function similarity(fields: Fields, exchange: Exchange, model: VectorModel
   const { parameters = {} } = fields;
   if (parameters !== null && (typeof parameters !== "object" || Array.isArray(parameters)))
     throw invalid("`parameters` is no object", "parameters");
-  const options = optionsOf((parameters ?? {}) as Fields, exchange);
+  const options = optionsOf(call, (parameters ?? {}) as Fields);
   const { data, dims } = unitVectors(await model.embed([source, ...sentences], options));
   return sentences.map((_, i) => {
     let dot = 0;
@@ -245,25 +260,23 @@ async function similarity(fields: Fields, exchange: Exchange, model: VectorModel
   });
 }
 
-async function rerank(fields: Fields, exchange: Exchange, model: ScoreModel): Promise<object[]> {
+async function rerank(call: Call, model: ScoreModel): Promise<object[]> {
+  const { fields } = call;
   const query = neededText(fields, "query");
   const texts = textsOf(fields, "texts");
   assertSome(texts, "texts");
   const rawScores = flagOf(fields, "raw_scores", false);
   const withText = flagOf(fields, "return_text", false);
-  const hits = await model.rank(query, texts, { ...optionsOf(fields, exchange), rawScores });
+  const hits = await model.rank(query, texts, { ...optionsOf(call, fields), rawScores });
   return hits.map(({ index, score }) => ({ index, score, ...(withText ? { text: texts[index] } : {}) }));
 }
 
-async function predict(
-  fields: Fields,
-  exchange: Exchange,
-  model: ScoreModel,
-): Promise<object[] | object[][]> {
+async function predict(call: Call, model: ScoreModel): Promise<object[] | object[][]> {
+  const { fields } = call;
   const { inputs, single } = predictInputs(fields.inputs);
   assertSome(inputs);
   const rawScores = flagOf(fields, "raw_scores", false);
-  const answers = await model.classify(inputs, { ...optionsOf(fields, exchange), rawScores });
+  const answers = await model.classify(inputs, { ...optionsOf(call, fields), rawScores });
   return single ? [...answers[0]!] : answers.map((answer) => [...answer]);
 }
 
@@ -288,15 +301,19 @@ function predictInputs(value: unknown): {
   );
 }
 
-function tokenize(fields: Fields, model: TextModel): unknown {
+function tokenize({ fields, times }: Call, model: TextModel): unknown {
   const { inputs } = inputsOf(fields, "inputs");
   assertSome(inputs);
   const special = flagOf(fields, "add_special_tokens", true);
   const promptName = textOf(fields, "prompt_name");
-  return inputs.map((input) => {
+  const start = performance.now();
+  const tokens = inputs.map((input) => {
     if (typeof input !== "string") throw invalid("`inputs` of /tokenize are texts", "inputs");
     return model.tokenize(input, { special, ...(promptName === undefined ? {} : { promptName }) });
   });
+  times.texts = inputs.length;
+  times.tokenizeMs = performance.now() - start;
+  return tokens;
 }
 
 function decode(fields: Fields, model: TextModel): string[] {
@@ -318,7 +335,7 @@ function infoOf(model: TextModel, version: string): object {
   return {
     model_id: model.name,
     model_sha: null,
-    model_dtype: "float32",
+    model_dtype: model.dtype,
     model_type:
       model.kind === "embedding"
         ? { embedding: { pooling: model.pooling } }
@@ -350,19 +367,13 @@ async function answered(exchange: Exchange, answer: Answer, hasBody = true): Pro
   const start = performance.now();
   try {
     const fields = hasBody ? await readFields(exchange) : {};
-    const read = performance.now();
-    const value = await answer(fields, exchange);
-    const end = performance.now();
+    const times: TextTimes = { texts: 0 };
+    const value = await answer({ fields, exchange, times });
     const headers = [
       ...JSON_HEADERS,
       "x-total-time",
-      String(Math.round(end - start)),
-      "x-tokenization-time",
-      "0",
-      "x-queue-time",
-      "0",
-      "x-inference-time",
-      String(Math.round(end - read)),
+      wholeMs(performance.now() - start),
+      ...timeHeaders(times),
     ];
     const body = value instanceof Written ? value.bytes : Buffer.from(JSON.stringify(value));
     exchange.answer(200, headers, [body]);
