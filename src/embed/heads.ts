@@ -5,7 +5,7 @@ import { type OnnxModel, removeDead, run } from "../onnx/index.js";
 import type { Engine, Model } from "../runtime/index.js";
 import { readTextCard, type TextCard, type TruncateSide } from "./card/card.js";
 import { isFields, isFile } from "./card/files.js";
-import { bodyOf, onlyOutputs, tokenInputs } from "./graph/body.js";
+import { bodyOf, idRows, onlyOutputs, tokenInputs } from "./graph/body.js";
 import type { TokenInput } from "./graph/names.js";
 import { HEAD } from "./head-folder.js";
 import { modelFolder } from "./hub/cache.js";
@@ -166,6 +166,7 @@ export class TextScorer {
       text,
       inputs,
       poolingMask: false,
+      rows: idRows(prepared.graph),
       output,
       limits,
     });

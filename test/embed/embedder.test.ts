@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type Embedder, embedder, type TextTimes } from "tenon/embed";
 import { seededRandom } from "../support/random.js";
-import { saveTinyEmbedder } from "../support/tiny-embedder.js";
+import { saveTinyEmbedder, TINY_TOKENIZER } from "../support/tiny-embedder.js";
 
 const WORDS = "a b c d e f one two three red green blue reds things unknown".split(" ");
 
@@ -71,6 +71,23 @@ describe("an embedder", () => {
     const scored: TextTimes = { texts: 0 };
     await one.embedIds([[5], [6, 7]], { times: scored });
     assert.equal(scored.texts, 2);
+  });
+
+  test("a token that the model has no row for is named, others run", async () => {
+    const { vocab, ...rest } = TINY_TOKENIZER.model;
+    const part = { ...rest, vocab: { ...vocab, panda: 20, pad: 21 } };
+    const files = {
+      "tokenizer.json": { ...TINY_TOKENIZER, model: part },
+      "config.json": { pad_token_id: 21 },
+    };
+    const wide = await saveTinyEmbedder(join(folder, "wide"), files);
+    await using other = await embedder(wide, { cache: false, lanes: 1, name: "wide" });
+    const refusal = { code: "INPUT_VALUE", message: /text 1 has .* id 20, "panda".* below 20/s };
+    await assert.rejects(other.embed(["red", "a panda"]), refusal);
+    await assert.rejects(other.embedIds([[20]]), { code: "INPUT_VALUE", message: /token list 0/ });
+    const some = ["red", "one two three", "a"];
+    const [wanted, got] = [await model.embed(some), await other.embed(some)];
+    for (const i of some.keys()) assert.ok(apart(got.row(i), wanted.row(i)) < 1e-6);
   });
 
   test("batches keep within the budget of tokens", async () => {

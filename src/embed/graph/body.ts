@@ -90,3 +90,19 @@ export function onlyOutputs(...names: readonly string[]): Pass {
 function rankOf({ type }: Value): number | undefined {
   return type?.kind === "tensor" ? type.shape?.length : undefined;
 }
+
+/** Rows of the table that token ids look up, the fewest of several; undefined where the graph does not tell. */
+export function idRows({ graph }: OnnxModel): number | undefined {
+  const ids = new Set(["input_ids"]);
+  let rows: number | undefined;
+  for (const { op, domain, inputs, outputs, attrs } of graph.nodes) {
+    if (domain !== "") continue;
+    if ((op === "Cast" || op === "Identity") && ids.has(inputs[0]!)) ids.add(outputs[0]!);
+    const axis = attrs.get("axis");
+    if (op !== "Gather" || !ids.has(inputs[1]!) || (axis?.kind === "int" && Number(axis.value) !== 0))
+      continue;
+    const count = graph.initializers.get(inputs[0]!)?.dims[0];
+    if (count !== undefined) rows = Math.min(rows ?? count, count);
+  }
+  return rows;
+}

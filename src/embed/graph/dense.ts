@@ -3,7 +3,7 @@ import { TenonError } from "../../base/index.js";
 import { appendGraph, type OnnxModel, removeDead, run } from "../../onnx/index.js";
 import type { ModelCard } from "../card/card.js";
 import { sharedScale } from "./batch-variance.js";
-import { bodyOf, hiddenStates, onlyOutputs, tokenInputs } from "./body.js";
+import { bodyOf, hiddenStates, idRows, onlyOutputs, tokenInputs } from "./body.js";
 import { int8Row, type WeightRoom } from "./int8-row.js";
 import { type DenseFacts, EMBEDDING, type OutputType, POOLING_MASK, type Quant } from "./names.js";
 import { tailOf, vectorSize } from "./tail.js";
@@ -64,6 +64,7 @@ export async function denseGraph(
     poolingMask,
     dims,
     fullDims,
+    rows: idRows(read.model),
     hidden: options.tokenOutputs ? hidden.name : undefined,
     sharedScale: sharedScale(read.model),
   };

@@ -40,6 +40,8 @@ export interface DenseFacts {
   readonly dims: number;
   /** Numbers of a vector that is not cut. */
   readonly fullDims: number;
+  /** Token ids that the graph has a row for; undefined where it does not tell. */
+  readonly rows?: number | undefined;
   /** The output with the vectors of tokens, where it was kept. */
   readonly hidden?: string | undefined;
   /** The operator by which a text's vector depends on its company, where there is one. */
@@ -49,7 +51,10 @@ export interface DenseFacts {
 /** Whether a value that was kept as JSON is such. */
 export function isDenseFacts(value: unknown): value is DenseFacts {
   if (typeof value !== "object" || value === null) return false;
-  const { from, inputs, poolingMask, dims, fullDims, hidden, sharedScale } = value as Record<string, unknown>;
+  const { from, inputs, poolingMask, dims, fullDims, rows, hidden, sharedScale } = value as Record<
+    string,
+    unknown
+  >;
   const isCount = (count: unknown): boolean => Number.isInteger(count) && (count as number) > 0;
   const isText = (text: unknown): boolean => text === undefined || typeof text === "string";
   return (
@@ -59,6 +64,7 @@ export function isDenseFacts(value: unknown): value is DenseFacts {
     typeof poolingMask === "boolean" &&
     isCount(dims) &&
     isCount(fullDims) &&
+    (rows === undefined || isCount(rows)) &&
     isText(hidden) &&
     isText(sharedScale)
   );

@@ -24,6 +24,7 @@ export interface HybridGraph {
   readonly model: OnnxModel;
   readonly inputs: readonly TokenInput[];
   readonly poolingMask: boolean;
+  readonly rows: number | undefined;
   /** Numbers of the pooled vector. */
   readonly dims: number;
   /** Numbers of a token's vector. */
@@ -78,8 +79,8 @@ export async function hybridGraph(card: ModelCard): Promise<HybridGraph> {
     onlyOutputs(HYBRID),
     removeDead,
   ]);
-  const { inputs, poolingMask, dims } = dense;
-  return { model, inputs, poolingMask, dims, multiDims: multi.to };
+  const { inputs, poolingMask, rows, dims } = dense;
+  return { model, inputs, poolingMask, rows, dims, multiDims: multi.to };
 }
 
 interface Linear {

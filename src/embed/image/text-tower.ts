@@ -5,7 +5,7 @@ import { type OnnxModel, readModel } from "../../onnx/index.js";
 import type { Engine, Model } from "../../runtime/index.js";
 import { incomplete, type TruncateSide } from "../card/card.js";
 import { countAt, type Fields, isFields, isFile, readFields } from "../card/files.js";
-import { onlyOutputs, tokenInputs } from "../graph/body.js";
+import { idRows, onlyOutputs, tokenInputs } from "../graph/body.js";
 import type { TokenInput } from "../graph/names.js";
 import type { ScoreOptions } from "../heads.js";
 import { EmbedMatrix } from "../matrix.js";
@@ -65,7 +65,7 @@ export class TextTower {
     const { graph, inputs, dims, output } = await graphOf(folder, kind);
     const model = await engine.load(graph, { name, batch: { max: 1 }, calibrate: false });
     const opened = onModel(engine, () => model);
-    const parts = { config, text, inputs, poolingMask: false, output, limits: {} };
+    const parts = { config, text, inputs, poolingMask: false, rows: idRows(graph), output, limits: {} };
     const runner = textRunner(opened, parts);
     return new TextTower({
       model,

@@ -2,6 +2,7 @@
 import { TenonError } from "../../base/index.js";
 import { type Model, modelNameOf } from "../../runtime/index.js";
 import { type Tensor, tensorFromStorage } from "../../tensor/core.js";
+import { idRows } from "../graph/body.js";
 import type { HeadOptions, RankHit, ScoreOptions } from "../heads.js";
 import { modelFolder } from "../hub/cache.js";
 import { EmbedMatrix } from "../matrix.js";
@@ -94,6 +95,7 @@ export class MultiEmbedder {
       text,
       inputs: made.inputs,
       poolingMask: false,
+      rows: idRows(made.model),
       output: TOKEN_VECTORS,
       limits: options,
     });

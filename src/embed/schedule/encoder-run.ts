@@ -131,3 +131,21 @@ export function assertFits(length: number, heads: number, memory: number, name: 
     do: "raise { memory }, or lower { maxTokens }",
   });
 }
+
+/** Rows of the table that token ids look up. */
+export interface TokenRows {
+  readonly count: number;
+  tokenOf(id: number): string | undefined;
+}
+
+/** Throws INPUT_VALUE for a token that the tokenizer has and the model does not. */
+export function assertRows(ids: Int32Array, { count, tokenOf }: TokenRows, name: string): void {
+  const id = ids.find((one) => one >= count);
+  if (id === undefined) return;
+  throw new TenonError("INPUT_VALUE", {
+    problem: `${name} has a token that the model has no row for`,
+    given: `id ${id}, ${JSON.stringify(tokenOf(id) ?? "")}`,
+    expected: `ids below ${count}, the rows of the model's embeddings`,
+    do: "take the tokenizer.json that belongs to the model",
+  });
+}

@@ -6,7 +6,14 @@ import type { MatrixData } from "../matrix.js";
 import type { OpenedModel } from "../opened.js";
 import type { TextEncoder, Tokens } from "../text.js";
 import { TokenBudget } from "./budget.js";
-import { assertFits, EncoderRun, type EncoderRunOptions, paddingId } from "./encoder-run.js";
+import {
+  assertFits,
+  assertRows,
+  EncoderRun,
+  type EncoderRunOptions,
+  paddingId,
+  type TokenRows,
+} from "./encoder-run.js";
 import { Pending } from "./pending.js";
 import { EmbedQueue } from "./queue.js";
 import { Slices } from "./slices.js";
@@ -27,6 +34,8 @@ export interface RunnerParts {
   readonly text: TextEncoder;
   readonly inputs: readonly TokenInput[];
   readonly poolingMask: boolean;
+  /** Token ids that the graph has a row for; undefined where it does not tell. */
+  readonly rows?: number | undefined;
   /** The output with a row a text. */
   readonly output: string;
   readonly limits: RunnerLimits;
@@ -36,12 +45,18 @@ export interface RunnerParts {
 export function textRunner({ engine, model }: OpenedModel, parts: RunnerParts): TextRunner {
   const { config, text, inputs, poolingMask, output } = parts;
   const { memory = "1GiB", budget } = parts.limits;
+  const { tokenizer } = text;
+  const rows = parts.rows ?? Number.POSITIVE_INFINITY;
+  const padId = paddingId(config, (token) => tokenizer.idOf(token));
   return new TextRunner({
     model,
     output,
     inputs,
     poolingMask,
-    padId: paddingId(config, (token) => text.tokenizer.idOf(token)),
+    // Padding is not seen: any id does that the model has.
+    padId: padId < rows ? padId : 0,
+    rows:
+      tokenizer.vocabularySize > rows ? { count: rows, tokenOf: (id) => tokenizer.tokenOf(id) } : undefined,
     lanes: engine.capacity.lanes,
     heads: headsOf(config),
     memory: typeof memory === "number" ? memory : parseBytes(memory),
@@ -60,6 +75,8 @@ interface TextRunnerOptions extends EncoderRunOptions {
   readonly memory: number;
   /** Attention heads. */
   readonly heads: number;
+  /** Of a model with fewer rows than its tokenizer has ids. */
+  readonly rows: TokenRows | undefined;
 }
 
 export interface CollectOptions extends Timed {
@@ -109,9 +126,11 @@ export class TextRunner {
     return this.#options.budget.tokens;
   }
 
-  /** Throws TEXT_TOO_LONG for a text that takes more memory than is allowed. */
+  /** Throws TEXT_TOO_LONG for a text that takes more memory than is allowed, INPUT_VALUE for a token without a row. */
   checked(tokens: Tokens, name: string): Tokens {
-    assertFits(tokens.ids.length, this.#options.heads, this.#options.memory, name);
+    const { heads, memory, rows } = this.#options;
+    assertFits(tokens.ids.length, heads, memory, name);
+    if (rows !== undefined) assertRows(tokens.ids, rows, name);
     return tokens;
   }
 

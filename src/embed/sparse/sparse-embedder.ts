@@ -4,7 +4,7 @@ import { appendGraph, graph, type OnnxModel, removeDead, run } from "../../onnx/
 import type { Engine, Model } from "../../runtime/index.js";
 import { modulesOf, readTextCard, type TextCard, type TruncateSide } from "../card/card.js";
 import { type Fields, readFields } from "../card/files.js";
-import { bodyOf, onlyOutputs, tokenInputs } from "../graph/body.js";
+import { bodyOf, idRows, onlyOutputs, tokenInputs } from "../graph/body.js";
 import type { TokenInput } from "../graph/names.js";
 import { PoolingInputs } from "../graph/pool.js";
 import { modelFolder } from "../hub/cache.js";
@@ -194,6 +194,7 @@ export class SparseEmbedder {
       text,
       inputs,
       poolingMask: false,
+      rows: idRows(prepared.graph),
       output: OUTPUT,
       limits,
     });

@@ -4,7 +4,7 @@ import { TenonError } from "../../base/index.js";
 import { type OnnxModel, removeDead, run } from "../../onnx/index.js";
 import { readTextCard, type TextCard, tokenizerFile } from "../card/card.js";
 import { isFields } from "../card/files.js";
-import { bodyOf, onlyOutputs, tokenInputs } from "../graph/body.js";
+import { bodyOf, idRows, onlyOutputs, tokenInputs } from "../graph/body.js";
 import type { TokenInput } from "../graph/names.js";
 import { type HeadOptions, labelsOf, type ScoreOptions } from "../heads.js";
 import { modelFolder } from "../hub/cache.js";
@@ -112,6 +112,7 @@ export class Tagger {
       text,
       inputs,
       poolingMask: false,
+      rows: idRows(prepared.graph),
       output: LOGITS,
       limits,
     });
