@@ -9,7 +9,7 @@ import { joinColumns, sliceColumn } from "../rows.js";
 import type { Scan, Split } from "../scan.js";
 import { type ColumnMemory, FRESH_MEMORY } from "../workspace.js";
 import { checkRows, type StoredColumns } from "./engine-scan.js";
-import type { PolarsThread, RoomColumn } from "./polars-messages.js";
+import type { PolarsAnswer, PolarsThread, RoomColumn } from "./polars-messages.js";
 
 /** Rows of one question, which costs about 20 ms whatever it asks for. The first one is of one row group: it is waited for. */
 const QUESTION_ROWS = 491_520;
@@ -25,11 +25,18 @@ interface Question {
   readonly answer: Promise<ReadonlyMap<string, Column>>;
 }
 
+/**
+ * Throws FILE_INVALID where pages of a split's columns say what cannot be: polars takes as much memory as they ask for,
+ * and ends the process where there is not so much.
+ */
+export type PageCheck = (split: Split, names: ReadonlySet<string>) => Promise<void>;
+
 export class PolarsWindows {
   readonly name = "polars";
   readonly usesMemory = true;
   readonly #scan: Scan;
   readonly #thread: PolarsThread;
+  readonly #check: PageCheck;
   /** Splits that will be read, in their order. */
   #coming: Split[] = [];
   #questions: Question[] = [];
@@ -37,9 +44,10 @@ export class PolarsWindows {
   /** Rooms of questions that are answered and taken. */
   readonly #rooms: SharedArrayBuffer[] = [];
 
-  constructor(scan: Scan, thread: PolarsThread) {
+  constructor(scan: Scan, thread: PolarsThread, check: PageCheck) {
     this.#scan = scan;
     this.#thread = thread;
+    this.#check = check;
   }
 
   expect(splits: readonly Split[]): void {
@@ -129,7 +137,12 @@ export class PolarsWindows {
       numbers,
       room,
     } as const;
-    const answer = this.#thread.ask(request).then(async (came) => {
+    const checked = async (): Promise<PolarsAnswer> => {
+      const names = new Set(request.columns);
+      for (const split of splits) await this.#check(split, names);
+      return this.#thread.ask(request);
+    };
+    const answer = checked().then(async (came) => {
       const read = came.bytes.length === 0 ? new Map<string, Column>() : await columnsOf(came.bytes, rows);
       for (const { name, at } of numbers.filter((each) => came.placed.includes(each.name)))
         read.set(name, inRoom(this.#dtype(name), room!, at, rows));

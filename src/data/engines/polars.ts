@@ -6,7 +6,7 @@ import { spooledSource } from "../spool.js";
 import { engineScan } from "./engine-scan.js";
 import { missingEngine } from "./optional.js";
 import type { PolarsReply, PolarsThread } from "./polars-messages.js";
-import { PolarsWindows } from "./polars-windows.js";
+import { type PageCheck, PolarsWindows } from "./polars-windows.js";
 
 /** One engine call at a time, in one thread: polars brings threads of its own. */
 async function openPolars(): Promise<PolarsThread> {
@@ -57,9 +57,13 @@ async function openPolars(): Promise<PolarsThread> {
 }
 
 /** A scan of Parquet whose row groups polars reads. Throws DEPENDENCY_MISSING. */
-export async function withPolars(scan: Scan, places: ReadonlyMap<string, readonly string[]>): Promise<Scan> {
+export async function withPolars(
+  scan: Scan,
+  places: ReadonlyMap<string, readonly string[]>,
+  check: PageCheck,
+): Promise<Scan> {
   const thread = await openPolars();
-  return engineScan(scan, places, new PolarsWindows(scan, thread));
+  return engineScan(scan, places, new PolarsWindows(scan, thread, check));
 }
 
 /** A lazy frame of nodejs-polars: what it needs of it. */

@@ -11,13 +11,16 @@ import type { ColumnMemory } from "../workspace.js";
 import { decodeChunk } from "./decode.js";
 import { type ChunkMeta, type Footer, footerLength, parseFooter, TAIL_BYTES } from "./footer.js";
 import { type Leaf, leavesOf } from "./leaf.js";
-import { PageScratch } from "./page.js";
+import { PageScratch, readPageHead } from "./page.js";
 import { invalid } from "./thrift.js";
 
 /** Chunks that lie closer than this are read together. */
 const GAP = 65_536;
 /** Milliseconds of decoding after which the event loop has its turn: whoever waits for a model there is not held up. */
 const TURN_MS = 2;
+/** So long are most headers of pages at most, and so long is any. */
+const HEAD_BYTES = 512;
+const LONG_HEAD_BYTES = 2 ** 20;
 /** Longest single read. */
 const MAX_READ = 2 ** 26;
 const MAX_FOOTER = 2 ** 28;
@@ -105,6 +108,49 @@ export class ParquetFile {
     }
     for (const { bytes } of ranges) spare.give(bytes);
     return columns;
+  }
+
+  /**
+   * Looks at the headers of all pages of one row group's columns below the top-level names: native readers ask for as much
+   * memory as these say. Throws FILE_INVALID.
+   */
+  async checkPages(index: number, names: ReadonlySet<string>): Promise<void> {
+    const group = this.footer.groups[index]!;
+    for (const { leaf, index: at } of this.leaves.values()) {
+      const meta = group.chunks[at];
+      if (meta === undefined || !names.has(leaf.path.split("\u0000")[0]!)) continue;
+      try {
+        await this.#checkChunk(meta);
+      } catch (error) {
+        throw within(error, `${this.path}, column "${leaf.name}", row group ${index}`);
+      }
+    }
+  }
+
+  async #checkChunk({ start, length, values }: ChunkMeta): Promise<void> {
+    let found = 0;
+    for (let at = 0; at < length && found < values; ) {
+      const head = await this.#pageHead(start + at, length - at);
+      at += head.end + head.compressedSize;
+      if (at > length) throw invalid("a page is cut off", `${head.compressedSize} bytes`);
+      if (head.kind === "data" || head.kind === "dataV2") found += head.values;
+      else if (head.kind === "dictionary" && head.values > head.size)
+        throw invalid("a dictionary has more values than bytes", String(head.values));
+    }
+    if (found !== values)
+      throw invalid("the pages have another number of values than the footer says", String(found));
+  }
+
+  async #pageHead(position: number, left: number): Promise<ReturnType<typeof readPageHead>> {
+    const few = Math.min(left, HEAD_BYTES);
+    const bytes = await readAt(this.#bytes, position, few);
+    try {
+      return readPageHead(bytes, 0);
+    } catch (error) {
+      if (few === left) throw error;
+      // Statistics of long texts make a header long.
+      return readPageHead(await readAt(this.#bytes, position, Math.min(left, LONG_HEAD_BYTES)), 0);
+    }
   }
 
   async #readRanges(

@@ -25,31 +25,51 @@ const MAX_PAGE_BYTES = 2 ** 29;
 /** Most values of one page. */
 const MAX_PAGE_VALUES = 2 ** 28;
 
-export interface PageHeader {
+/** What a page's header says. */
+export interface PageHead {
   readonly kind: "data" | "dataV2" | "dictionary" | "other";
   readonly encoding: number;
   /** Values in the page, nulls and empty lists counted too. */
   readonly values: number;
+  /** Bytes when decompressed. */
   readonly size: number;
-  readonly compressed: Uint8Array;
+  readonly compressedSize: number;
+  /** Of the compressed bytes, where the header has it. */
+  readonly checksum: number | undefined;
   /** Version 2: bytes of the levels, which lie before the compressed part. */
   readonly levelBytes: readonly [repetition: number, definition: number];
   readonly isCompressed: boolean;
+  /** Where the header ends. */
+  readonly end: number;
+}
+
+export interface PageHeader extends PageHead {
+  readonly compressed: Uint8Array;
   /** Where the next page's header starts. */
   readonly next: number;
 }
 
-const KINDS: readonly PageHeader["kind"][] = ["data", "other", "dictionary", "dataV2"];
+const KINDS: readonly PageHead["kind"][] = ["data", "other", "dictionary", "dataV2"];
 
 /** The page whose header starts at `at`. Checks sizes, and the checksum where there is one. */
 export function readPage(bytes: Uint8Array, at: number): PageHeader {
+  const head = readPageHead(bytes, at);
+  const { end, compressedSize, checksum } = head;
+  const next = end + compressedSize;
+  if (next > bytes.length) throw invalid("a page is cut off", `${compressedSize} bytes`);
+  const compressed = bytes.subarray(end, next);
+  if (checksum !== undefined && crc32(compressed) !== checksum)
+    throw invalid("the checksum of a page is wrong");
+  return { ...head, compressed, next };
+}
+
+/** The header that starts at `at`, checked by itself. Throws FILE_INVALID, also where `bytes` end before it does. */
+export function readPageHead(bytes: Uint8Array, at: number): PageHead {
   // Of statistics, which are texts, the footer has what is wanted.
   const { value: head, end } = readThrift(bytes, at, false);
   const kind = KINDS[count(head[1], "page type")] ?? "other";
   const size = count(head[2], "page size");
   const compressedSize = count(head[3], "page size");
-  const next = end + compressedSize;
-  if (next > bytes.length) throw invalid("a page is cut off", `${compressedSize} bytes`);
   if (size > MAX_PAGE_BYTES) {
     throw new TenonError("FILE_INVALID", {
       problem: "a page of the Parquet file is too large",
@@ -57,10 +77,8 @@ export function readPage(bytes: Uint8Array, at: number): PageHeader {
       expected: `at most ${MAX_PAGE_BYTES}`,
     });
   }
-  const compressed = bytes.subarray(end, next);
-  if (typeof head[4] === "number" && crc32(compressed) !== head[4] >>> 0)
-    throw invalid("the checksum of a page is wrong");
-  const common = { kind, size, compressed, next };
+  const checksum = typeof head[4] === "number" ? head[4] >>> 0 : undefined;
+  const common = { kind, size, compressedSize, checksum, end };
   if (kind === "dataV2") {
     const v2 = struct(head[8], "page header");
     const levelBytes = [optional(v2[6]), optional(v2[5])] as const;

@@ -51,7 +51,10 @@ const ENGINES: Readonly<
 > = {
   ts: (scan) => scan,
   duckdb: async (scan) => (await import("../engines/duckdb-process.js")).withDuckDB(scan, scan.places()),
-  polars: async (scan) => (await import("../engines/polars.js")).withPolars(scan, scan.places()),
+  polars: async (scan) =>
+    (await import("../engines/polars.js")).withPolars(scan, scan.places(), (split, names) =>
+      scan.checkPages(split, names),
+    ),
 };
 
 interface OpenFile {
@@ -130,6 +133,13 @@ class ParquetScan implements Scan {
     for (const name of columns)
       if (partitions.has(name)) read.set(name, constantColumn(partitions.get(name) ?? null, split.rows));
     return { rows: split.rows, columns: read };
+  }
+
+  /** Throws FILE_INVALID where headers of pages below these top-level names cannot be. */
+  async checkPages(split: Split, names: ReadonlySet<string>): Promise<void> {
+    const { file, partitions } = this.#opened[split.source]!;
+    const stored = new Set([...names].filter((name) => !partitions.has(name)));
+    await file.checkPages(this.#groups.get(split)!, stored);
   }
 
   /** Where each stored column lies: the names of the structs around it, outer first; none for lists of structs. */
