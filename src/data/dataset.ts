@@ -222,7 +222,7 @@ export class Dataset<T = Columns> implements AsyncIterable<Batch<T>> {
     return this.iterate();
   }
 
-  /** Engine, files, windows, filter and expected memory, as text. */
+  /** Engine, files, windows, filter and expected memory, as text; of a lazy frame also how its rows are got. */
   async explain(): Promise<string> {
     const opened = await openPlan(this.#plan);
     try {
@@ -236,6 +236,7 @@ export class Dataset<T = Columns> implements AsyncIterable<Batch<T>> {
 
 function explanation(plan: Plan, scan: Awaited<ReturnType<typeof openPlan>>["scan"]): string {
   const lines = [`engine    ${scan.engine}`, `files     ${scan.files.length}`];
+  if (scan.how !== undefined) lines.push(`rows by   ${scan.how}`);
   if (scan.splits === null) lines.push("windows   none: a stream, read once from its start");
   else {
     const windows = windowsOf(scan.splits, plan);

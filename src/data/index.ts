@@ -2,7 +2,7 @@
 import { type ArrowOptions, arrowSource } from "./arrow/scan.js";
 import { Dataset } from "./dataset.js";
 import { querySource } from "./engines/duckdb-process.js";
-import { type LazyFrame, lazyFrameSource } from "./engines/polars.js";
+import { type LazyFrame, lazyFrameSource } from "./engines/lazy-frame.js";
 import { ParquetFile } from "./parquet/file.js";
 import { type ParquetOptions, parquetSource } from "./parquet/scan.js";
 import { emptyPlan } from "./plan.js";
@@ -37,7 +37,7 @@ export {
 export { ColumnPool } from "./column-pool.js";
 export type { Nulls } from "./convert.js";
 export type { Inspection, MapOptions } from "./dataset.js";
-export type { LazyFrame } from "./engines/polars.js";
+export type { LazyFrame } from "./engines/lazy-frame.js";
 export {
   SINK_FORMATS,
   type SinkKind,
@@ -162,8 +162,10 @@ export function sql(query: string): Dataset {
 }
 
 /**
- * The rows of a lazy frame of nodejs-polars, collected when the dataset is opened and kept in a temporary file. Throws
- * DEPENDENCY_MISSING.
+ * The rows of a lazy frame of nodejs-polars. A plan that makes each row of one row of a Parquet file (filter, select,
+ * withColumns, with arithmetic, comparisons, casts and conditions) is run in windows of that file, with nothing kept; any
+ * other is collected when the dataset is opened, into a temporary file. `explain()` says which, and why. Throws
+ * DEPENDENCY_MISSING, and USAGE for a plan that polars cannot run.
  */
 export function polars(frame: LazyFrame): Dataset {
   return new Dataset(emptyPlan(lazyFrameSource(frame)));

@@ -34,6 +34,8 @@ export interface SourceFile {
 /** An opened source. */
 export interface Scan extends AsyncDisposable {
   readonly engine: string;
+  /** How an engine gets the rows, where it has more than one way; for `explain`. */
+  readonly how?: string;
   readonly schema: Schema;
   readonly files: readonly SourceFile[];
   /** All splits in the order of the rows; null for a stream, which is read once from its start. */

@@ -36,6 +36,8 @@ export function spooledSource(
   engine: string,
   name: string,
   write: (path: string) => Promise<void>,
+  /** As `Scan.how`. */
+  how?: string,
 ): Source {
   return {
     identity,
@@ -48,6 +50,7 @@ export function spooledSource(
         const file = { name, size: scan.files[0]!.size, contentHash: hash, fingerprint: hash };
         return {
           engine,
+          ...(how === undefined ? {} : { how }),
           schema: scan.schema,
           files: [file],
           splits: scan.splits,

@@ -12,6 +12,8 @@ export type PolarsRequest =
       readonly numbers: readonly RoomColumn[];
       readonly room: SharedArrayBuffer | null;
     }
+  /** Runs a plan; its rows come as a stream. */
+  | { readonly kind: "plan"; readonly plan: string }
   | { readonly kind: "spill"; readonly plan: string; readonly path: string };
 
 export interface RoomColumn {

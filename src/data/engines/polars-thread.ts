@@ -4,6 +4,8 @@ import { parentPort } from "node:worker_threads";
 import type { PolarsAnswer, PolarsReply, PolarsRequest, RoomColumn } from "./polars-messages.js";
 
 type Polars = typeof import("nodejs-polars");
+type DataFrame = import("nodejs-polars").DataFrame;
+type LazyDataFrame = import("nodejs-polars").LazyDataFrame;
 type Series = import("nodejs-polars").Series;
 
 const port = parentPort!; // this file runs in a thread only
@@ -26,17 +28,33 @@ function window(
   const rest = columns.filter((name) => !placed.some((column) => column.name === name));
   return {
     placed: placed.map(({ name }) => name),
-    // A copy in memory of our own: polars' cannot travel on every version of Node.
-    bytes:
-      rest.length === 0
-        ? new Uint8Array(0)
-        : new Uint8Array(
-            frame
-              .select(...rest)
-              .rechunk()
-              .writeIPCStream({ compression: "uncompressed" }),
-          ),
+    bytes: rest.length === 0 ? new Uint8Array(0) : streamOf(frame.select(...rest)),
   };
+}
+
+/** A copy in memory of our own: polars' cannot travel on every version of Node. */
+function streamOf(frame: DataFrame): Uint8Array {
+  return new Uint8Array(frame.rechunk().writeIPCStream({ compression: "uncompressed" }));
+}
+
+function run(polars: Polars, { plan }: PolarsRequest & { kind: "plan" }): PolarsAnswer {
+  return { placed: [], bytes: streamOf(frameOf(polars, plan).collectSync()) };
+}
+
+/** What is asked for, by its kind. */
+function answer(polars: Polars, request: PolarsRequest): PolarsAnswer {
+  switch (request.kind) {
+    case "window":
+      return window(polars, request);
+    case "plan":
+      return run(polars, request);
+    case "spill":
+      return spill(polars, request);
+  }
+}
+
+function frameOf(polars: Polars, plan: string): LazyDataFrame {
+  return polars.LazyDataFrame.deserialize(Buffer.from(plan), "json");
 }
 
 /** Copies a column of numbers to its place; false for one with nulls, or of another type than it was said to be. */
@@ -53,9 +71,16 @@ function place(series: Series, { array, at }: RoomColumn, rows: number, room: Sh
 }
 
 function spill(polars: Polars, { plan, path }: PolarsRequest & { kind: "spill" }): PolarsAnswer {
-  const frame = polars.LazyDataFrame.deserialize(Buffer.from(plan), "json");
   const unfinished = `${path}.part`;
-  frame.collectSync().writeIPC(unfinished, { compression: "uncompressed" });
+  const frame = frameOf(polars, plan).collectSync();
+  const options = { compression: "uncompressed" } as const;
+  try {
+    frame.writeIPC(unfinished, options);
+  } catch (error) {
+    // Chunks number their categories each in its own way, and a file has one numbering.
+    if (!/dictionary/i.test(String(error))) throw error;
+    frame.rechunk().writeIPC(unfinished, options);
+  }
   renameSync(unfinished, path);
   return { placed: [], bytes: new Uint8Array(0) };
 }
@@ -66,7 +91,7 @@ try {
   const polars = loaded.default ?? loaded;
   port.on("message", (request: PolarsRequest) => {
     try {
-      reply(request.kind === "window" ? window(polars, request) : spill(polars, request));
+      reply(answer(polars, request));
     } catch (error) {
       reply({ error: error instanceof Error ? error.message : String(error) });
     }

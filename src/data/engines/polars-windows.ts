@@ -1,14 +1,11 @@
 /** Row groups of Parquet by polars: several at one question, numbers by shared memory, everything else as Arrow IPC. */
-import { TenonError } from "../../base/index.js";
 import { type DType, dtypeInfo, type NumericArray } from "../../tensor/index.js";
-import { readBatch } from "../arrow/batch.js";
-import { indexMessages, readBlock } from "../arrow/messages.js";
-import { fieldsOf } from "../arrow/schema.js";
-import { type Column, type FieldType, printType, typeOf } from "../column.js";
-import { joinColumns, sliceColumn } from "../rows.js";
+import type { Column, FieldType } from "../column.js";
+import { sliceColumn } from "../rows.js";
 import type { Scan, Split } from "../scan.js";
 import { type ColumnMemory, FRESH_MEMORY } from "../workspace.js";
-import { checkRows, type StoredColumns } from "./engine-scan.js";
+import type { StoredColumns } from "./engine-scan.js";
+import { columnsOf, fitting } from "./polars-answer.js";
 import type { PolarsAnswer, PolarsThread, RoomColumn } from "./polars-messages.js";
 
 /** Rows of one question, which costs about 20 ms whatever it asks for. The first one is of one row group: it is waited for. */
@@ -214,56 +211,4 @@ function own(column: Column, memory: ColumnMemory): Column {
     length: number,
   ) => NumericArray;
   return { ...column, values: new Values(bytes.buffer, bytes.byteOffset, values.length) };
-}
-
-/** The columns of an Arrow stream in memory that must hold `rows` rows. */
-async function columnsOf(bytes: Uint8Array, rows: number): Promise<Map<string, Column>> {
-  const file = {
-    size: bytes.length,
-    read: (target: Uint8Array, position: number) => {
-      const part = bytes.subarray(position, position + target.length);
-      target.set(part);
-      return Promise.resolve(part.length);
-    },
-    close: () => Promise.resolve(),
-  };
-  const index = await indexMessages(file);
-  const fields = fieldsOf(index.schema);
-  const parts: { rows: number; columns: Map<string, Column> }[] = [];
-  for (const block of index.batches) {
-    const { content, body } = await readBlock(file, block);
-    parts.push(readBatch(content, body, fields, () => true, new Map()));
-  }
-  checkRows(
-    "polars",
-    parts.reduce((sum, part) => sum + part.rows, 0),
-    rows,
-  );
-  const joined = new Map<string, Column>();
-  for (const name of parts[0]?.columns.keys() ?? [])
-    joined.set(
-      name,
-      joinColumns(
-        name,
-        parts.map(({ rows, columns }) => ({ column: columns.get(name)!, rows })),
-      ),
-    );
-  return joined;
-}
-
-/** The column with the meaning of its field; polars keeps numbers as they are stored. */
-function fitting(name: string, column: Column | undefined, field: FieldType): Column {
-  if (column === undefined) throw differs(name, "no such column", printType(field.dtype));
-  if (printType(typeOf(column)) !== printType(field.dtype))
-    throw differs(name, printType(typeOf(column)), printType(field.dtype));
-  return column;
-}
-
-function differs(name: string, given: string, expected: string): TenonError {
-  return new TenonError("USAGE", {
-    problem: `polars gives another type of column "${name}"`,
-    given,
-    expected,
-    do: "leave the column out, or read it by the built-in engine",
-  });
 }
