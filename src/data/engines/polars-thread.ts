@@ -1,5 +1,5 @@
 /** Polars' thread: only synchronous calls, since asynchronous ones end the process on damaged files. */
-import { renameSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 import type { PolarsAnswer, PolarsReply, PolarsRequest, RoomColumn } from "./polars-messages.js";
 
@@ -77,6 +77,7 @@ function spill(polars: Polars, { plan, path }: PolarsRequest & { kind: "spill" }
   try {
     frame.writeIPC(unfinished, options);
   } catch (error) {
+    rmSync(unfinished, { force: true });
     // Chunks number their categories each in its own way, and a file has one numbering.
     if (!/dictionary/i.test(String(error))) throw error;
     frame.rechunk().writeIPC(unfinished, options);
