@@ -1,9 +1,9 @@
-/** A hundred damaged Parquet files through each engine; a thousand and more: `npm run fuzz -- --what tables --count 1000`. */
+/** Thirty damaged Parquet files through each engine, a hundred where `CI` is set; a thousand and more: `npm run fuzz -- --what tables --count 1000`. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fuzzTables } from "./tables.js";
 
-const MUTANTS = 100;
+const MUTANTS = process.env.CI ? 100 : 30;
 const PACKAGES = { ts: undefined, duckdb: "@duckdb/node-api", polars: "nodejs-polars" } as const;
 
 describe("damaged tables", () => {
@@ -19,6 +19,6 @@ describe("damaged tables", () => {
       assert.deepEqual(defects, []);
       const [read = 0, refused = 0] = [outcomes.get("read"), outcomes.get("FILE_INVALID")];
       assert.equal(read + refused, MUTANTS);
-      assert.ok(read > 5 && refused > 20, `${read} read, ${refused} refused`);
+      assert.ok(read > 0.05 * MUTANTS && refused > 0.2 * MUTANTS, `${read} read, ${refused} refused`);
     });
 });
