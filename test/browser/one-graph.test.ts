@@ -104,7 +104,11 @@ async function inBrowser(model: Uint8Array, plan: Plan): Promise<Found> {
     "--no-first-run",
     "--disable-dev-shm-usage",
   ];
-  const browser = spawn(CHROMIUM, [...flags, `--user-data-dir=${profile}`, address], { stdio: "ignore" });
+  const browser = spawn(CHROMIUM, [...flags, `--user-data-dir=${profile}`, address], {
+    stdio: "ignore",
+    // A group of its own: its processes write to the profile for as long as they live.
+    detached: true,
+  });
   const closed = once(browser, "close");
   const late = setTimeout(() => found.reject(new Error("the browser sent nothing")), PATIENCE_MS);
   try {
@@ -112,11 +116,15 @@ async function inBrowser(model: Uint8Array, plan: Plan): Promise<Found> {
     return await found.promise;
   } finally {
     clearTimeout(late);
-    browser.kill("SIGKILL");
+    try {
+      if (browser.pid !== undefined) process.kill(-browser.pid, "SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
     await closed;
     server.closeAllConnections();
     server.close();
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(profile, { recursive: true, force: true, maxRetries: 30, retryDelay: 100 });
   }
 }
 
