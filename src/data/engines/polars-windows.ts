@@ -1,5 +1,5 @@
 /** Row groups of Parquet by polars: several at one question, numbers by shared memory, everything else as Arrow IPC. */
-import { type DType, dtypeInfo, type NumericArray } from "../../tensor/index.js";
+import { type DType, dtypeInfo, type NumericArray, viewStorage } from "../../tensor/index.js";
 import type { Column, FieldType } from "../column.js";
 import { sliceColumn } from "../rows.js";
 import type { Scan, Split } from "../scan.js";
@@ -168,22 +168,8 @@ export class PolarsWindows {
   }
 }
 
-/** The typed arrays that polars gives of plain numbers. */
-const ARRAYS = {
-  Float32Array,
-  Float64Array,
-  Int8Array,
-  Int16Array,
-  Int32Array,
-  BigInt64Array,
-  Uint8Array,
-  Uint16Array,
-  Uint32Array,
-  BigUint64Array,
-} as const;
-
-/** Null for what is no plain number. */
-function arrayOf({ dtype, logical }: FieldType): keyof typeof ARRAYS | null {
+/** The typed array of plain numbers, by name; null for what is no plain number. */
+function arrayOf({ dtype, logical }: FieldType): string | null {
   if (typeof dtype !== "string" || dtype === "utf8" || dtype === "binary" || logical !== undefined)
     return null;
   const { kind, bits, array } = dtypeInfo(dtype);
@@ -191,7 +177,7 @@ function arrayOf({ dtype, logical }: FieldType): keyof typeof ARRAYS | null {
 }
 
 function inRoom(dtype: DType, room: SharedArrayBuffer, at: number, rows: number): Column {
-  const values = new ARRAYS[dtypeInfo(dtype).array!](room as unknown as ArrayBuffer, at, rows); // of shared memory
+  const values = viewStorage(dtype, room, at, rows);
   return { kind: "fixed", dtype, values, valid: null };
 }
 

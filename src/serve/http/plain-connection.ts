@@ -70,11 +70,6 @@ export class PlainRequest {
     });
   }
 
-  /** Lets node:http read it again, as if it had just come. */
-  handBack(): void {
-    if (!this.#closed) this.#connection.handBack(this);
-  }
-
   /** Gives up a client that does not take its answer. */
   giveUp(): void {
     this.#connection.socket.destroy();
@@ -94,8 +89,6 @@ export class PlainConnection {
   /** When it was last seen to do something. */
   idleSince = performance.now();
   #current: PlainRequest | undefined;
-  /** The bytes of the request that is answered. */
-  #message: Buffer | undefined;
   /** What came behind it. */
   #ahead: Buffer | undefined;
   /** Requests of one client mostly have one head. */
@@ -137,7 +130,6 @@ export class PlainConnection {
       if (head !== undefined && chunk.length - from === head.length && this.#door.isWelcome(head)) {
         const request = new PlainRequest(this, head, chunk.subarray(from));
         this.#current = request;
-        this.#message = chunk;
         this.#door.take(request);
         return;
       }
@@ -158,14 +150,6 @@ export class PlainConnection {
     socket.off("data", this.#onData).off("close", this.#onClose).off("error", ignore);
     this.#left(this);
     this.#door.handOver(socket, bytes);
-  }
-
-  handBack(request: PlainRequest): void {
-    if (this.#current !== request) return;
-    const message = this.#message!;
-    const bytes = this.#ahead === undefined ? message : Buffer.concat([message, this.#ahead]);
-    this.#current = undefined;
-    this.#handOver(bytes);
   }
 
   write(
@@ -201,7 +185,6 @@ export class PlainConnection {
   next(request: PlainRequest, last: boolean): void {
     if (this.#current !== request) return;
     this.#current = undefined;
-    this.#message = undefined;
     this.idleSince = performance.now();
     const { socket } = this;
     if (last) {
